@@ -1,0 +1,111 @@
+# Porthole. `make` lists the targets.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+VERSION   := $(shell git describe --always --dirty --tags 2>/dev/null || echo devel)
+LDFLAGS   := -X porthole/packages/internal/daemon.version=$(VERSION)
+PROCESSES := system proxy signaling console player
+PROGRESS  := .ci/progress
+
+# Ports of `make run`; on a device they are 443, 80 and 8765.
+HTTPS_PORT ?= 8443
+HTTP_PORT  ?= 8080
+WSS_PORT   ?= 8765
+PROVISION  ?=
+STATE      ?= build/run
+
+# How long each fuzz target and each benchmark runs.
+FUZZTIME  ?= 30s
+BENCHTIME ?= 20s
+
+# Debian packages the tests use as real peers.
+TEST_DEBS := gcc libc6-dev ffmpeg chromium fonts-dejavu-core openssl gstreamer1.0-tools gstreamer1.0-plugins-base \
+             gstreamer1.0-plugins-good gstreamer1.0-plugins-bad gstreamer1.0-libav glib-networking
+
+# Debian packages that images are made and tried with.
+IMAGE_DEBS := git gcc libc6-dev make nasm pkgconf dpkg-dev util-linux gcc-aarch64-linux-gnu squashfs-tools dosfstools mtools e2fsprogs
+VM_DEBS    := qemu-system-x86 qemu-system-arm ovmf zbar-tools imagemagick
+
+.PHONY: help run build image vm-image vm flash test test-vm test-quick lint fuzz bench clean
+
+help: ## list the targets
+	@echo "Porthole $(VERSION)"
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+run: build ## run everything here: console, camera proxy, live view, with a built-in demo camera (PROVISION=file, HTTPS_PORT=, HTTP_PORT=, WSS_PORT=)
+	@exec build/bin/hostrun -config gokrazy-instance/pi/config.json -bin build/bin -state "$(STATE)" \
+	  -https "$(HTTPS_PORT)" -http "$(HTTP_PORT)" -wss "$(WSS_PORT)" $(if $(PROVISION),-provision "$(PROVISION)")
+
+build: ## build the programs into build/bin
+	@.ci/setup
+	@mkdir -p build/bin
+	@$(PROGRESS) "building Porthole $(VERSION)" env CGO_ENABLED=0 go build -v -trimpath -ldflags "$(LDFLAGS)" \
+	  -o build/bin/ ./gokrazy-instance/hostrun $(PROCESSES:%=./packages/%)
+
+# overlay-arm64 and overlay-amd64 hold what is not built from our Go module: the decoder and its licences.
+build/overlay-%: overlays/decoder/build.sh
+	@rm -rf $@ && mkdir -p $@/usr/local/bin $@/usr/share/licenses/decoder
+	@overlays/decoder/build.sh $* build/decoder-$*
+	@cp build/decoder-$*/ffmpeg $@/usr/local/bin/ffmpeg-porthole
+	@cp -r build/decoder-$*/LICENSES build/decoder-$*/SOURCE-OFFER.txt $@/usr/share/licenses/decoder/
+
+image: ## build build/porthole-pi.img and .img.zst: Raspberry Pi 3, 4, 5, Zero 2 W
+	@.ci/setup $(IMAGE_DEBS)
+	@$(MAKE) --no-print-directory build/overlay-arm64
+	@mkdir -p build/bin && go build -o build/bin/imager ./gokrazy-instance/imager
+	@build/bin/imager image -board pi -version "$(VERSION)" -overlay build/overlay-arm64 -zst
+
+vm-image: ## build build/porthole-vm.img: the same appliance for QEMU (amd64, UEFI)
+	@.ci/setup $(IMAGE_DEBS)
+	@$(MAKE) --no-print-directory build/overlay-amd64
+	@mkdir -p build/bin && go build -o build/bin/imager ./gokrazy-instance/imager
+	@build/bin/imager image -board vm -version "$(VERSION)" -overlay build/overlay-amd64
+
+vm: vm-image ## boot build/porthole-vm.img in QEMU; the console is at https://localhost:$(HTTPS_PORT)
+	@.ci/setup $(VM_DEBS)
+	@go run ./integration/vm/run -image build/porthole-vm.img -https "$(HTTPS_PORT)" -wss "$(WSS_PORT)"
+
+flash: ## write build/porthole-pi.img to a card: make flash DISK=/dev/sdX
+	@.ci/setup
+	@[ -n "$(DISK)" ] || { echo 'name the card: make flash DISK=/dev/sdX (lsblk lists the disks)' >&2; exit 1; }
+	@[ -e build/porthole-pi.img ] || { echo 'there is no build/porthole-pi.img yet: make image' >&2; exit 1; }
+	@mkdir -p build/bin && go build -o build/bin/imager ./gokrazy-instance/imager
+	@build/bin/imager flash -disk "$(DISK)"
+
+test: ## everything CI tests: all packages with the race detector, real cameras, real browsers
+	@.ci/setup $(TEST_DEBS) $(IMAGE_DEBS) $(VM_DEBS)
+	@$(PROGRESS) "compiling the tests" go test -v -race -run '^$$' -vet=off ./...
+	go test -race -timeout 25m $$(go list ./... | grep -v /integration/vm)
+
+test-vm: ## boot the images in QEMU: the appliance, the screen, damaged and full cards, power cuts, the Pi's own kernel
+	@.ci/setup $(TEST_DEBS) $(IMAGE_DEBS) $(VM_DEBS)
+	go test -v -timeout 80m ./integration/vm
+
+test-quick: ## the inner loop: no race detector, no browser, no whole-system tests
+	@.ci/setup ffmpeg
+	go test -timeout 5m $$(go list ./... | grep -v -e /integration -e /bench)
+
+lint: build/tools/golangci-lint ## gofmt, vet, staticcheck, golangci-lint, tidy, arm64 build, known vulnerabilities
+	@.ci/setup
+	go mod tidy -diff
+	build/tools/golangci-lint run ./...
+	@$(PROGRESS) "building for arm64" env CGO_ENABLED=0 GOARCH=arm64 go build -v -o /dev/null ./...
+	@if go run .ci/reachable.go https://vuln.go.dev/index/db.json; then build/tools/govulncheck ./...; \
+	  else echo "govulncheck: its database is out of reach from here, not checked"; fi
+
+build/tools/golangci-lint: .ci/tools/go.mod .ci/tools/go.sum
+	@.ci/setup
+	@mkdir -p build/tools
+	@$(PROGRESS) "building the linters" go -C .ci/tools build -v -o "$(CURDIR)/build/tools/" tool
+
+fuzz: ## fuzz every parser of outside bytes for FUZZTIME each
+	@.ci/setup
+	@.ci/fuzz "$(FUZZTIME)"
+
+bench: build ## latency, first frame, CPU and memory, beside MEDIAMTX= and GO2RTC= binaries where given
+	@.ci/setup ffmpeg
+	BENCHTIME="$(BENCHTIME)" MEDIAMTX="$(MEDIAMTX)" GO2RTC="$(GO2RTC)" go run ./bench -bin build/bin
+
+clean: ## remove what was built and what `make run` stored
+	rm -rf build
