@@ -1,0 +1,289 @@
+package rtsp
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/bluenviron/gortsplib/v5"
+	"github.com/bluenviron/gortsplib/v5/pkg/description"
+)
+
+// The states of a camera.
+const (
+	stateIdle       = "idle"
+	stateConnecting = "connecting"
+	stateLive       = "live"
+	stateLost       = "lost"
+)
+
+// camera is one source: it is pulled while somebody wants it and feeds its readers.
+type camera struct {
+	id     string
+	cfg    Config
+	log    *slog.Logger
+	server *gortsplib.Server
+	// spawn runs a function beside the Hub's others; it is false when the Hub has ended.
+	spawn func(func(context.Context)) bool
+	// ended is closed when the Hub has.
+	ended <-chan struct{}
+
+	// restart asks for a new connection, wake for a look at who reads. Both hold one message.
+	restart, wake chan struct{}
+
+	// slow counts packets that did not fit a reader's queue.
+	slow atomic.Uint64
+
+	mu sync.Mutex
+	// All below is guarded by mu.
+	src     Source
+	running bool
+	removed bool
+	// cancel ends the run, if there was one.
+	cancel context.CancelFunc
+
+	state string
+	since time.Time
+	// fault is why the camera is not live. failures counts failed connections; a lasting fault is one that trying
+	// again soon would not mend, and holdOff is until when it is not tried.
+	fault    error
+	failures int
+	lasting  bool
+	holdOff  time.Time
+	connects int
+	// changed is closed and replaced whenever a waiting DESCRIBE should look again.
+	changed chan struct{}
+
+	// waiting counts requests that wait for the camera, lastUse is when somebody last wanted it.
+	waiting int
+	lastUse time.Time
+	readers map[*gortsplib.ServerSession]struct{}
+	// joining are readers that were given the GOP and that the stream may not serve yet.
+	joining map[*gortsplib.ServerSession]map[*lane]struct{}
+
+	// conn counts connections, so that a packet of an old one is known as such.
+	conn   int
+	medias []*description.Media
+	stream *gortsplib.ServerStream
+	lanes  []*lane
+	shared offset
+	gop    gop
+	// key is the lane whose key pictures begin the GOP; nil without such video.
+	key *lane
+	// playedAt, firstAt and lastAt are of the current connection: when it was asked to play, its first and last packet.
+	playedAt, firstAt, lastAt time.Time
+
+	bytesIn, bytesOut, dropped uint64
+	tracks                     []TrackStatus
+}
+
+func newCamera(cfg Config, src Source, server *gortsplib.Server, spawn func(func(context.Context)) bool, ended <-chan struct{}) *camera {
+	return &camera{
+		id: src.ID, cfg: cfg, log: cfg.Log.With("camera", src.ID), server: server, spawn: spawn, ended: ended,
+		restart: make(chan struct{}, 1), wake: make(chan struct{}, 1),
+		src: src, state: stateIdle, since: time.Now(), changed: make(chan struct{}),
+		readers: map[*gortsplib.ServerSession]struct{}{},
+		joining: map[*gortsplib.ServerSession]map[*lane]struct{}{},
+	}
+}
+
+// setSource changes where the camera is. Its readers stay and see the new stream if it has the same formats.
+func (c *camera) setSource(src Source) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.src == src {
+		return
+	}
+	c.src = src
+	c.holdOff = time.Time{}
+	c.lasting = false
+	signal(c.restart)
+}
+
+// remove ends the camera and its readers.
+func (c *camera) remove() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.removed {
+		c.removed = true
+		if c.cancel != nil {
+			c.cancel()
+		}
+		c.closeStream()
+		c.announce()
+	}
+}
+
+// open waits until the camera is live, starting it if need be, and returns what readers attach to. The error says why
+// it is not, for the camera's owner.
+func (c *camera) open() (*gortsplib.ServerStream, error) {
+	timer := time.NewTimer(c.cfg.AnswerTimeout)
+	defer timer.Stop()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.waiting++
+	defer func() {
+		c.waiting--
+		c.lastUse = time.Now()
+		signal(c.wake)
+	}()
+	failures := c.failures
+	for {
+		if c.removed {
+			return nil, errRemoved
+		}
+		if c.state == stateLive && c.ready(time.Now()) {
+			return c.stream, nil
+		}
+		if c.lasting && (c.failures > failures || time.Now().Before(c.holdOff)) {
+			return nil, c.fault
+		}
+		if !c.running {
+			c.running = true
+			c.mu.Unlock()
+			started := c.spawn(c.run)
+			c.mu.Lock()
+			if !started {
+				c.running = false
+				return nil, errEnded
+			}
+		}
+		changed := c.changed
+		c.mu.Unlock()
+		var err error
+		select {
+		case <-changed:
+		case <-timer.C:
+			err = errNoAnswer
+		case <-c.ended:
+			err = errEnded
+		}
+		c.mu.Lock()
+		if err != nil {
+			if c.fault != nil {
+				err = c.fault
+			}
+			return nil, err
+		}
+	}
+}
+
+// ready reports whether the formats are known well enough to describe: parameter sets that are missing in the camera's
+// description come with the first pictures, unless they never do.
+func (c *camera) ready(now time.Time) bool {
+	if c.stream == nil || c.firstAt.IsZero() {
+		return false
+	}
+	if now.Sub(c.firstAt) >= describeTimeout {
+		return true
+	}
+	for _, l := range c.lanes {
+		if !described(l.format) {
+			return false
+		}
+	}
+	return true
+}
+
+// attach makes a session a reader of the stream it was told of.
+func (c *camera) attach(ss *gortsplib.ServerSession, stream *gortsplib.ServerStream) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.stream != stream || stream == nil {
+		return false
+	}
+	c.readers[ss] = struct{}{}
+	return true
+}
+
+// detach forgets a session that has ended.
+func (c *camera) detach(ss *gortsplib.ServerSession) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	delete(c.readers, ss)
+	delete(c.joining, ss)
+	c.lastUse = time.Now()
+	signal(c.wake)
+}
+
+// pause stops a session's packets until it joins again.
+func (c *camera) pause(ss *gortsplib.ServerSession) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	delete(c.joining, ss)
+}
+
+// current reports whether the stream is the one readers get now.
+func (c *camera) current(stream *gortsplib.ServerStream) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return stream != nil && c.stream == stream
+}
+
+// idleIn is how long until nobody will have wanted the camera for the linger time; zero or less means now. With
+// somebody there it is a long time.
+func (c *camera) idleIn(now time.Time) time.Duration {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if len(c.readers) > 0 || c.waiting > 0 {
+		return time.Hour
+	}
+	return c.lastUse.Add(c.cfg.Linger).Sub(now)
+}
+
+// setState enters a state; the caller holds mu.
+func (c *camera) setState(state string, fault error) {
+	if c.state != state {
+		c.state = state
+		c.since = time.Now()
+	}
+	c.fault = fault
+	c.announce()
+}
+
+// announce makes those who wait look again; the caller holds mu.
+func (c *camera) announce() {
+	close(c.changed)
+	c.changed = make(chan struct{})
+}
+
+// closeStream ends the readers, if any; the caller holds mu.
+func (c *camera) closeStream() {
+	if c.stream == nil {
+		return
+	}
+	c.bytesOut += c.stream.Stats().OutboundBytes
+	c.stream.Close()
+	c.stream = nil
+	c.medias = nil
+	c.lanes = nil
+	c.key = nil
+	c.gop.reset()
+	clear(c.joining)
+}
+
+func (c *camera) status() CameraStatus {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	s := CameraStatus{
+		ID: c.id, State: c.state, Since: c.since, Readers: len(c.readers), Tracks: append([]TrackStatus{}, c.tracks...),
+		BytesIn: c.bytesIn, BytesOut: c.bytesOut, Dropped: c.dropped + c.slow.Load(), Reconnects: max(c.connects-1, 0),
+	}
+	if c.stream != nil {
+		s.BytesOut += c.stream.Stats().OutboundBytes
+	}
+	if c.fault != nil {
+		s.Error = c.fault.Error()
+	}
+	return s
+}
+
+// signal leaves a message in a channel that holds one.
+func signal(ch chan struct{}) {
+	select {
+	case ch <- struct{}{}:
+	default:
+	}
+}

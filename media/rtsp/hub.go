@@ -1,0 +1,224 @@
+package rtsp
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"log/slog"
+	"net"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/bluenviron/gortsplib/v5"
+)
+
+const (
+	// readerQueue is how many packets may wait for a slow reader; it must hold a GOP. A power of two.
+	readerQueue = 2048
+	// otherConns is how many connections there may be that are not (yet) readers'.
+	otherConns = 100
+)
+
+// Config is what a Hub needs.
+type Config struct {
+	Log *slog.Logger
+	// Linger is how long a camera stays connected after its last reader; zero means 10 s.
+	Linger time.Duration
+	// AnswerTimeout is how long a reader waits for a camera that is not live; zero means 10 s.
+	AnswerTimeout time.Duration
+	// StallTimeout is after how long a camera that sends no packet, or a reader that takes none, is lost; zero means
+	// 10 s.
+	StallTimeout time.Duration
+	// MaxReaders bounds the readers of all cameras together; zero means 200.
+	MaxReaders int
+}
+
+// Hub pulls cameras and serves them to readers.
+type Hub struct {
+	cfg    Config
+	gate   *gate
+	server *gortsplib.Server
+	conns  chan net.Conn
+	tasks  chan func(context.Context)
+	// ended is closed when Run is over.
+	ended chan struct{}
+
+	mu sync.Mutex
+	// Guarded by mu.
+	cameras  map[string]*camera
+	sessions map[*gortsplib.ServerSession]struct{}
+	open     int
+}
+
+// NewHub returns a Hub without cameras and accounts.
+func NewHub(cfg Config) *Hub {
+	cfg.Linger = cmp.Or(cfg.Linger, 10*time.Second)
+	cfg.AnswerTimeout = cmp.Or(cfg.AnswerTimeout, 10*time.Second)
+	cfg.StallTimeout = cmp.Or(cfg.StallTimeout, 10*time.Second)
+	cfg.MaxReaders = cmp.Or(cfg.MaxReaders, 200)
+	h := &Hub{
+		cfg: cfg, gate: newGate(),
+		conns: make(chan net.Conn), tasks: make(chan func(context.Context)), ended: make(chan struct{}),
+		cameras: map[string]*camera{}, sessions: map[*gortsplib.ServerSession]struct{}{},
+	}
+	h.server = newServer(&hubServer{front: front{gate: h.gate}, hub: h}, &queue{conns: h.conns, ended: h.ended})
+	h.server.WriteTimeout = cfg.StallTimeout
+	return h
+}
+
+// newServer returns a gortsplib server that is not started. It has no TLSConfig even where the connections come out of
+// TLS: with one it would offer SRTP, which readers do not expect there.
+func newServer(handler gortsplib.ServerHandler, l net.Listener) *gortsplib.Server {
+	return &gortsplib.Server{
+		Handler:        handler,
+		RTSPAddress:    "127.0.0.1:554", // not used: Listen returns l
+		Listen:         func(string, string) (net.Listener, error) { return l, nil },
+		WriteQueueSize: readerQueue,
+		MaxPacketSize:  maxPacket,
+	}
+}
+
+// Run serves until ctx ends, then closes every connection and waits. It may be called once.
+func (h *Hub) Run(ctx context.Context) error {
+	if err := h.server.Start(); err != nil {
+		close(h.ended)
+		return fmt.Errorf("start RTSP server: %w", err)
+	}
+	var pulls sync.WaitGroup
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	for ctx.Err() == nil {
+		select {
+		case task := <-h.tasks:
+			pulls.Go(func() { task(ctx) })
+		case <-ctx.Done():
+		}
+	}
+	close(h.ended)
+	h.server.Close()
+	pulls.Wait()
+	return nil
+}
+
+// spawn runs a task until it returns; its context ends with the Hub's.
+func (h *Hub) spawn(task func(context.Context)) bool {
+	select {
+	case h.tasks <- task:
+		return true
+	case <-h.ended:
+		return false
+	}
+}
+
+// SetSources replaces the set of cameras. A changed one is pulled anew for the readers it has, a removed one ends
+// them. It may be called at any time.
+func (h *Hub) SetSources(list []Source) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	keep := make(map[string]bool, len(list))
+	for _, src := range list {
+		keep[src.ID] = true
+		if cam := h.cameras[src.ID]; cam != nil {
+			cam.setSource(src)
+			continue
+		}
+		h.cameras[src.ID] = newCamera(h.cfg, src, h.server, h.spawn, h.ended)
+	}
+	for id, cam := range h.cameras {
+		if !keep[id] {
+			delete(h.cameras, id)
+			cam.remove()
+		}
+	}
+}
+
+// SetAccounts replaces the accounts that connections without trust may use. Those that play go on playing.
+func (h *Hub) SetAccounts(list []Account) { h.gate.setAccounts(list) }
+
+// Handle takes over an accepted connection, which carries RTSP as plain text: TLS has been taken off, or it is a unix
+// socket. With trusted nobody is asked for a password. It waits for Run, and closes the connection if that is over or
+// too many are open.
+func (h *Hub) Handle(c net.Conn, trusted bool) {
+	h.mu.Lock()
+	full := h.open >= h.cfg.MaxReaders+otherConns
+	if !full {
+		h.open++
+	}
+	h.mu.Unlock()
+	if full {
+		c.Close()
+		return
+	}
+	wrapped := &conn{Conn: c, trusted: trusted, closed: func() {
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		h.open--
+	}}
+	select {
+	case h.conns <- wrapped:
+	case <-h.ended:
+		wrapped.Close()
+	}
+}
+
+// Status describes every camera, ordered by id.
+func (h *Hub) Status() []CameraStatus {
+	h.mu.Lock()
+	cams := make([]*camera, 0, len(h.cameras))
+	for _, cam := range h.cameras {
+		cams = append(cams, cam)
+	}
+	h.mu.Unlock()
+	list := make([]CameraStatus, 0, len(cams))
+	for _, cam := range cams {
+		list = append(list, cam.status())
+	}
+	slices.SortFunc(list, func(a, b CameraStatus) int { return cmp.Compare(a.ID, b.ID) })
+	return list
+}
+
+func (h *Hub) camera(id string) *camera {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.cameras[id]
+}
+
+// enter counts a session as a reader unless there are too many.
+func (h *Hub) enter(ss *gortsplib.ServerSession) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if _, in := h.sessions[ss]; !in && len(h.sessions) >= h.cfg.MaxReaders {
+		return false
+	}
+	h.sessions[ss] = struct{}{}
+	return true
+}
+
+func (h *Hub) leave(ss *gortsplib.ServerSession) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	delete(h.sessions, ss)
+}
+
+// queue is a listener whose connections come out of a channel.
+type queue struct {
+	conns <-chan net.Conn
+	ended <-chan struct{}
+}
+
+// Accept returns the next connection, or net.ErrClosed when the Hub has ended.
+func (q *queue) Accept() (net.Conn, error) {
+	select {
+	case c := <-q.conns:
+		return c, nil
+	case <-q.ended:
+		return nil, net.ErrClosed
+	}
+}
+
+// Close does nothing: the Hub ends the queue.
+func (q *queue) Close() error { return nil }
+
+// Addr is for show.
+func (q *queue) Addr() net.Addr { return &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1)} }
