@@ -1,0 +1,151 @@
+import {refresh} from '/assets/refresh.js';
+
+const views = new Map(); // the running live view of a card
+
+// What only works with scripts is hidden until they run.
+function enable(root) {
+  for (const n of root.querySelectorAll('[data-watch], [data-scripted]')) n.hidden = false;
+}
+
+// liveView loads the player that signaling serves. It is asked for under a new name each time: a browser remembers a
+// module that did not load.
+async function liveView(tries) {
+  const {LiveView} = await import(`/livestream/viewer.js${tries === 0 ? '' : `?try=${tries}`}`);
+  return LiveView;
+}
+
+async function watch(card, button) {
+  const note = card.querySelector('.screen-note');
+  const video = card.querySelector('video');
+  const running = {view: null, stopped: false};
+  views.set(card, running);
+  card.querySelector('.screen').hidden = false;
+  button.textContent = 'Stop';
+  note.textContent = 'Connecting…';
+  let LiveView;
+  for (let tries = 0; LiveView === undefined; tries++) {
+    try {
+      LiveView = await liveView(tries);
+    } catch {
+      note.textContent = 'The live view cannot be loaded: signaling does not answer. Trying again…';
+      await new Promise((resolve) => { setTimeout(resolve, 3000); });
+    }
+    if (running.stopped) return;
+  }
+  running.view = new LiveView(video, {
+    camera: button.dataset.watch,
+    onstate({state, message, hint}) {
+      if (running.stopped) return;
+      note.textContent = [message, hint].filter(Boolean).join('. ');
+      video.controls = state === 'live';
+    },
+  });
+  running.view.start();
+}
+
+function stop(card, button) {
+  const running = views.get(card);
+  views.delete(card);
+  running.stopped = true;
+  running.view?.stop();
+  card.querySelector('.screen').hidden = true;
+  card.querySelector('.screen-note').textContent = '';
+  button.textContent = 'Watch';
+}
+
+function show(box, visible) {
+  const code = box.querySelector('code[data-whole]');
+  const button = box.querySelector('[data-show]');
+  code.textContent = visible ? code.dataset.whole : code.dataset.masked;
+  button.textContent = visible ? 'Hide password' : 'Show password';
+  button.setAttribute('aria-pressed', String(visible));
+}
+
+async function copy(box) {
+  const code = box.querySelector('code[data-whole]');
+  const done = box.querySelector('.done');
+  try {
+    await navigator.clipboard.writeText(code.dataset.whole);
+    done.textContent = 'Copied, with the password.';
+  } catch {
+    // Without permission the user copies by hand.
+    show(box, true);
+    getSelection().selectAllChildren(code);
+    done.textContent = 'Selected: copy it with Ctrl+C.';
+  }
+  setTimeout(() => { done.textContent = ''; }, 5000);
+}
+
+async function restart(form, now) {
+  const button = form.querySelector('button');
+  // What stands here when the answer is lost with the process that would have brought it.
+  const asked = `${form.closest('[data-key]').dataset.key} is being restarted.`;
+  button.disabled = true;
+  try {
+    const res = await fetch(form.action, {method: 'POST', signal: AbortSignal.timeout(20000)});
+    const page = new DOMParser().parseFromString(await res.text(), 'text/html');
+    tell(page.querySelector('main > .notice[role=status]:not([hidden])')?.textContent ?? asked);
+  } catch {
+    tell(asked);
+  }
+  button.disabled = false;
+  button.focus();
+  now();
+}
+
+function tell(text) {
+  const p = document.getElementById('told');
+  p.textContent = text;
+  p.hidden = text === '';
+}
+
+// followScreen asks for the picture of the screen anew while somebody sees it. The old one stays until the new one is
+// there, and when there is none.
+function followScreen() {
+  let img = document.querySelector('img[data-shot]');
+  if (img === null) return;
+  let seen = true;
+  const observer = new IntersectionObserver((list) => { seen = list.at(-1).isIntersecting; });
+  observer.observe(img.parentElement);
+  let loading = false;
+  setInterval(async () => {
+    if (!seen || document.hidden || loading) return;
+    loading = true;
+    const next = img.cloneNode();
+    next.removeAttribute('width');
+    next.removeAttribute('height');
+    next.src = `/screen.jpg?at=${Date.now()}`;
+    try {
+      await next.decode();
+      img.replaceWith(next);
+      img = next;
+    } catch { /* player restarts; the card says so */ }
+    loading = false;
+  }, 3000);
+}
+
+enable(document);
+followScreen();
+const now = refresh({keep: (n) => views.has(n), added: enable});
+
+document.addEventListener('click', (e) => {
+  const button = e.target.closest('button');
+  if (button === null) return;
+  if (button.dataset.watch !== undefined) {
+    const card = button.closest('.camera');
+    if (views.has(card)) stop(card, button);
+    else watch(card, button);
+  } else if ('show' in button.dataset) {
+    show(button.closest('.address'), button.getAttribute('aria-pressed') !== 'true');
+  } else if ('copy' in button.dataset) {
+    copy(button.closest('.address'));
+  }
+});
+document.addEventListener('submit', (e) => {
+  if (!new URL(e.target.action).pathname.startsWith('/processes/')) return;
+  e.preventDefault();
+  restart(e.target, now);
+});
+addEventListener('pagehide', () => {
+  for (const card of [...views.keys()]) stop(card, card.querySelector('[data-watch]'));
+});

@@ -1,0 +1,5 @@
+import {refresh} from '/assets/refresh.js';
+
+const log = document.querySelector('[data-follow]');
+log.scrollTop = log.scrollHeight;
+refresh();

@@ -1,0 +1,113 @@
+package main
+
+import (
+	"context"
+	"crypto/sha256"
+	"crypto/x509"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+)
+
+// certificateView is what pages show of the certificates.
+type certificateView struct {
+	Names    []string
+	NotAfter time.Time
+	// Left is the time until then; Expired when there is none.
+	Left    string
+	Expired bool
+	// CA and Leaf are SHA-256 fingerprints; the short forms are their first eight bytes.
+	CA, CAShort, Leaf, LeafShort string
+}
+
+// parseCertificate returns the first certificate of a PEM text.
+func parseCertificate(text string) (*x509.Certificate, error) {
+	block, _ := pem.Decode([]byte(text))
+	if block == nil || block.Type != "CERTIFICATE" {
+		return nil, errors.New("no certificate in the PEM text")
+	}
+	cert, err := x509.ParseCertificate(block.Bytes)
+	if err != nil {
+		return nil, fmt.Errorf("parse certificate: %w", err)
+	}
+	return cert, nil
+}
+
+// certificateFor returns what the page of r shows; nil while system does not answer.
+func (c *console) certificateFor(r *http.Request) *certificateView {
+	s, ca, err := c.authority(r.Context())
+	if err != nil {
+		return nil
+	}
+	v := &certificateView{Names: slices.Clone(s.Names), NotAfter: s.NotAfter.UTC()}
+	v.CA, v.CAShort = fingerprints(ca)
+	if leaf, err := parseCertificate(s.ChainPEM); err == nil {
+		v.Leaf, v.LeafShort = fingerprints(leaf)
+		v.NotAfter = leaf.NotAfter.UTC()
+	}
+	left := time.Until(v.NotAfter)
+	v.Left, v.Expired = durationText(left), left <= 0
+	return v
+}
+
+func fingerprints(cert *x509.Certificate) (whole, short string) {
+	sum := sha256.Sum256(cert.Raw)
+	return fingerprint(sum[:]), fingerprint(sum[:8])
+}
+
+// authority asks system for the certificates and parses the authority's.
+func (c *console) authority(ctx context.Context) (certificateStatus, *x509.Certificate, error) {
+	s, err := c.backends.certificate.answer(ctx)
+	if err != nil {
+		return s, nil, err
+	}
+	ca, err := parseCertificate(s.CAPEM)
+	return s, ca, err
+}
+
+// serveCA hands out the certificate of our authority, for people to trust. It is public by nature.
+func (c *console) serveCA(w http.ResponseWriter, r *http.Request) {
+	s, _, err := c.authority(r.Context())
+	if err != nil {
+		w.Header().Set("Retry-After", "5")
+		c.sorry(w, r, http.StatusServiceUnavailable, "Not ready", "system does not answer, so the certificate is not at hand. Try again in a moment.")
+		return
+	}
+	h := w.Header()
+	// Phones offer to install this type; Windows and Android go by the name.
+	h.Set("Content-Type", "application/x-x509-ca-cert")
+	h.Set("Content-Disposition", `attachment; filename="porthole-ca.crt"`)
+	w.Write([]byte(s.CAPEM))
+}
+
+// serveAPICertificate is the certificate call of the signage players of documents 001, 002 and 004: they save
+// certificate and trust it.
+func (c *console) serveAPICertificate(w http.ResponseWriter, r *http.Request) {
+	s, ca, err := c.authority(r.Context())
+	if err != nil {
+		writeJSON(w, http.StatusInternalServerError, map[string]string{"error": "the certificate is not at hand; try again in a moment"})
+		return
+	}
+	whole, _ := fingerprints(ca)
+	writeJSON(w, http.StatusOK, map[string]any{
+		"certificate":        s.CAPEM,
+		"certificate_format": "PEM",
+		"certificate_info": map[string]string{
+			"subject":     ca.Subject.String(),
+			"issuer":      ca.Issuer.String(),
+			"valid_from":  ca.NotBefore.UTC().Format(time.RFC3339),
+			"valid_until": ca.NotAfter.UTC().Format(time.RFC3339),
+			"fingerprint": whole,
+		},
+		"integration_instructions": map[string]string{
+			"python_requests": "save certificate to a file and set session.verify to its path",
+			"debian":          "save it as /usr/local/share/ca-certificates/porthole.crt and run update-ca-certificates",
+			"fingerprint":     "compare the fingerprint with the one on the web console before you trust it",
+			"covers":          strings.Join(s.Names, ", "),
+		},
+	})
+}

@@ -1,0 +1,109 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"html/template"
+	"log/slog"
+	"path/filepath"
+	"time"
+
+	"github.com/alexedwards/scs/v2"
+	"golang.org/x/sync/errgroup"
+
+	"porthole/packages/internal/daemon"
+	"porthole/packages/internal/settings"
+	"porthole/packages/internal/unixsock"
+)
+
+// longPoll is how long a follower of settings is kept waiting; docs/architecture.md promises at most 55 s.
+const longPoll = 55 * time.Second
+
+// Options say how console runs.
+type Options struct {
+	Env daemon.Env
+	// Builtin cameras are shown first and cannot be changed in the web page. They are normalized.
+	Builtin []settings.Camera
+	// LongPoll is how long a follower of settings waits for news; 0 means 55 s.
+	LongPoll time.Duration
+}
+
+type console struct {
+	log      *slog.Logger
+	env      daemon.Env
+	builtin  []settings.Camera
+	longPoll time.Duration
+
+	store    *store
+	hasher   *hasher
+	sessions *scs.SessionManager
+	auth     *authenticator
+	backends *backends
+	pages    map[string]*template.Template
+	assets   map[string]asset
+
+	logins, claims *limiter
+}
+
+// Run serves console's two sockets until ctx ends or something fails that a restart may mend. A damaged database is
+// such a failure: it is reported and left as it is.
+func Run(ctx context.Context, o Options) error {
+	s, err := openStore(ctx, filepath.Join(o.Env.PermDir, "console", "porthole.db"))
+	if err != nil {
+		return err
+	}
+	err = run(ctx, o, s)
+	return errors.Join(err, s.close())
+}
+
+// newConsole puts console together over its database. The caller closes its backends.
+func newConsole(ctx context.Context, o Options, s *store) (*console, error) {
+	if err := s.firstStart(ctx, o.Builtin); err != nil {
+		return nil, fmt.Errorf("prepare database: %w", explain(err))
+	}
+	c := &console{
+		log: o.Env.Log, env: o.Env, builtin: o.Builtin, longPoll: o.LongPoll,
+		store: s, hasher: newHasher(), logins: newLimiter(), claims: newLimiter(),
+	}
+	if c.longPoll == 0 {
+		c.longPoll = longPoll
+	}
+	c.sessions = newSessions(s, c.sessionFailed)
+	c.auth = newAuthenticator(s, c.sessions, c.hasher)
+	var err error
+	if c.pages, err = parsePages(); err != nil {
+		return nil, err
+	}
+	if c.assets, err = readAssets(); err != nil {
+		return nil, err
+	}
+	c.backends = newBackends(o.Env)
+	return c, nil
+}
+
+func run(ctx context.Context, o Options, s *store) error {
+	c, err := newConsole(ctx, o, s)
+	if err != nil {
+		return err
+	}
+	defer c.backends.close()
+	public, err := unixsock.Listen(o.Env.Socket("console"), unixsock.Allow(o.Env.SingleUser, "proxy"))
+	if err != nil {
+		return err
+	}
+	defer public.Close()
+	internal, err := unixsock.Listen(o.Env.Socket("console-internal"),
+		unixsock.Allow(o.Env.SingleUser, "proxy", "signaling", "player"))
+	if err != nil {
+		return err
+	}
+	defer internal.Close()
+
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error { return unixsock.Serve(ctx, public, c.publicHandler()) })
+	g.Go(func() error { return unixsock.Serve(ctx, internal, c.internalHandler()) })
+	g.Go(func() error { return c.prune(ctx) })
+	g.Go(func() error { return c.provision(ctx) })
+	return g.Wait()
+}

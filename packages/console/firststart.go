@@ -1,0 +1,126 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"database/sql"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math/big"
+	"strings"
+
+	"porthole/packages/internal/settings"
+)
+
+// defaultHostname is what a device is called until somebody says otherwise.
+const defaultHostname = "porthole"
+
+// firstStart makes what every device has for itself: a claim code, a stream account, a name. What is there stays.
+func (s *store) firstStart(ctx context.Context, builtin []settings.Camera) error {
+	digest, err := digestOf(builtin)
+	if err != nil {
+		return err
+	}
+	missing, err := s.missing(ctx, digest)
+	if err != nil {
+		return err
+	}
+	if !missing {
+		return nil
+	}
+	return s.change(ctx, func(tx *sql.Tx) error {
+		if err := setSetting(ctx, tx, "builtin", digest); err != nil {
+			return err
+		}
+		name, err := setting(ctx, tx, "hostname")
+		if err != nil {
+			return err
+		}
+		if name == "" {
+			if err := setSetting(ctx, tx, "hostname", defaultHostname); err != nil {
+				return err
+			}
+		}
+		// Lower case: the password is typed on phones and remote controls. 20 characters of base32 are 100 bits.
+		password := strings.ToLower(rand.Text()[:20])
+		if _, err := tx.ExecContext(ctx, "INSERT INTO stream_account (only, user, password) VALUES (1, 'porthole', ?) ON CONFLICT DO NOTHING", password); err != nil {
+			return fmt.Errorf("make stream account: %w", err)
+		}
+		owned, err := claimed(ctx, tx)
+		if err != nil || owned {
+			return err
+		}
+		code, err := newClaimCode()
+		if err != nil {
+			return err
+		}
+		if _, err := tx.ExecContext(ctx, "INSERT INTO secrets (name, value) VALUES ('claim', ?) ON CONFLICT DO NOTHING", code); err != nil {
+			return fmt.Errorf("make claim code: %w", err)
+		}
+		return nil
+	})
+}
+
+// missing reports whether firstStart has something to do: a start that changes nothing must not look like news to those
+// who follow the settings.
+func (s *store) missing(ctx context.Context, builtin string) (bool, error) {
+	was, err := setting(ctx, s.r, "builtin")
+	if err != nil {
+		return false, err
+	}
+	owned, err := claimed(ctx, s.r)
+	if err != nil {
+		return false, err
+	}
+	code, err := s.claimCode(ctx, s.r)
+	if err != nil {
+		return false, err
+	}
+	return was != builtin || (!owned && code == ""), nil
+}
+
+// digestOf tells one set of built-in cameras from another.
+func digestOf(builtin []settings.Camera) (string, error) {
+	b, err := json.Marshal(builtin)
+	if err != nil {
+		return "", fmt.Errorf("encode built-in cameras: %w", err)
+	}
+	sum := sha256.Sum256(b)
+	return hex.EncodeToString(sum[:]), nil
+}
+
+// newClaimCode returns a code like BCDF-2345. It has no letters or digits that look alike, and no vowels, so that it
+// never spells a word.
+func newClaimCode() (string, error) {
+	const letters, digits = "BCDFGHJKMNPQRSTVWXYZ", "23456789"
+	var b strings.Builder
+	for i := range 9 {
+		from := letters
+		switch {
+		case i == 4:
+			b.WriteByte('-')
+			continue
+		case i > 4:
+			from = digits
+		}
+		n, err := rand.Int(rand.Reader, big.NewInt(int64(len(from))))
+		if err != nil {
+			return "", fmt.Errorf("make claim code: %w", err)
+		}
+		b.WriteByte(from[n.Int64()])
+	}
+	return b.String(), nil
+}
+
+// claimCode returns the code that makes its reader the owner, empty once the device is claimed.
+func (s *store) claimCode(ctx context.Context, q querier) (string, error) {
+	var code string
+	err := q.QueryRowContext(ctx, "SELECT value FROM secrets WHERE name = 'claim'").Scan(&code)
+	if err != nil && !errors.Is(err, sql.ErrNoRows) {
+		return "", fmt.Errorf("read claim code: %w", err)
+	}
+	return code, nil
+}

@@ -1,0 +1,65 @@
+// Command console is the web console: the household's pages and the API behind the front door, accounts and sessions,
+// and the one writer of settings, which the other processes follow. It owns the database and listens on two unix
+// sockets; proxy brings the public's requests.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"slices"
+	"strings"
+
+	"porthole/packages/internal/daemon"
+	"porthole/packages/internal/settings"
+)
+
+func main() {
+	var builtin cameraFlag
+	daemon.Process{
+		Name: "console",
+		Flags: func(fs *flag.FlagSet) {
+			fs.Var(&builtin, "builtin-camera", "a camera nobody can delete, as `ID=URL`; may be repeated")
+		},
+		Needs: func(daemon.Env) daemon.Needs {
+			return daemon.Needs{Certificates: true, State: true, Sockets: []string{"system", "proxy", "player"}}
+		},
+		Run: func(ctx context.Context, env daemon.Env) error {
+			return Run(ctx, Options{Env: env, Builtin: builtin})
+		},
+	}.Main()
+}
+
+// cameraFlag collects the values of -builtin-camera.
+type cameraFlag []settings.Camera
+
+// String names the cameras; their URLs may hold passwords.
+func (f *cameraFlag) String() string {
+	ids := make([]string, 0, len(*f))
+	for _, c := range *f {
+		ids = append(ids, c.ID)
+	}
+	return strings.Join(ids, ",")
+}
+
+// Set takes one ID=URL.
+func (f *cameraFlag) Set(v string) error {
+	id, url, ok := strings.Cut(v, "=")
+	if !ok {
+		return errors.New("write it as ID=URL, for example demo=rtsp://127.0.0.1:8554/demo")
+	}
+	c := settings.Camera{ID: id, URL: url}
+	if id == "demo" {
+		c.Name = "Demo camera"
+	}
+	c, err := c.Normalize()
+	if err != nil {
+		return fmt.Errorf("check camera %q: %w", id, err)
+	}
+	if slices.ContainsFunc(*f, func(o settings.Camera) bool { return o.ID == c.ID }) {
+		return fmt.Errorf("camera %q is given twice", id)
+	}
+	*f = append(*f, c)
+	return nil
+}

@@ -1,0 +1,146 @@
+package main_test
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/json"
+	"encoding/pem"
+	"math/big"
+	"net/http"
+	"sync"
+	"testing"
+	"time"
+)
+
+// system stands where the root process does and speaks the JSON of docs/architecture.md.
+type system struct {
+	mu        sync.Mutex
+	provision any      // nil: there is no porthole.toml
+	taken     []string // digests console said it has
+	restarted []string
+	states    map[string]string
+	notAfter  time.Time
+	ca, chain string
+	problems  []map[string]string
+}
+
+func newSystem(t *testing.T) *system {
+	t.Helper()
+	s := &system{
+		states:   map[string]string{"system": "running", "proxy": "running", "signaling": "running", "console": "running"},
+		notAfter: time.Now().Add(824 * 24 * time.Hour),
+	}
+	s.ca, s.chain = certificates(t, s.notAfter)
+	return s
+}
+
+func (s *system) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /provision", func(w http.ResponseWriter, r *http.Request) {
+		if s.provision == nil {
+			http.Error(w, `{"error":"there is no porthole.toml"}`, http.StatusNotFound)
+			return
+		}
+		jsonHandler(s.provision)(w, r)
+	})
+	mux.HandleFunc("POST /provision/taken", func(w http.ResponseWriter, r *http.Request) {
+		var in struct{ Digest string }
+		if err := json.NewDecoder(r.Body).Decode(&in); err != nil {
+			http.Error(w, err.Error(), http.StatusBadRequest)
+			return
+		}
+		s.taken = append(s.taken, in.Digest)
+		w.WriteHeader(http.StatusNoContent)
+	})
+	mux.HandleFunc("GET /processes", func(w http.ResponseWriter, r *http.Request) {
+		list := []map[string]any{}
+		for _, name := range []string{"system", "proxy", "signaling", "console"} {
+			p := map[string]any{"name": name, "state": s.states[name], "pid": 17, "started": time.Now().Add(-3 * time.Hour), "rss_bytes": 34 << 20, "restarts": 0, "exit": ""}
+			if s.states[name] != "running" {
+				p["exit"] = "exit status 1"
+				p["restarts"] = 4
+			}
+			list = append(list, p)
+		}
+		jsonHandler(list)(w, r)
+	})
+	mux.HandleFunc("GET /processes/{name}/log", func(w http.ResponseWriter, r *http.Request) {
+		if s.states[r.PathValue("name")] == "" {
+			http.NotFound(w, r)
+			return
+		}
+		jsonHandler(map[string]any{"lines": []map[string]string{
+			{"stream": "stderr", "text": "first line"}, {"stream": "stdout", "text": "\x1b[31m<b>last</b>\x1b[0m line"},
+		}})(w, r)
+	})
+	mux.HandleFunc("POST /processes/{name}/restart", func(w http.ResponseWriter, r *http.Request) {
+		if s.states[r.PathValue("name")] == "" {
+			http.NotFound(w, r)
+			return
+		}
+		s.restarted = append(s.restarted, r.PathValue("name"))
+		w.WriteHeader(http.StatusNoContent)
+	})
+	mux.HandleFunc("GET /problems", jsonHandler(map[string]any{"problems": s.problems}))
+	mux.HandleFunc("GET /certificate", jsonHandler(map[string]any{
+		"ca_pem": s.ca, "chain_pem": s.chain, "ca_sha256": "", "leaf_sha256": "",
+		"names": []string{"porthole", "porthole.local", "192.168.1.5"}, "not_before": time.Now(), "not_after": s.notAfter,
+	}))
+	mux.ServeHTTP(w, r)
+}
+
+func (s *system) offer(digest string, file, problems any) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.provision = map[string]any{"digest": digest, "provision": file, "problems": problems}
+}
+
+func (s *system) tookAll() []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return append([]string(nil), s.taken...)
+}
+
+func (s *system) set(process, state string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.states[process] = state
+}
+
+// certificates are an authority and a leaf, as system makes them.
+func certificates(t *testing.T, notAfter time.Time) (ca, chain string) {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	root := &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "Porthole CA"}, NotBefore: time.Now().Add(-time.Hour), NotAfter: notAfter.Add(time.Hour), IsCA: true, BasicConstraintsValid: true}
+	leaf := &x509.Certificate{SerialNumber: big.NewInt(2), Subject: pkix.Name{CommonName: "porthole"}, NotBefore: time.Now().Add(-time.Hour), NotAfter: notAfter, DNSNames: []string{"porthole"}}
+	encode := func(c *x509.Certificate) string {
+		der, err := x509.CreateCertificate(rand.Reader, c, root, &key.PublicKey, key)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}))
+	}
+	ca = encode(root)
+	return ca, encode(leaf) + ca
+}
+
+// cameraState is proxy's answer about one camera.
+func cameraState(id, state, problem string) map[string]any {
+	return map[string]any{
+		"id": id, "state": state, "since": time.Now().Add(-time.Minute), "error": problem, "readers": 2,
+		"tracks":   []map[string]string{{"kind": "video", "codec": "H264", "detail": "1280×720"}, {"kind": "audio", "codec": "AAC"}},
+		"bytes_in": 1, "bytes_out": 2, "reconnects": 0,
+	}
+}
+
+func proxyWith(cameras ...map[string]any) http.Handler {
+	return jsonHandler(map[string]any{"cameras": cameras, "https": map[string]int{"connections": 3}, "refused": map[string]int{}})
+}

@@ -1,0 +1,202 @@
+package main
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net/http"
+	"time"
+
+	"porthole/packages/internal/provision"
+	"porthole/packages/internal/settings"
+)
+
+// provisioning is system's answer about porthole.toml.
+type provisioning struct {
+	Digest    string              `json:"digest"`
+	Provision provision.File      `json:"provision"`
+	Problems  []provision.Problem `json:"problems"`
+}
+
+// provision takes what porthole.toml asks for, once per file, and tells system so. It tries until system has answered.
+func (c *console) provision(ctx context.Context) error {
+	for failures := 1; ; failures++ {
+		err := c.provisionOnce(ctx)
+		if err == nil || ctx.Err() != nil {
+			return nil
+		}
+		if failures == 20 {
+			c.log.Warn("cannot take provisioning from system yet", "err", err)
+		}
+		pause := min(100*time.Millisecond<<min(failures, 6), 5*time.Second)
+		t := time.NewTimer(pause/2 + rand.N(pause/2))
+		select {
+		case <-ctx.Done():
+			t.Stop()
+			return nil
+		case <-t.C:
+		}
+	}
+}
+
+func (c *console) provisionOnce(ctx context.Context) error {
+	call, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	var p provisioning
+	status, err := c.backends.system.Call(call, http.MethodGet, "/provision", nil, &p)
+	if status == http.StatusNotFound {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	applied, err := c.applied(ctx, p.Digest)
+	if err != nil {
+		return err
+	}
+	if !applied {
+		if err := c.applyProvision(ctx, p); err != nil {
+			return err
+		}
+	}
+	_, err = c.backends.system.Call(call, http.MethodPost, "/provision/taken", map[string]string{"digest": p.Digest}, nil)
+	return err
+}
+
+func (c *console) applied(ctx context.Context, digest string) (bool, error) {
+	var one int
+	err := c.store.r.QueryRowContext(ctx, "SELECT 1 FROM provisions WHERE digest = ?", digest).Scan(&one)
+	if errors.Is(err, sql.ErrNoRows) {
+		return false, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("look for provisioning %s: %w", digest, err)
+	}
+	return true, nil
+}
+
+// applyProvision takes everything in one transaction. Who can write the boot partition owns the device: a password in a
+// new file replaces a forgotten one.
+func (c *console) applyProvision(ctx context.Context, p provisioning) error {
+	hash, err := c.provisionedHash(ctx, p.Provision.AdminPassword)
+	if err != nil {
+		return err
+	}
+	problems := p.Problems
+	var cameras []settings.Camera
+	for _, cam := range p.Provision.Cameras {
+		cam, err := cam.Normalize()
+		if err == nil {
+			err = c.checkID(cam.ID)
+		}
+		if err != nil {
+			problem := provision.Problem{Key: "camera", Reason: err.Error()}
+			if fe, ok := errors.AsType[*settings.FieldError](err); ok {
+				problem = provision.Problem{Key: "camera." + fe.Field, Reason: fe.Reason}
+			}
+			problems = append(problems, problem)
+			continue
+		}
+		cameras = append(cameras, cam)
+	}
+	player, err := playerValues(p.Provision.Player)
+	if err != nil {
+		return err
+	}
+	kept, err := json.Marshal(problems)
+	if err != nil {
+		return fmt.Errorf("encode problems: %w", err)
+	}
+	err = c.store.change(ctx, func(tx *sql.Tx) error {
+		if p.Provision.Hostname != "" {
+			if err := setSetting(ctx, tx, "hostname", p.Provision.Hostname); err != nil {
+				return err
+			}
+		}
+		if hash != "" {
+			if err := setAdmin(ctx, tx, hash); err != nil {
+				return err
+			}
+		}
+		if err := provisionCameras(ctx, tx, cameras); err != nil {
+			return err
+		}
+		for k, v := range player {
+			if err := setPlayerSetting(ctx, tx, k, v); err != nil {
+				return err
+			}
+		}
+		_, err := tx.ExecContext(ctx, "INSERT INTO provisions (digest, applied, problems, dismissed) VALUES (?, ?, ?, ?)",
+			p.Digest, time.Now().Unix(), string(kept), len(problems) == 0)
+		if err != nil {
+			return fmt.Errorf("remember provisioning: %w", err)
+		}
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("apply provisioning: %w", err)
+	}
+	c.log.Info("provisioning applied", "cameras", len(cameras), "admin", hash != "", "problems", len(problems))
+	for _, problem := range problems {
+		c.log.Warn("provisioning: refused", "line", problem.Line, "key", problem.Key, "reason", problem.Reason)
+	}
+	return nil
+}
+
+// provisionedHash returns the hash to keep for the admin's password; empty when there is none, or when the admin has
+// that password already: a new hash would end every session.
+func (c *console) provisionedHash(ctx context.Context, password string) (string, error) {
+	if password == "" {
+		return "", nil
+	}
+	acc, ok, err := c.store.account(ctx, adminName)
+	if err != nil {
+		return "", err
+	}
+	if ok {
+		same, err := c.hasher.matches(ctx, password, acc.hash)
+		if err != nil || same {
+			return "", err
+		}
+	}
+	return c.hasher.hash(ctx, password)
+}
+
+// provisionCameras adds and updates. system takes the passwords out of a file once they are taken here: a camera whose
+// address is still the same keeps those it has.
+func provisionCameras(ctx context.Context, tx *sql.Tx, cameras []settings.Camera) error {
+	stored, err := storedCameras(ctx, tx)
+	if err != nil {
+		return err
+	}
+	had := map[string]settings.Camera{}
+	for _, cam := range stored {
+		had[cam.ID] = cam
+	}
+	for _, cam := range cameras {
+		old := had[cam.ID]
+		if cam.Password == "" && cam.URL == old.URL && (cam.User == "" || cam.User == old.User) {
+			cam.User, cam.Password = old.User, old.Password
+		}
+		if err := putCamera(ctx, tx, cam); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// playerValues splits the player's settings by key; what the file did not give is not among them.
+func playerValues(p provision.Player) (map[string]json.RawMessage, error) {
+	b, err := json.Marshal(p)
+	if err != nil {
+		return nil, fmt.Errorf("encode player settings: %w", err)
+	}
+	var m map[string]json.RawMessage
+	if err := json.Unmarshal(b, &m); err != nil {
+		return nil, fmt.Errorf("split player settings: %w", err)
+	}
+	return m, nil
+}

@@ -1,0 +1,62 @@
+package provision_test
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"porthole/packages/internal/provision"
+	"porthole/packages/internal/settings"
+)
+
+// FuzzParse: whatever the file holds, what is taken is valid, problems name lines that exist, and after Redact the
+// same file asks for the same things without secrets.
+func FuzzParse(f *testing.F) {
+	for _, s := range []string{
+		full, strings.ReplaceAll(full, "\n", "\r\n"), "\ufeffhostname = \"x\"", toUTF16("hostname = \"x\"\r\n", false), good,
+		"[admin\npassword = \"\"\"\n", "a.b.c = [{x=1},\n2]\n", "\"\" = ''", "\xff\xfe\x00", "hostname='''\nx'''", "\f", "[[camera]]\nid='a'\nid='b'\n[camera]\n[[camera]]",
+		"[[camera]]\nid='a'\nurl='rtsp://u:p@h'\npassword='q'\nuser=''\n", "admin.password = '0123456789' #\n[admin]\npassword='0123456789'",
+	} {
+		f.Add([]byte(s))
+	}
+	f.Fuzz(func(t *testing.T, b []byte) {
+		if len(b) > provision.MaxSize/2 {
+			return // Redact may bring lines beyond the bound into it
+		}
+		got, problems := provision.Parse(b)
+		lines := 1 + strings.Count(string(b), "\n")
+		for _, p := range problems {
+			if p.Line < 1 || p.Line > lines || p.Reason == "" {
+				t.Errorf("problem %+v in a file of %d lines", p, lines)
+			}
+		}
+		if got.Hostname != "" && settings.CheckHostname(got.Hostname) != nil {
+			t.Errorf("hostname %q taken", got.Hostname)
+		}
+		ids := map[string]bool{}
+		for _, c := range got.Cameras {
+			n, err := c.Normalize()
+			if err != nil || !cmp.Equal(n, c) {
+				t.Errorf("camera %+v taken, normalizes to %+v, %v", c, n, err)
+			}
+			if ids[c.ID] {
+				t.Errorf("two cameras %q", c.ID)
+			}
+			ids[c.ID] = true
+		}
+		out, _ := provision.Redact(b)
+		left, _ := provision.Parse(out)
+		for i := range got.Cameras {
+			// The user stays when it had a line of its own.
+			if i < len(left.Cameras) && left.Cameras[i].User == "" {
+				got.Cameras[i].User = ""
+			}
+			got.Cameras[i].Password = ""
+		}
+		got.AdminPassword, got.Player.QuickConnectCode = "", ""
+		if d := cmp.Diff(got, left); d != "" {
+			t.Errorf("after Redact (-before +after):\n%s\n%s", d, out)
+		}
+	})
+}

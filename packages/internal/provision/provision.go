@@ -1,0 +1,73 @@
+// Package provision reads porthole.toml, the file in which an installer hands a new device its name, its first
+// password and its cameras. What is wrong in it is named by line and left out; everything else is taken.
+package provision
+
+import (
+	"fmt"
+
+	"porthole/packages/internal/settings"
+)
+
+// Name is the file's name on the boot partition.
+const Name = "porthole.toml"
+
+// MaxSize bounds what is read of the file, in bytes.
+const MaxSize = 64 << 10
+
+// The bounds of the administrator's password, in bytes; console has the same.
+const (
+	MinPassword = 10
+	MaxPassword = 1024
+)
+
+// maxProblems bounds the list: beyond it, the file is not a porthole.toml at all.
+const maxProblems = 100
+
+// File is what porthole.toml asks for. A zero field was not given, or was refused.
+type File struct {
+	Hostname      string            `json:"hostname,omitempty"`
+	AdminPassword string            `json:"admin_password,omitempty"`
+	Cameras       []settings.Camera `json:"cameras,omitempty"`
+	Player        Player            `json:"player,omitzero"`
+}
+
+// Player says what the device's screen shows, and connects it to a signage server.
+type Player struct {
+	// Show, Picture and Camera are as in settings.PlayerSettings.
+	Show    settings.Show `json:"show,omitempty"`
+	Picture string        `json:"picture,omitempty"`
+	Camera  string        `json:"camera,omitempty"`
+	// Server is the server's https:// or http:// address without path, query and credentials.
+	Server string `json:"server,omitempty"`
+	// Hostname is the name under which the server knows this screen.
+	Hostname string `json:"hostname,omitempty"`
+	// QuickConnectCode is the secret the server gave out for this screen.
+	QuickConnectCode string `json:"quickconnect_code,omitempty"`
+	// Orientation is "landscape", "portrait", "landscape-flipped" or "portrait-flipped".
+	Orientation string `json:"orientation,omitempty"`
+}
+
+// Problem is one thing that was refused.
+type Problem struct {
+	// Line counts from 1.
+	Line int `json:"line"`
+	// Key is the setting or section, for example "camera.url"; empty when the line cannot be read at all.
+	Key string `json:"key"`
+	// Reason is for the person who wrote the file. It holds no value from the file.
+	Reason string `json:"reason"`
+}
+
+// String is one line for a log or a terminal.
+func (p Problem) String() string {
+	if p.Key == "" {
+		return fmt.Sprintf("line %d: %s", p.Line, p.Reason)
+	}
+	return fmt.Sprintf("line %d: %s: %s", p.Line, p.Key, p.Reason)
+}
+
+// Parse reads the contents of a porthole.toml. It returns everything that could be taken and, ordered by line, what
+// was refused. A byte order mark, UTF-16 and CRLF line ends (Windows Notepad) are understood.
+func Parse(b []byte) (File, []Problem) {
+	r := read(b)
+	return r.file, r.problems
+}

@@ -1,0 +1,173 @@
+package provision
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"net/url"
+	"slices"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/pelletier/go-toml/v2/unstable"
+
+	"porthole/packages/internal/settings"
+)
+
+// setters returns what takes each setting outside cameras: it stores a value, or says why not.
+func setters() map[string]func(f *File, v string) (reason string) {
+	return map[string]func(*File, string) string{
+		"hostname": func(f *File, v string) string {
+			if err := settings.CheckHostname(v); err != nil {
+				return strings.TrimPrefix(err.Error(), "hostname: ")
+			}
+			f.Hostname = v
+			return ""
+		},
+		"admin.password": func(f *File, v string) string {
+			if len(v) < MinPassword || len(v) > MaxPassword {
+				return fmt.Sprintf("use at least %d and at most %d characters", MinPassword, MaxPassword)
+			}
+			f.AdminPassword = v
+			return ""
+		},
+		"player.show": func(f *File, v string) string {
+			return shown(settings.PlayerSettings{Show: settings.Show(v)}, v, func() { f.Player.Show = settings.Show(v) })
+		},
+		"player.picture": func(f *File, v string) string {
+			return shown(settings.PlayerSettings{Picture: v}, v, func() { f.Player.Picture = v })
+		},
+		"player.camera": func(f *File, v string) string {
+			return shown(settings.PlayerSettings{Camera: v}, v, func() { f.Player.Camera = v })
+		},
+		"player.server": func(f *File, v string) string {
+			server, reason := checkServer(v)
+			if reason == "" {
+				f.Player.Server = server
+			}
+			return reason
+		},
+		"player.hostname":          func(f *File, v string) string { return short(&f.Player.Hostname, v) },
+		"player.quickconnect_code": func(f *File, v string) string { return short(&f.Player.QuickConnectCode, v) },
+		"player.orientation": func(f *File, v string) string {
+			if !slices.Contains([]string{"landscape", "portrait", "landscape-flipped", "portrait-flipped"}, v) {
+				return `must be "landscape", "portrait", "landscape-flipped" or "portrait-flipped"`
+			}
+			f.Player.Orientation = v
+			return ""
+		},
+	}
+}
+
+// shown takes a setting on what to show if it is right.
+func shown(s settings.PlayerSettings, v string, take func()) (reason string) {
+	if v == "" {
+		return "must not be empty; put a # in front of the line to leave it off"
+	}
+	var wrong *settings.FieldError
+	if err := s.Check(); errors.As(err, &wrong) {
+		return wrong.Reason
+	}
+	take()
+	return ""
+}
+
+func short(to *string, v string) string {
+	if v = strings.TrimSpace(v); v == "" || len(v) > 200 {
+		return "use 1 to 200 bytes"
+	}
+	*to = v
+	return ""
+}
+
+// checkServer returns the origin (RFC 6454 section 4) of a signage server.
+func checkServer(v string) (origin, reason string) {
+	u, err := url.Parse(strings.TrimSpace(v))
+	switch {
+	case err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Hostname() == "":
+		return "", `is not an address; write it like "https://signage.example.com"`
+	case u.User != nil:
+		return "", "must not hold a user or password"
+	case strings.Trim(u.Path, "/") != "" || u.RawQuery != "" || u.Fragment != "":
+		return "", `must end after the server's name or port, like "https://signage.example.com:8443"`
+	}
+	return u.Scheme + "://" + u.Host, ""
+}
+
+// checkText refuses what is not a text or could not be typed into a form.
+func checkText(e expression) string {
+	switch {
+	case e.value != unstable.String:
+		return `must be a text in quotes, like "…"`
+	case strings.ContainsFunc(e.text, func(c rune) bool { return c < ' ' || c == 0x7f }):
+		return "holds a line break, tab or other control character; in \"…\" a \\ begins one: write '…' instead"
+	}
+	return ""
+}
+
+// unknownKey says what might have been meant.
+func unknownKey(section, key string) string {
+	known := keys(section)
+	switch {
+	case slices.Contains(known, strings.ToLower(key)):
+		return "write it in lowercase"
+	case section == top && (key == admin || key == player || key == camera || key == "cameras"):
+		return "write it as a section: a line [admin], [player] or [[camera]], with its settings on the lines below"
+	case section != top && slices.Contains(keys(top), key):
+		return "move this line above the first [section]"
+	case section == top && slices.Contains(keys(admin), key):
+		return "write it below a line [admin]"
+	}
+	where := "above the first [section] there is "
+	if section != top {
+		where = "here there are "
+	}
+	return "unknown setting; " + where + strings.Join(known, ", ")
+}
+
+// unreadable reports a line that is no TOML. The parser's own words repeat pieces of the line, which may be a secret.
+func (r *reader) unreadable(e expression) {
+	line := bytes.Trim(e.raw, blank)
+	if line[0] == '[' {
+		r.finishCamera()
+		r.section = nowhere
+		r.problem(e.line, "", "this section's first line cannot be read; write [admin], [player] or [[camera]]; the lines below it are left out")
+		return
+	}
+	if r.section == nowhere {
+		return
+	}
+	full := ""
+	key, value, assigned := bytes.Cut(line, []byte("="))
+	name := strings.ToLower(strings.TrimSpace(string(key)))
+	if slices.Contains(keys(r.section), name) {
+		full = name
+		if r.section != top {
+			full = r.section + "." + name
+		}
+	}
+	reason := syntax(line, bytes.Trim(value, blank), assigned)
+	if r.section == camera && full != "" && name != "name" {
+		r.cam.broken = true
+		reason += "; the camera is left out"
+	}
+	r.problem(e.line, full, reason)
+}
+
+func syntax(line, value []byte, assigned bool) string {
+	switch {
+	case !utf8.Valid(line):
+		return "is not UTF-8; in the editor choose \"Save as\" and the encoding UTF-8"
+	case bytes.ContainsAny(line, "“”„‘’«»"):
+		return `holds typographic quotes; use the plain " of a text editor`
+	case !assigned:
+		return `cannot be read; write a setting as: name = "value"`
+	case len(value) == 0:
+		return `has no value; write a setting as: name = "value"`
+	case value[0] != '"' && value[0] != '\'':
+		return `the value needs quotes: name = "value"`
+	case value[0] == '"':
+		return "cannot be read: the closing \" may be missing, or a \" or \\ stands inside; between '…' they are allowed"
+	}
+	return "cannot be read: the closing ' may be missing, or text follows it"
+}

@@ -1,0 +1,232 @@
+package main
+
+import (
+	"context"
+	"image"
+	"log/slog"
+	"slices"
+	"sync"
+	"time"
+
+	"porthole/media/decode"
+	"porthole/media/rtsp"
+	"porthole/packages/internal/settings"
+	"porthole/packages/player/camera"
+	"porthole/packages/player/facts"
+	"porthole/packages/player/stage"
+)
+
+// screen is what the director directs (stage.Stage).
+type screen interface {
+	Status(stage.Status)
+	Picture(image.Image)
+	Video(camera.Picture)
+	Words(note, strip string)
+}
+
+// target is what the settings ask for.
+type target struct {
+	show            settings.Show
+	picture, camera string
+}
+
+// director decides what is on the screen: what was asked for as soon as it is there, and until then what was.
+type director struct {
+	log    *slog.Logger
+	screen screen
+	// play, open and load are rtsp.Play, decode.Open and picture.Load, told what they need.
+	play func(context.Context, string, rtsp.Sink) error
+	open func(context.Context, decode.Live) (*decode.Decoder, error)
+	load func(ctx context.Context, name string) (image.Image, error)
+	// stamp changes when the named picture's file does.
+	stamp func(name string) string
+	port  string
+	now   func() time.Time
+
+	wake chan struct{}
+
+	mu    sync.Mutex // guards what follows
+	start time.Time
+	facts facts.Facts
+	view  settings.Player
+	want  target
+	// since is when want became what it is, turn counts how often it did.
+	since time.Time
+	turn  int
+	// shown is what the screen shows; its zero value is the status screen.
+	shown   target
+	status  *stage.Status // as it was last shown
+	watcher *camera.Watcher
+	// loaded says that the wanted picture was shown, or why not.
+	pictureErr error
+	problems   []string
+}
+
+// run directs until ctx ends.
+func (d *director) run(ctx context.Context) {
+	d.mu.Lock()
+	d.start = d.now()
+	d.mu.Unlock()
+	var work sync.WaitGroup
+	defer work.Wait()
+	stop := func() {}
+	defer func() { stop() }()
+	tick := time.NewTicker(500 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		if begin := d.direct(); begin != nil {
+			stop()
+			stop = start(ctx, &work, begin)
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		case <-d.wake:
+		}
+	}
+}
+
+// start runs f until it is stopped.
+func start(ctx context.Context, work *sync.WaitGroup, f func(context.Context)) (stop func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	work.Go(func() {
+		defer cancel()
+		f(ctx)
+	})
+	return cancel
+}
+
+func (d *director) poke() {
+	select {
+	case d.wake <- struct{}{}:
+	default:
+	}
+}
+
+// setFacts takes what is known of the device.
+func (d *director) setFacts(f facts.Facts) {
+	d.mu.Lock()
+	d.facts = f
+	d.mu.Unlock()
+	d.poke()
+}
+
+// setView takes the settings.
+func (d *director) setView(v settings.Player) {
+	d.mu.Lock()
+	d.view = v
+	d.mu.Unlock()
+	d.poke()
+}
+
+// direct shows what there is to show. When something else is wanted now, it returns what brings it, to be run until
+// something else is wanted again.
+func (d *director) direct() (begin func(context.Context)) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if w := d.wanted(); w != d.want || d.since.IsZero() {
+		d.want, d.since, d.watcher, d.pictureErr = w, d.now(), nil, nil
+		d.turn++
+		begin = d.bring(w, d.turn)
+	}
+	plan := d.plan()
+	d.problems = plan.problems
+	if plan.status {
+		if d.status == nil || !same(*d.status, plan.screen) {
+			d.status = &plan.screen
+			d.screen.Status(plan.screen)
+		}
+		d.shown = target{}
+	}
+	d.screen.Words(plan.note, plan.strip)
+	return begin
+}
+
+func same(a, b stage.Status) bool {
+	return a.Minute.Equal(b.Minute) && a.Name == b.Name && a.URL == b.URL && a.Fingerprint == b.Fingerprint && a.ClaimCode == b.ClaimCode &&
+		slices.Equal(a.Addresses, b.Addresses) && slices.Equal(a.Messages, b.Messages)
+}
+
+// wanted reads the settings. A camera that the device does not have is not looked for.
+func (d *director) wanted() target {
+	s := d.view.Settings
+	switch {
+	case s.Show == settings.ShowPicture && s.Picture != "" && s.Check() == nil:
+		return target{show: s.Show, picture: s.Picture}
+	case s.Show == settings.ShowCamera && d.hasCamera(s.Camera):
+		return target{show: s.Show, camera: s.Camera}
+	}
+	return target{}
+}
+
+func (d *director) hasCamera(id string) bool {
+	return slices.ContainsFunc(d.view.Cameras, func(c settings.CameraRef) bool { return c.ID == id })
+}
+
+// bring returns what brings a target to the screen.
+func (d *director) bring(w target, turn int) func(context.Context) {
+	switch w.show {
+	case settings.ShowCamera:
+		d.watcher = camera.New(camera.Config{
+			Log: d.log, Camera: w.camera, Play: d.play, Open: d.open,
+			Show: func(p camera.Picture) { d.video(turn, p) },
+		})
+		return d.watcher.Run
+	case settings.ShowPicture:
+		return func(ctx context.Context) { d.follow(ctx, w.picture, turn) }
+	}
+	return func(context.Context) {}
+}
+
+// video shows a camera's picture, unless something else is wanted by now.
+func (d *director) video(turn int, p camera.Picture) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.turn != turn {
+		p.Release()
+		return
+	}
+	if d.shown != d.want {
+		d.poke()
+	}
+	d.shown, d.status = d.want, nil
+	d.screen.Video(p)
+}
+
+// follow shows a picture, and again whenever its file changes. One that cannot be read leaves what was there.
+func (d *director) follow(ctx context.Context, name string, turn int) {
+	tick := time.NewTicker(2 * time.Second)
+	defer tick.Stop()
+	for last := ""; ; {
+		if stamp := d.stamp(name); stamp != last {
+			last = stamp
+			m, err := d.load(ctx, name)
+			if ctx.Err() != nil {
+				return
+			}
+			if err != nil {
+				d.log.Warn("picture is not shown", "picture", name, "err", err)
+			}
+			d.picture(turn, m, err)
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+	}
+}
+
+func (d *director) picture(turn int, m image.Image, err error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.turn != turn {
+		return
+	}
+	if d.pictureErr = err; err == nil {
+		d.shown, d.status = d.want, nil
+		d.screen.Picture(m)
+	}
+	d.poke()
+}

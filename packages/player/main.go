@@ -1,0 +1,47 @@
+// Command player is the screen: a status screen from its first second on, then a picture or a live camera, as the
+// settings say. It waits for nothing, neither network nor clock nor other processes, and keeps the last good frame.
+package main
+
+import (
+	"context"
+	"flag"
+	"os"
+	"path/filepath"
+
+	"porthole/media/decode"
+	"porthole/packages/internal/daemon"
+)
+
+func main() {
+	decode.Child()
+	var o Options
+	daemon.Process{
+		Name: "player",
+		Flags: func(fs *flag.FlagSet) {
+			fs.StringVar(&o.Display, "display", "auto", "`screen` to use: auto, primary (without video planes), framebuffer, offscreen or offscreen:WIDTHxHEIGHT")
+			fs.StringVar(&o.Decoder, "decoder", "/usr/local/bin/ffmpeg-porthole", "`program` that decodes video (overlays/decoder)")
+			fs.Func("decoder-libraries", "`folder` that the decoder may read, for one that loads libraries; may be repeated", func(dir string) error {
+				o.Libraries = append(o.Libraries, dir)
+				return nil
+			})
+			fs.StringVar(&o.ConsolePort, "console-port", "443", "`port` of the console, for its address on the screen")
+		},
+		Needs: func(env daemon.Env) daemon.Needs {
+			// The decoder's child is this program first.
+			self, err := os.Executable()
+			if err != nil {
+				self = os.Args[0]
+			}
+			return daemon.Needs{
+				Video: true, State: true, Sockets: []string{"system", "console-internal", "rtsp"},
+				Execute: []string{o.Decoder, self},
+				// What init says of the storage.
+				Read: []string{filepath.Join(env.RunDir, "perm-status.json")},
+			}
+		},
+		Run: func(ctx context.Context, env daemon.Env) error {
+			o.Env = env
+			return Run(ctx, o)
+		},
+	}.Main()
+}

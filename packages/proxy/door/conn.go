@@ -1,0 +1,68 @@
+package door
+
+import (
+	"container/list"
+	"crypto/tls"
+	"net"
+	"net/netip"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// conn is an accepted connection. Closing it gives its place back.
+type conn struct {
+	*net.TCPConn
+	source netip.Prefix
+	places *places
+	// undecided is this connection's element in places.undecided, nil once decided; places.mu guards it.
+	undecided *list.Element
+	left      sync.Once
+	// stall bounds each write that has no deadline of its own; zero does not.
+	stall atomic.Int64
+	// timed means that the user of the connection has set a write deadline.
+	timed atomic.Bool
+}
+
+func (c *conn) Close() error {
+	c.left.Do(func() { c.places.leave(c) })
+	return c.TCPConn.Close()
+}
+
+// boundWrites makes a peer that takes nothing for d lose the connection, however long the whole answer takes.
+func (c *conn) boundWrites(d time.Duration) { c.stall.Store(int64(d)) }
+
+func (c *conn) Write(p []byte) (int, error) {
+	if d := time.Duration(c.stall.Load()); d > 0 && !c.timed.Load() {
+		if err := c.TCPConn.SetWriteDeadline(time.Now().Add(d)); err != nil {
+			return 0, err
+		}
+	}
+	return c.TCPConn.Write(p)
+}
+
+func (c *conn) SetDeadline(t time.Time) error {
+	c.timed.Store(!t.IsZero())
+	return c.TCPConn.SetDeadline(t)
+}
+
+func (c *conn) SetWriteDeadline(t time.Time) error {
+	c.timed.Store(!t.IsZero())
+	return c.TCPConn.SetWriteDeadline(t)
+}
+
+// replay is a TLS connection whose first decrypted bytes were read already. It is not a *tls.Conn to net/http, which
+// would otherwise read past them.
+type replay struct {
+	*tls.Conn
+	head []byte
+}
+
+func (r *replay) Read(p []byte) (int, error) {
+	if len(r.head) == 0 {
+		return r.Conn.Read(p)
+	}
+	n := copy(p, r.head)
+	r.head = r.head[n:]
+	return n, nil
+}

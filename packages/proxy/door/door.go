@@ -1,0 +1,235 @@
+// Package door is the one port: it accepts TCP connections, looks at their first bytes, ends TLS, and hands each to
+// whoever speaks its protocol. It bounds what strangers can hold and counts what it refuses.
+package door
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"io"
+	"log/slog"
+	"net"
+	"sync"
+	"time"
+
+	"porthole/packages/proxy/sniff"
+)
+
+// Limits bound what clients can hold.
+type Limits struct {
+	// Open connections, in all and per source (an IPv4 address, an IPv6 /64).
+	Open, OpenPerSource int
+	// Undecided connections have not said yet whether they want HTTP or RTSP; over the limit the oldest is closed.
+	Undecided, UndecidedPerSource int
+	// FirstBytes is how long a client may take to say what it speaks, Handshake how long for TLS, FirstLine for the
+	// request line in it.
+	FirstBytes, Handshake, FirstLine time.Duration
+	// Stall is how long an HTTP client may take nothing of what is sent to it.
+	Stall time.Duration
+	// Report is how often refusals are logged.
+	Report time.Duration
+}
+
+// DefaultLimits fit a house or a shop on the smallest board.
+func DefaultLimits() Limits {
+	return Limits{
+		Open: 1000, OpenPerSource: 400,
+		Undecided: 400, UndecidedPerSource: 128,
+		FirstBytes: 5 * time.Second, Handshake: 10 * time.Second, FirstLine: 10 * time.Second,
+		Stall:  time.Minute,
+		Report: time.Minute,
+	}
+}
+
+// Config is what a Door needs. The functions take over a connection and return soon.
+type Config struct {
+	Log    *slog.Logger
+	Limits Limits
+	// HTTP takes HTTP in TLS: a *tls.Conn where h2 was negotiated, otherwise HTTP/1.x and not a *tls.Conn.
+	HTTP func(net.Conn)
+	// RTSP takes RTSP in TLS.
+	RTSP func(net.Conn)
+	// Plain takes HTTP without TLS, for telling the client to use TLS.
+	Plain func(net.Conn)
+}
+
+// Door serves one port.
+type Door struct {
+	cfg    Config
+	places *places
+	counts counters
+}
+
+// New returns a Door.
+func New(cfg Config) *Door { return &Door{cfg: cfg, places: newPlaces(cfg.Limits)} }
+
+// Serve accepts from l, a TCP listener, and ends TLS with cfg until ctx ends; then it closes l and the connections that
+// are still undecided and waits for them. Connections handed over belong to who took them. The error names a listener
+// that stopped working.
+func (d *Door) Serve(ctx context.Context, l net.Listener, cfg *tls.Config) error {
+	ctx, cancel := context.WithCancel(ctx)
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	defer cancel()
+	wg.Go(func() { d.report(ctx, d.cfg.Limits.Report) })
+	wg.Go(func() {
+		<-ctx.Done()
+		for _, c := range d.places.waiting() {
+			c.Close()
+		}
+	})
+	return Accept(ctx, d.cfg.Log, l, func(c net.Conn) { d.enter(ctx, &wg, c, cfg) })
+}
+
+func (d *Door) enter(ctx context.Context, wg *sync.WaitGroup, accepted net.Conn, cfg *tls.Config) {
+	tcp, ok := accepted.(*net.TCPConn)
+	if !ok {
+		accepted.Close()
+		return
+	}
+	c := &conn{TCPConn: tcp, source: sourceOf(tcp.RemoteAddr()), places: d.places}
+	evicted, ok := d.places.enter(c)
+	if evicted != nil {
+		d.counts.add(crowded)
+		evicted.Close()
+	}
+	if !ok {
+		d.counts.add(full)
+		tcp.Close()
+		return
+	}
+	wg.Go(func() { d.handle(ctx, c, cfg) })
+}
+
+// handle finds out what c wants and hands it over or closes it.
+func (d *Door) handle(ctx context.Context, c *conn, cfg *tls.Config) {
+	// Serve closes what waits when ctx ends; this one may have come after.
+	if ctx.Err() != nil {
+		c.Close()
+		return
+	}
+	if err := c.SetDeadline(time.Now().Add(d.cfg.Limits.FirstBytes)); err != nil {
+		d.refuse(c, left)
+		return
+	}
+	kind, _, err := peek(c.TCPConn)
+	if err != nil {
+		d.refuse(c, reason(err))
+		return
+	}
+	switch kind {
+	case sniff.TLS:
+		d.terminate(ctx, c, cfg)
+	case sniff.HTTP:
+		d.give(c, c, sentToTLS, d.cfg.Plain)
+	case sniff.RTSP:
+		answerPlainRTSP(c)
+		d.refuse(c, plainRTSP)
+	case sniff.STUN:
+		d.refuse(c, stun)
+	case sniff.ACME:
+		d.refuse(c, acme)
+	default:
+		d.refuse(c, garbage)
+	}
+}
+
+// terminate ends TLS and tells RTSP from HTTP.
+func (d *Door) terminate(ctx context.Context, c *conn, cfg *tls.Config) {
+	if err := c.SetDeadline(time.Now().Add(d.cfg.Limits.Handshake)); err != nil {
+		d.refuse(c, left)
+		return
+	}
+	t := tls.Server(c, cfg)
+	if err := t.HandshakeContext(ctx); err != nil {
+		why := reason(err)
+		if why == garbage {
+			why = handshake
+		}
+		d.refuse(c, why)
+		return
+	}
+	if t.ConnectionState().NegotiatedProtocol == "h2" {
+		d.give(c, t, servedHTTP, d.cfg.HTTP)
+		return
+	}
+	kind, head, err := d.firstLine(c, t)
+	switch {
+	case err != nil:
+		d.refuse(c, reason(err))
+	case kind == sniff.HTTP:
+		d.give(c, &replay{Conn: t, head: head}, servedHTTP, d.cfg.HTTP)
+	case kind == sniff.RTSP:
+		d.give(c, &replay{Conn: t, head: head}, servedRTSP, d.cfg.RTSP)
+	default:
+		d.refuse(c, garbage)
+	}
+}
+
+// firstLine reads until the request line tells what is spoken in TLS, and returns all that was read.
+func (d *Door) firstLine(c *conn, t *tls.Conn) (sniff.Kind, []byte, error) {
+	if err := c.SetDeadline(time.Now().Add(d.cfg.Limits.FirstLine)); err != nil {
+		return sniff.Garbage, nil, err
+	}
+	buf := make([]byte, 0, 1<<10)
+	for {
+		if len(buf) == cap(buf) {
+			// FirstLine ends this at MaxLine.
+			buf = append(make([]byte, 0, sniff.MaxLine), buf...)
+		}
+		n, err := t.Read(buf[len(buf):cap(buf)])
+		buf = buf[:len(buf)+n]
+		if kind := sniff.FirstLine(buf); kind != sniff.More {
+			return kind, buf, nil
+		}
+		if err != nil {
+			return sniff.Garbage, nil, err
+		}
+	}
+}
+
+// give hands over a connection that has said what it wants: as seen by its user it is with.
+func (d *Door) give(c *conn, with net.Conn, o outcome, to func(net.Conn)) {
+	if !d.places.decided(c) {
+		c.Close()
+		return
+	}
+	if err := c.SetDeadline(time.Time{}); err != nil {
+		d.counts.add(left)
+		c.Close()
+		return
+	}
+	d.counts.add(o)
+	if o != servedRTSP {
+		c.boundWrites(d.cfg.Limits.Stall)
+	}
+	to(with)
+}
+
+// refuse closes a connection and counts it, unless it was counted when it was evicted.
+func (d *Door) refuse(c *conn, o outcome) {
+	if d.places.decided(c) {
+		d.counts.add(o)
+	}
+	c.Close()
+}
+
+// reason tells why a connection that failed before it was decided did.
+func reason(err error) outcome {
+	var op *net.OpError
+	switch {
+	case isTimeout(err):
+		return slow
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, net.ErrClosed), errors.Is(err, context.Canceled):
+		return left
+	case errors.As(err, &op) && (op.Op == "read" || op.Op == "write"):
+		// The network's error, not one of TLS ("remote error" and "local error" are alerts).
+		return left
+	}
+	return garbage
+}
+
+func isTimeout(err error) bool {
+	var t net.Error
+	return errors.As(err, &t) && t.Timeout()
+}

@@ -1,0 +1,52 @@
+// Proxy is the front door: the one port for HTTPS and cameras (RTSP in TLS), and the port that sends plain HTTP there.
+package main
+
+import (
+	"context"
+	"flag"
+	"net"
+
+	"porthole/packages/internal/daemon"
+)
+
+func main() {
+	var https, http string
+	daemon.Process{
+		Name: "proxy",
+		Flags: func(fs *flag.FlagSet) {
+			fs.StringVar(&https, "https", ":443", "`address` for HTTPS and RTSPS; empty switches it off")
+			fs.StringVar(&http, "http", ":80", "`address` for plain HTTP, which redirects to https; empty switches it off")
+		},
+		Needs: func(daemon.Env) daemon.Needs {
+			return daemon.Needs{
+				Certificates: true, LowPorts: true, ListenTCP: []string{https, http},
+				// Cameras: any host, any port.
+				Names: true, ConnectAnywhere: true,
+				Sockets: []string{"console", "console-internal", "signaling"},
+			}
+		},
+		Run: func(ctx context.Context, env daemon.Env) error {
+			ls, err := openPorts(ctx, https, http)
+			if err != nil {
+				return err
+			}
+			return Run(ctx, Config{Env: env, HTTPS: ls[0], HTTP: ls[1]})
+		},
+	}.Main()
+}
+
+// openPorts listens on both addresses; an empty one gives nil.
+func openPorts(ctx context.Context, https, http string) (ls [2]net.Listener, err error) {
+	for i, p := range []struct{ flag, addr string }{{"-https", https}, {"-http", http}} {
+		if p.addr == "" {
+			continue
+		}
+		if ls[i], err = Listen(ctx, p.flag, p.addr); err != nil {
+			if ls[0] != nil {
+				ls[0].Close()
+			}
+			return ls, err
+		}
+	}
+	return ls, nil
+}

@@ -1,0 +1,168 @@
+package main
+
+import (
+	"context"
+	"log/slog"
+	"net"
+	"net/http"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"porthole/media/rtsp"
+	"porthole/packages/internal/certstore"
+	"porthole/packages/internal/daemon"
+	"porthole/packages/internal/identity"
+	"porthole/packages/internal/settings"
+	"porthole/packages/internal/unixsock"
+	"porthole/packages/proxy/door"
+	"porthole/packages/proxy/route"
+)
+
+// Config is what Run needs.
+type Config struct {
+	Env daemon.Env
+	// HTTPS and HTTP are TCP listeners; nil switches one off. Run closes them.
+	HTTPS, HTTP net.Listener
+	// Limits of the TLS port; nil for door.DefaultLimits.
+	Limits *door.Limits
+}
+
+// Run is the process: it serves until ctx ends or a part of it fails for good.
+func Run(ctx context.Context, cfg Config) error {
+	p := &proxy{
+		Config:  cfg,
+		hub:     rtsp.NewHub(rtsp.Config{Log: cfg.Env.Log}),
+		console: unixsock.NewClient(cfg.Env.Socket("console-internal")),
+	}
+	defer p.console.Close()
+	toConsole, toSignaling := backendTransport(cfg.Env.Socket("console")), backendTransport(cfg.Env.Socket("signaling"))
+	defer toConsole.CloseIdleConnections()
+	defer toSignaling.CloseIdleConnections()
+	p.routes = route.Config{
+		Log: cfg.Env.Log, Console: toConsole, Signaling: toSignaling, Asker: identity.NewAsker(p.console),
+	}
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error { return p.hub.Run(ctx) })
+	g.Go(func() error {
+		return settings.Follow(ctx, cfg.Env.Log, p.console, "proxy", cfg.Env.SettingsFile(), p.apply)
+	})
+	g.Go(func() error { return p.serveReaders(ctx) })
+	if cfg.HTTP != nil {
+		g.Go(func() error {
+			return serveWeb(ctx, cfg.Env.Log, cfg.HTTP, route.Plain(p.routes, tcpPort(cfg.HTTPS)))
+		})
+	}
+	if cfg.HTTPS != nil {
+		p.openDoor(ctx, g)
+	}
+	g.Go(func() error { return p.serveStatus(ctx) })
+	return g.Wait()
+}
+
+type proxy struct {
+	Config
+	hub     *rtsp.Hub
+	console *unixsock.Client
+	routes  route.Config
+	// door is nil while the TLS port is switched off.
+	door *door.Door
+}
+
+// openDoor starts what serves the TLS port.
+func (p *proxy) openDoor(ctx context.Context, g *errgroup.Group) {
+	limits := door.DefaultLimits()
+	if p.Limits != nil {
+		limits = *p.Limits
+	}
+	web, plain := door.NewFeed(p.HTTPS.Addr()), door.NewFeed(p.HTTPS.Addr())
+	p.door = door.New(door.Config{
+		Log: p.Env.Log, Limits: limits,
+		HTTP: web.Give, Plain: plain.Give,
+		RTSP: func(c net.Conn) { p.hub.Handle(c, false) },
+	})
+	g.Go(func() error { return serveWeb(ctx, p.Env.Log, web, route.Public(p.routes)) })
+	g.Go(func() error { return serveWeb(ctx, p.Env.Log, plain, route.WrongPort()) })
+	g.Go(func() error {
+		certs, err := waitCertificate(ctx, p.Env.Log, p.Env.TLSDir("device"))
+		if err != nil {
+			p.HTTPS.Close()
+			return err
+		}
+		g.Go(func() error { return certs.Watch(ctx) })
+		return p.door.Serve(ctx, p.HTTPS, certs.Config("h2", "http/1.1"))
+	})
+}
+
+// certificateNag is when a missing certificate is first mentioned, certificateNagAgain how often after that.
+const (
+	certificateNag      = 15 * time.Second
+	certificateNagAgain = 5 * time.Minute
+)
+
+// waitCertificate opens the store as soon as system has published a pair and meanwhile says what to check.
+func waitCertificate(ctx context.Context, log *slog.Logger, dir string) (*certstore.Store, error) {
+	nag := time.NewTimer(certificateNag)
+	defer nag.Stop()
+	type opened struct {
+		store *certstore.Store
+		err   error
+	}
+	done := make(chan opened)
+	go func() {
+		s, err := certstore.Open(ctx, log, dir)
+		done <- opened{s, err}
+	}()
+	for {
+		select {
+		case o := <-done:
+			return o.store, o.err
+		case <-nag.C:
+			log.Warn("still no TLS certificate, so HTTPS and cameras wait: check that the process system runs and what its log says, "+
+				"and that the folder holds fullchain.pem and privkey.pem readable by proxy", "folder", dir)
+			nag.Reset(certificateNagAgain)
+		}
+	}
+}
+
+// apply takes new settings.
+func (p *proxy) apply(s settings.Proxy) {
+	sources := make([]rtsp.Source, 0, len(s.Cameras))
+	for _, c := range s.Cameras {
+		sources = append(sources, rtsp.Source{ID: c.ID, URL: c.URL, User: c.User, Password: c.Password, Transport: string(c.Transport)})
+	}
+	accounts := make([]rtsp.Account, 0, len(s.Accounts))
+	for _, a := range s.Accounts {
+		accounts = append(accounts, rtsp.Account{User: a.User, HA1: a.HA1})
+	}
+	p.hub.SetSources(sources)
+	p.hub.SetAccounts(accounts)
+	p.Env.Log.Info("settings applied", "revision", s.Revision, "cameras", len(sources), "accounts", len(accounts))
+}
+
+// serveReaders hands the hub what signaling and player connect to rtsp.sock.
+func (p *proxy) serveReaders(ctx context.Context) error {
+	l, err := unixsock.Listen(p.Env.Socket("rtsp"), unixsock.Allow(p.Env.SingleUser, "signaling", "player"))
+	if err != nil {
+		return err
+	}
+	return door.Accept(ctx, p.Env.Log, l, func(c net.Conn) { p.hub.Handle(c, true) })
+}
+
+// backendTransport forwards to a socket and changes nothing on the way.
+func backendTransport(path string) *http.Transport {
+	t := unixsock.Transport(path)
+	t.DisableCompression = true
+	return t
+}
+
+// tcpPort is the port of a listener, 0 without one.
+func tcpPort(l net.Listener) int {
+	if l == nil {
+		return 0
+	}
+	if a, ok := l.Addr().(*net.TCPAddr); ok {
+		return a.Port
+	}
+	return 0
+}

@@ -1,0 +1,110 @@
+package route
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/httputil"
+	"strings"
+	"sync/atomic"
+
+	"porthole/packages/internal/identity"
+)
+
+// retrySeconds is how soon a page about a dead process loads again; a process is restarted after one second.
+const retrySeconds = 2
+
+type identityKey struct{}
+
+// withIdentity makes the backend put id on what it forwards.
+func withIdentity(r *http.Request, id identity.Identity) *http.Request {
+	return r.WithContext(context.WithValue(r.Context(), identityKey{}, id))
+}
+
+// backend forwards requests to one process.
+type backend struct {
+	log     *slog.Logger
+	process string
+	scheme  string
+	// down makes the log name a dead process once, not once per request.
+	down  atomic.Bool
+	proxy httputil.ReverseProxy
+}
+
+// newBackend returns a handler that forwards to the named process. scheme is what the client spoke.
+func newBackend(log *slog.Logger, process string, t http.RoundTripper, scheme string) *backend {
+	b := &backend{log: log, process: process, scheme: scheme}
+	b.proxy = httputil.ReverseProxy{
+		Transport:      t,
+		Rewrite:        b.rewrite,
+		ModifyResponse: b.answered,
+		ErrorHandler:   b.failed,
+		// Events, live pictures and long polls must not wait for a buffer to fill.
+		FlushInterval: -1,
+		ErrorLog:      slog.NewLogLogger(log.Handler(), slog.LevelDebug),
+	}
+	return b
+}
+
+func (b *backend) ServeHTTP(w http.ResponseWriter, r *http.Request) { b.proxy.ServeHTTP(w, r) }
+
+// rewrite addresses the process and replaces what a client says about itself by what we know. It runs after the
+// client's hop-by-hop headers are gone, so none of them can remove ours.
+func (b *backend) rewrite(pr *httputil.ProxyRequest) {
+	pr.Out.URL.Scheme, pr.Out.URL.Host = "http", b.process
+	h := pr.Out.Header
+	for k := range h {
+		if claims(k) {
+			delete(h, k)
+		}
+	}
+	for k := range pr.Out.Trailer {
+		if claims(k) {
+			delete(pr.Out.Trailer, k)
+		}
+	}
+	h.Set("X-Forwarded-For", clientIP(pr.In))
+	h.Set("X-Forwarded-Proto", b.scheme)
+	h.Set("X-Forwarded-Host", pr.In.Host)
+	if id, ok := pr.In.Context().Value(identityKey{}).(identity.Identity); ok {
+		if err := identity.Set(h, id); err != nil {
+			b.log.Error("forwarding without identity", "err", err)
+		}
+	}
+}
+
+// claims reports whether a header says who the client is or where it comes from.
+func claims(header string) bool {
+	k := http.CanonicalHeaderKey(header)
+	return strings.HasPrefix(k, "X-Forwarded-") || k == "Forwarded" || k == "X-Real-Ip" || strings.HasPrefix(k, identity.Header)
+}
+
+func (b *backend) answered(*http.Response) error {
+	if b.down.Load() && b.down.Swap(false) {
+		b.log.Info("process answers again", "backend", b.process)
+	}
+	return nil
+}
+
+func (b *backend) failed(w http.ResponseWriter, r *http.Request, err error) {
+	if r.Context().Err() != nil {
+		// The client has gone: nobody reads an answer.
+		panic(http.ErrAbortHandler) //nolint:forbidigo // net/http's way to drop a connection without an answer
+	}
+	if op := (*net.OpError)(nil); errors.As(err, &op) && op.Op == "dial" && !b.down.Swap(true) {
+		b.log.Warn("process does not answer", "backend", b.process, "err", err)
+	}
+	down(b.process).send(w, r)
+}
+
+// down is the notice about a process that does not answer.
+func down(process string) notice {
+	title := "The console is not running"
+	if process == "signaling" {
+		title = "The live view is not running"
+	}
+	return notice{Status: http.StatusBadGateway, Process: process, RetrySeconds: retrySeconds, Title: title,
+		Text: "The process “" + process + "” does not answer. It is started again by itself; if it does not come back, look at its log or restart the device."}
+}

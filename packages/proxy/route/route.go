@@ -1,0 +1,73 @@
+// Package route forwards HTTP requests to the processes that answer them, over their unix sockets, and says so when one
+// of them does not.
+package route
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net/http"
+	"strings"
+	"time"
+
+	"porthole/packages/internal/identity"
+)
+
+// Asker says who is behind a request: identity.ErrDenied when nobody, another error when that cannot be found out.
+type Asker interface {
+	Ask(context.Context, identity.Credentials) (identity.Identity, error)
+}
+
+// Config is what the handlers need.
+type Config struct {
+	Log *slog.Logger
+	// Console and Signaling reach the processes' sockets.
+	Console, Signaling http.RoundTripper
+	Asker              Asker
+}
+
+// askTimeout bounds the question who somebody is.
+const askTimeout = 10 * time.Second
+
+// Public returns the handler of the TLS port.
+func Public(cfg Config) http.Handler {
+	console := newBackend(cfg.Log, "console", cfg.Console, "https")
+	signaling := newBackend(cfg.Log, "signaling", cfg.Signaling, "https")
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if _, _, ok := splitHost(r.Host); !ok {
+			badHost().send(w, r)
+			return
+		}
+		switch {
+		case r.Method == http.MethodConnect:
+			w.Header().Set("Allow", "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS")
+			notice{Status: http.StatusMethodNotAllowed, Title: "Not a web proxy", Text: "This device does not relay connections."}.send(w, r)
+		case isLive(r.URL.Path):
+			withWho(cfg.Asker, w, r, signaling)
+		default:
+			console.ServeHTTP(w, r)
+		}
+	})
+}
+
+// isLive reports whether a path is signaling's (docs/architecture.md, "HTTP routes").
+func isLive(path string) bool {
+	return path == "/ws" || strings.HasPrefix(path, "/livestream/") || strings.HasPrefix(path, "/cameras/")
+}
+
+// withWho forwards r with the identity behind it, if there is one: what strangers may see is for the process to decide.
+func withWho(asker Asker, w http.ResponseWriter, r *http.Request, to http.Handler) {
+	ctx, cancel := context.WithTimeout(r.Context(), askTimeout)
+	defer cancel()
+	id, err := asker.Ask(ctx, identity.FromRequest(r, clientIP(r)))
+	switch {
+	case err == nil:
+		to.ServeHTTP(w, withIdentity(r, id))
+	case errors.Is(err, identity.ErrDenied):
+		to.ServeHTTP(w, r)
+	default:
+		notice{Status: http.StatusServiceUnavailable, Process: "console", RetrySeconds: retrySeconds,
+			Title: "The console is restarting",
+			Text:  "The console is restarting and cannot say yet who you are."}.send(w, r)
+	}
+}

@@ -1,0 +1,43 @@
+package main
+
+import (
+	"context"
+	"log/slog"
+	"net"
+	"net/http"
+	"strings"
+	"time"
+
+	"porthole/packages/internal/serve"
+)
+
+// serveWeb answers HTTP on l until ctx ends, then lets running requests finish.
+func serveWeb(ctx context.Context, log *slog.Logger, l net.Listener, h http.Handler) error {
+	// WebSockets outlive Shutdown: their requests' contexts end them.
+	requests, end := context.WithCancel(context.WithoutCancel(ctx))
+	defer end()
+	srv := &http.Server{
+		Handler:           h,
+		ReadHeaderTimeout: 10 * time.Second,
+		IdleTimeout:       2 * time.Minute,
+		MaxHeaderBytes:    64 << 10,
+		// No WriteTimeout: a live picture or a large file may take for ever. The door bounds each write instead.
+		HTTP2: &http.HTTP2Config{
+			MaxConcurrentStreams: 100,
+			SendPingTimeout:      time.Minute,
+		},
+		ErrorLog:    slog.NewLogLogger(panicsOnly{log.Handler()}, slog.LevelError),
+		BaseContext: func(net.Listener) context.Context { return requests },
+	}
+	return serve.HTTP(ctx, srv, l)
+}
+
+// panicsOnly drops what net/http logs about its clients, whom we cannot keep from filling the log.
+type panicsOnly struct{ slog.Handler }
+
+func (h panicsOnly) Handle(ctx context.Context, r slog.Record) error {
+	if !strings.Contains(r.Message, ": panic serving ") {
+		return nil
+	}
+	return h.Handler.Handle(ctx, r)
+}

@@ -1,0 +1,164 @@
+package integration_test
+
+import (
+	"context"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/chromedp/cdproto/cdp"
+	"github.com/chromedp/cdproto/emulation"
+	cdplog "github.com/chromedp/cdproto/log"
+	"github.com/chromedp/cdproto/runtime"
+	"github.com/chromedp/chromedp"
+
+	"porthole/packages/signaling/sitetest"
+)
+
+const deadline = 30 * time.Second
+
+// browser is a headless Chromium with one page.
+type browser struct {
+	t   *testing.T
+	ctx context.Context
+
+	mu     sync.Mutex
+	faults []string // guarded by mu: what the page's console called an error
+}
+
+// open starts a Chromium that is logged in at srv.
+func open(t *testing.T, srv *httptest.Server) *browser {
+	t.Helper()
+	if _, err := exec.LookPath("chromium"); err != nil {
+		t.Fatal("this test needs Chromium: apt-get install chromium")
+	}
+	opts := append(chromedp.DefaultExecAllocatorOptions[:],
+		chromedp.Flag("headless", true), chromedp.Flag("no-sandbox", true), chromedp.Flag("disable-gpu", true),
+		chromedp.Flag("disable-quic", true), chromedp.Flag("no-first-run", true), chromedp.Flag("disable-background-networking", true),
+		chromedp.Flag("disable-component-update", true), chromedp.Flag("disable-sync", true),
+		chromedp.Flag("ignore-certificate-errors", true), chromedp.Flag("autoplay-policy", "user-gesture-required"),
+		chromedp.UserDataDir(t.TempDir()), chromedp.WindowSize(1280, 900))
+	alloc, cancelAlloc := chromedp.NewExecAllocator(context.Background(), opts...)
+	ctx, cancel := chromedp.NewContext(alloc)
+	t.Cleanup(func() {
+		cancel()
+		cancelAlloc()
+	})
+	b := &browser{t: t, ctx: ctx}
+	if err := chromedp.Listen(ctx, b.note); err != nil {
+		t.Fatalf("start Chromium: %v", err)
+	}
+	b.do(chromedp.Func(func(ctx context.Context, target *chromedp.Target) error {
+		_, err := cdp.Call(ctx, target, cdplog.Enable, cdp.Empty{})
+		return err
+	}), chromedp.Navigate(srv.URL+"/enter?token="+sitetest.AdminToken), chromedp.WaitVisible(chromedp.CSS("#entered")))
+	return b
+}
+
+func (b *browser) note(ev any) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	switch ev := ev.(type) {
+	case *runtime.EventExceptionThrown:
+		b.faults = append(b.faults, ev.ExceptionDetails.Text+" "+ev.ExceptionDetails.URL)
+	case *runtime.EventConsoleAPICalled:
+		if ev.Type == runtime.ConsoleAPICalledTypeError || ev.Type == runtime.ConsoleAPICalledTypeWarning {
+			b.faults = append(b.faults, string(ev.Args[0].Value))
+		}
+	case *cdplog.EventEntryAdded:
+		if ev.Entry.Level == cdplog.EntryLevelError {
+			b.faults = append(b.faults, ev.Entry.Text+" "+ev.Entry.URL)
+		}
+	}
+}
+
+// console returns what the page's console called an error.
+func (b *browser) console() []string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return append([]string(nil), b.faults...)
+}
+
+func (b *browser) do(steps ...chromedp.Action[chromedp.Void]) {
+	b.t.Helper()
+	ctx, cancel := context.WithTimeout(b.ctx, 2*deadline)
+	defer cancel()
+	if err := chromedp.Do(ctx, steps...); err != nil {
+		b.t.Fatalf("browser: %v; console: %q", err, b.console())
+	}
+}
+
+func eval[T any](b *browser, js string) T {
+	b.t.Helper()
+	ctx, cancel := context.WithTimeout(b.ctx, deadline)
+	defer cancel()
+	v, err := chromedp.Run(ctx, chromedp.Evaluate[T](js, chromedp.EvalAwaitPromise))
+	if err != nil {
+		b.t.Fatalf("browser: %s: %v; console: %q", js, err, b.console())
+	}
+	return v
+}
+
+// fact reads a line of the Debug section.
+func (b *browser) fact(name string) string {
+	return eval[string](b, `[...document.querySelectorAll('#facts div')].find(d => d.firstChild.textContent === `+strconv.Quote(name)+`)?.lastChild.textContent ?? ''`)
+}
+
+func (b *browser) text(selector string) string {
+	return eval[string](b, `document.querySelector(`+strconv.Quote(selector)+`).textContent`)
+}
+
+// until polls what the page shows.
+func (b *browser) until(what string, ok func() bool) {
+	b.t.Helper()
+	tick := time.NewTicker(50 * time.Millisecond)
+	defer tick.Stop()
+	for end := time.Now().Add(deadline); !ok(); {
+		if time.Now().After(end) {
+			b.t.Fatalf("never happened: %s\nthe page says %q\nits log:\n%s\nconsole: %q", what, b.text("#message"),
+				eval[string](b, `[...document.querySelectorAll('#log li')].map(l => l.textContent).join('\n')`), b.console())
+		}
+		<-tick.C
+	}
+}
+
+// plays waits until pictures are decoded, the clock advances, and the page calls it live.
+func (b *browser) plays(what string) {
+	b.t.Helper()
+	frames := func() int { n, _ := strconv.Atoi(b.fact("Frames decoded")); return n }
+	clock := func() float64 { return eval[float64](b, `document.querySelector('video').currentTime`) }
+	b.until(what+": live", func() bool { return b.text("#badge") == "live" })
+	f, c := frames(), clock()
+	b.until(what+": pictures are decoded", func() bool { n := frames(); return n > f+10 || n < f && n > 10 })
+	b.until(what+": the clock advances", func() bool { return clock() != c })
+}
+
+// shot writes a screenshot to the folder in $SCREENSHOTS, for people.
+func (b *browser) shot(name string) {
+	dir := os.Getenv("SCREENSHOTS")
+	if dir == "" {
+		return
+	}
+	png, err := chromedp.Run(b.ctx, chromedp.CaptureScreenshot())
+	if err == nil {
+		err = os.WriteFile(filepath.Join(dir, name+".png"), png, 0o644)
+	}
+	if err != nil {
+		b.t.Errorf("screenshot: %v", err)
+	}
+}
+
+// scheme emulates a preference for light or dark.
+func scheme(value string) chromedp.Action[chromedp.Void] {
+	return chromedp.Func(func(ctx context.Context, target *chromedp.Target) error {
+		_, err := cdp.Call(ctx, target, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{
+			Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: value}},
+		})
+		return err
+	})
+}

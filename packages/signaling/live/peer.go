@@ -1,0 +1,109 @@
+package live
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/pion/ice/v4"
+	"github.com/pion/interceptor"
+	"github.com/pion/interceptor/pkg/nack"
+	"github.com/pion/interceptor/pkg/report"
+	"github.com/pion/webrtc/v4"
+)
+
+// connect makes the viewer's PeerConnection and answers the offer with exactly the formats chosen.
+func (s *Server) connect(ctx context.Context, v *Viewer, c choice, sdpOffer string) error {
+	api, err := s.api(c)
+	if err != nil {
+		return &Refusal{Reason: Failed, Message: "the live view cannot start", Err: err}
+	}
+	pc, err := api.NewPeerConnection(webrtc.Configuration{})
+	if err != nil {
+		return &Refusal{Reason: Failed, Message: "the live view cannot start", Err: err}
+	}
+	v.pc = pc
+	pc.OnConnectionStateChange(v.onState)
+	if err := v.answer(ctx, c, sdpOffer); err != nil {
+		if closeErr := pc.GracefulClose(); closeErr != nil {
+			v.log.Debug("closing the connection failed", "err", closeErr)
+		}
+		return err
+	}
+	return nil
+}
+
+// api knows only the chosen formats, so that the answer names no other.
+func (s *Server) api(c choice) (*webrtc.API, error) {
+	media := &webrtc.MediaEngine{}
+	if err := media.RegisterCodec(c.video, webrtc.RTPCodecTypeVideo); err != nil {
+		return nil, fmt.Errorf("register video format: %w", err)
+	}
+	if c.audio != nil {
+		if err := media.RegisterCodec(*c.audio, webrtc.RTPCodecTypeAudio); err != nil {
+			return nil, fmt.Errorf("register audio format: %w", err)
+		}
+	}
+	log := pionLog{s.cfg.Log, ""}
+	// Lost packets are sent again from memory the viewers share (outTrack), and sender reports keep sound and picture
+	// together. There is no congestion control: the camera's bit rate is what it is.
+	again, err := nack.NewResponderInterceptor(nack.DisableCopy(), nack.WithResponderLoggerFactory(log))
+	if err != nil {
+		return nil, fmt.Errorf("make retransmission: %w", err)
+	}
+	reports, err := report.NewSenderInterceptor(report.WithSenderLoggerFactory(log))
+	if err != nil {
+		return nil, fmt.Errorf("make sender reports: %w", err)
+	}
+	registry := &interceptor.Registry{}
+	registry.Add(again)
+	registry.Add(reports)
+
+	engine := webrtc.SettingEngine{LoggerFactory: log}
+	engine.SetICEUDPMux(s.cfg.Path.mux())
+	engine.SetNetworkTypes([]webrtc.NetworkType{webrtc.NetworkTypeUDP4, webrtc.NetworkTypeUDP6})
+	// Browsers hide their address behind a .local name. We need not look it up: their checks reach us, and tell it.
+	engine.SetICEMulticastDNSMode(ice.MulticastDNSModeDisabled)
+	engine.SetICETimeouts(5*time.Second, 15*time.Second, 2*time.Second)
+	return webrtc.NewAPI(webrtc.WithMediaEngine(media), webrtc.WithInterceptorRegistry(registry), webrtc.WithSettingEngine(engine)), nil
+}
+
+func (v *Viewer) answer(ctx context.Context, c choice, sdpOffer string) error {
+	failed := func(err error) error {
+		return &Refusal{Reason: Failed, Message: "the live view cannot start", Err: err}
+	}
+	v.video = newOutTrack(webrtc.RTPCodecTypeVideo, c.video.MimeType)
+	if _, err := v.pc.AddTrack(v.video); err != nil {
+		return failed(fmt.Errorf("add video: %w", err))
+	}
+	if c.audio != nil {
+		v.audio = newOutTrack(webrtc.RTPCodecTypeAudio, c.audio.MimeType)
+		if _, err := v.pc.AddTrack(v.audio); err != nil {
+			return failed(fmt.Errorf("add audio: %w", err))
+		}
+	}
+	if err := v.pc.SetRemoteDescription(webrtc.SessionDescription{Type: webrtc.SDPTypeOffer, SDP: sdpOffer}); err != nil {
+		return &Refusal{Reason: BadOffer, Message: "the SDP offer cannot be used", Err: err}
+	}
+	answer, err := v.pc.CreateAnswer(nil)
+	if err != nil {
+		return &Refusal{Reason: BadOffer, Message: "the SDP offer cannot be answered", Err: err}
+	}
+	v.pc.OnICECandidate(func(c *webrtc.ICECandidate) {
+		if c != nil {
+			v.Candidates = append(v.Candidates, c.ToJSON())
+		}
+	})
+	gathered := webrtc.GatheringCompletePromise(v.pc)
+	if err := v.pc.SetLocalDescription(answer); err != nil {
+		return failed(fmt.Errorf("use the answer: %w", err))
+	}
+	// Our candidates are our own addresses: this takes no time.
+	select {
+	case <-gathered:
+	case <-ctx.Done():
+		return failed(ctx.Err())
+	}
+	v.Answer = v.pc.LocalDescription().SDP
+	return nil
+}

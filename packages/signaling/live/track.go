@@ -1,0 +1,80 @@
+package live
+
+import (
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"strings"
+	"sync"
+
+	"github.com/pion/rtp"
+	"github.com/pion/webrtc/v4"
+)
+
+// outTrack writes one stream to one viewer. Unlike pion's own static track it gives every packet a header of its own,
+// so that the packets kept for retransmission need no copy.
+type outTrack struct {
+	kind webrtc.RTPCodecType
+	mime string
+	// base is the timestamp of the timeline's start (random: RFC 3550 section 5.1).
+	base uint32
+
+	mu   sync.Mutex // guards what follows
+	to   webrtc.TrackLocalWriter
+	ssrc uint32
+	pt   uint8
+	seq  uint16
+}
+
+func newOutTrack(kind webrtc.RTPCodecType, mime string) *outTrack {
+	return &outTrack{kind: kind, mime: mime, base: rand.Uint32(), seq: uint16(rand.Uint32N(1 << 15))}
+}
+
+var errNotNegotiated = errors.New("format was not negotiated")
+
+// Bind implements webrtc.TrackLocal.
+func (t *outTrack) Bind(c webrtc.TrackLocalContext) (webrtc.RTPCodecParameters, error) {
+	for _, p := range c.CodecParameters() {
+		if strings.EqualFold(p.MimeType, t.mime) {
+			t.mu.Lock()
+			defer t.mu.Unlock()
+			t.to, t.ssrc, t.pt = c.WriteStream(), uint32(c.SSRC()), uint8(p.PayloadType)
+			return p, nil
+		}
+	}
+	return webrtc.RTPCodecParameters{}, fmt.Errorf("bind %s: %w", t.mime, errNotNegotiated)
+}
+
+// Unbind implements webrtc.TrackLocal.
+func (t *outTrack) Unbind(webrtc.TrackLocalContext) error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.to = nil
+	return nil
+}
+
+// ID implements webrtc.TrackLocal.
+func (t *outTrack) ID() string { return t.kind.String() }
+
+// RID implements webrtc.TrackLocal: there is no simulcast.
+func (t *outTrack) RID() string { return "" }
+
+// StreamID implements webrtc.TrackLocal: sound and picture are one stream, so the browser keeps them together.
+func (t *outTrack) StreamID() string { return "porthole" }
+
+// Kind implements webrtc.TrackLocal.
+func (t *outTrack) Kind() webrtc.RTPCodecType { return t.kind }
+
+// write sends one payload. Before the connection is up it is dropped.
+func (t *outTrack) write(payload []byte, ticks int64, marker bool) error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.to == nil {
+		return nil
+	}
+	t.seq++
+	_, err := t.to.WriteRTP(&rtp.Header{
+		Version: 2, Marker: marker, PayloadType: t.pt, SequenceNumber: t.seq, Timestamp: t.base + uint32(ticks), SSRC: t.ssrc,
+	}, payload)
+	return err
+}

@@ -1,0 +1,232 @@
+// Package sitetest sets up signaling for tests with real parts: the demo clip as a camera, a Hub that pulls it behind a
+// socket as in proxy, and HTTPS in front. Only proxy and console are stand-ins.
+package sitetest
+
+import (
+	"context"
+	"crypto/tls"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"sync"
+	"testing"
+
+	"porthole/media/rtsp"
+	"porthole/media/samples"
+	"porthole/packages/internal/identity"
+	"porthole/packages/internal/settings"
+	"porthole/packages/internal/unixsock"
+	"porthole/packages/signaling/live"
+	"porthole/packages/signaling/web"
+)
+
+// The users of a Site, and the tokens that are theirs as "Authorization: Bearer" and as cookie "session".
+const (
+	AdminToken = "admin-token"
+	// GuestToken belongs to a viewer who may see no camera but "garden".
+	GuestToken = "guest-token"
+	// AwayToken makes console fail.
+	AwayToken = "away-token"
+)
+
+// Site is signaling with what it needs around it.
+type Site struct {
+	// Front is what proxy offers: identity by cookie or token, everything forwarded to signaling, and a style sheet.
+	Front *httptest.Server
+	// Direct is signaling's own port.
+	Direct *httptest.Server
+	Live   *live.Server
+	Web    *web.Server
+
+	log    *slog.Logger
+	socket string
+	camera string
+
+	mu      sync.Mutex
+	hub     func()                // guarded by mu: stops the Hub and waits
+	sockets map[net.Conn]struct{} // guarded by mu: open connections of Front and Direct
+}
+
+// New starts a Site with the cameras "demo" and "garden"; there is nothing behind the second. change may alter the
+// limits. It ends with the test.
+func New(t *testing.T, change func(*live.Config)) *Site {
+	t.Helper()
+	s := &Site{log: slog.New(slog.DiscardHandler), sockets: map[net.Conn]struct{}{}}
+	if os.Getenv("VERBOSE") != "" {
+		s.log = slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	}
+	// A unix socket's path may have 107 bytes, and a test's own folder is named after the test.
+	dir, err := os.MkdirTemp("", "site")
+	must(t, err)
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	s.socket = filepath.Join(dir, "rtsp.sock")
+
+	var wg sync.WaitGroup
+	ctx, cancel := context.WithCancel(context.Background())
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	must(t, err)
+	s.camera = "rtsp://" + l.Addr().String() + "/clip"
+	wg.Go(func() {
+		if err := rtsp.ServeClip(ctx, s.log, l, samples.Demo(), "clip", "", ""); err != nil {
+			t.Errorf("the camera: %v", err)
+		}
+	})
+	s.StartHub(t)
+
+	path, err := live.Listen(s.log, "127.0.0.1:0", true)
+	must(t, err)
+	cfg := live.Config{
+		Log: s.log, Path: path, PerCamera: 10, Total: 50,
+		Play: func(ctx context.Context, camera string, sink rtsp.Sink) error {
+			dial := func(ctx context.Context) (net.Conn, error) { return unixsock.Dial(ctx, s.socket) }
+			return rtsp.Play(ctx, rtsp.PlayConfig{Dial: dial, Camera: camera}, sink)
+		},
+	}
+	if change != nil {
+		change(&cfg)
+	}
+	s.Live = live.Start(ctx, cfg)
+	direct := httptest.NewUnstartedServer(nil)
+	s.Web = web.New(web.Config{Log: s.log, Live: s.Live, Ask: ask, SignalingPort: direct.Listener.Addr().(*net.TCPAddr).Port})
+	s.Live.SetCameras([]string{"demo", "garden"})
+	s.Web.SetCameras([]settings.CameraRef{{ID: "demo", Name: "Front door"}, {ID: "garden", Name: "Garden"}})
+
+	s.Front = s.serve(ctx, httptest.NewUnstartedServer(front(s.Web.Proxied())))
+	direct.Config.Handler = s.Web.Direct()
+	s.Direct = s.serve(ctx, direct)
+	t.Cleanup(func() {
+		cancel()
+		s.Cut()
+		s.Front.Close()
+		s.Direct.Close()
+		s.Web.Wait()
+		s.Live.Wait()
+		path.Close()
+		s.StopHub()
+		wg.Wait()
+	})
+	return s
+}
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// serve starts a server with a throwaway certificate whose connections Cut can cut.
+func (s *Site) serve(ctx context.Context, srv *httptest.Server) *httptest.Server {
+	srv.Config.BaseContext = func(net.Listener) context.Context { return ctx }
+	srv.Config.ErrorLog = slog.NewLogLogger(s.log.Handler(), slog.LevelDebug)
+	srv.TLS = &tls.Config{NextProtos: []string{"http/1.1"}}
+	srv.Config.ConnState = func(c net.Conn, state http.ConnState) {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		switch state {
+		case http.StateNew:
+			s.sockets[c] = struct{}{}
+		case http.StateClosed:
+			delete(s.sockets, c)
+		}
+	}
+	srv.StartTLS()
+	return srv
+}
+
+// Cut breaks every connection of browsers, WebSockets included.
+func (s *Site) Cut() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for c := range s.sockets {
+		c.Close()
+		delete(s.sockets, c)
+	}
+}
+
+// StartHub starts what proxy does for rtsp.sock.
+func (s *Site) StartHub(t *testing.T) {
+	t.Helper()
+	l, err := unixsock.Listen(s.socket, unixsock.Allow(true))
+	must(t, err)
+	hub := rtsp.NewHub(rtsp.Config{Log: s.log})
+	hub.SetSources([]rtsp.Source{{ID: "demo", URL: s.camera, Transport: "tcp"}})
+	ctx, cancel := context.WithCancel(context.Background())
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		if err := hub.Run(ctx); err != nil {
+			t.Errorf("the hub: %v", err)
+		}
+	})
+	wg.Go(func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			hub.Handle(c, true)
+		}
+	})
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.hub = func() {
+		l.Close()
+		cancel()
+		wg.Wait()
+	}
+}
+
+// StopHub ends it, as when proxy is killed.
+func (s *Site) StopHub() {
+	s.mu.Lock()
+	stop := s.hub
+	s.hub = nil
+	s.mu.Unlock()
+	if stop != nil {
+		stop()
+	}
+}
+
+// ask is console's answer to who somebody is.
+func ask(_ context.Context, c identity.Credentials) (identity.Identity, error) {
+	switch {
+	case c.Authorization == "Bearer "+AdminToken, c.Cookie == "session="+AdminToken:
+		return identity.Identity{User: "admin", Role: identity.Admin}, nil
+	case c.Authorization == "Bearer "+GuestToken, c.Cookie == "session="+GuestToken:
+		return identity.Identity{User: "guest", Role: identity.Viewer, Cameras: []string{"garden"}}, nil
+	case c.Authorization == "Bearer "+AwayToken:
+		return identity.Identity{}, os.ErrDeadlineExceeded
+	}
+	return identity.Identity{}, identity.ErrDenied
+}
+
+// front does what proxy does: it asks who it is and forwards that. /enter?token=TOKEN logs in.
+func front(signaling http.Handler) http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /assets/porthole.css", func(w http.ResponseWriter, r *http.Request) {
+		http.ServeFile(w, r, filepath.Join("..", "..", "console", "assets", "porthole.css"))
+	})
+	mux.HandleFunc("GET /enter", func(w http.ResponseWriter, r *http.Request) {
+		http.SetCookie(w, &http.Cookie{Name: "session", Value: r.FormValue("token"), Path: "/", Secure: true, HttpOnly: true})
+		w.Header().Set("Content-Type", "text/html")
+		w.Write([]byte("<!doctype html><link rel=icon href=data:,><p id=entered>entered"))
+	})
+	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
+		r.Header.Del(identity.Header)
+		host, _, _ := net.SplitHostPort(r.RemoteAddr)
+		if who, err := ask(r.Context(), identity.FromRequest(r, host)); err == nil {
+			if err := identity.Set(r.Header, who); err != nil {
+				http.Error(w, err.Error(), http.StatusInternalServerError)
+				return
+			}
+		}
+		r.Header.Set("X-Forwarded-For", host)
+		r.Header.Set("X-Forwarded-Proto", "https")
+		r.Header.Set("X-Forwarded-Host", r.Host)
+		signaling.ServeHTTP(w, r)
+	})
+	return mux
+}

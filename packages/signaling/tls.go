@@ -1,0 +1,55 @@
+package main
+
+import (
+	"context"
+	"crypto/sha256"
+	"crypto/tls"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"porthole/packages/internal/certstore"
+	"porthole/packages/internal/daemon"
+	"porthole/packages/internal/serve"
+)
+
+// serveTLS waits for the device's certificate and serves h with it until ctx ends.
+func serveTLS(ctx context.Context, g *errgroup.Group, env daemon.Env, l net.Listener, h http.Handler) error {
+	store, err := certstore.Open(ctx, env.Log, env.TLSDir("device"))
+	if err != nil {
+		if ctx.Err() != nil {
+			return nil
+		}
+		return err
+	}
+	g.Go(func() error { return store.Watch(ctx) })
+	cert, err := store.Certificate(nil)
+	if err != nil {
+		return fmt.Errorf("read the device's certificate: %w", err)
+	}
+	env.Log.Info("signaling port speaks TLS", "address", l.Addr().String(),
+		"certificate_sha256", fingerprint(cert), "not_after", cert.Leaf.NotAfter)
+
+	srv := &http.Server{
+		Handler:           h,
+		ReadHeaderTimeout: 10 * time.Second,
+		// WebSockets are not bound by it.
+		ReadTimeout:    30 * time.Second,
+		IdleTimeout:    time.Minute,
+		MaxHeaderBytes: 64 << 10,
+		BaseContext:    func(net.Listener) context.Context { return ctx },
+		// What strangers send to an open port is no news.
+		ErrorLog: slog.NewLogLogger(env.Log.Handler(), slog.LevelDebug),
+	}
+	return serve.HTTP(ctx, srv, tls.NewListener(l, store.Config("http/1.1")))
+}
+
+// fingerprint is the start of the certificate's SHA-256, enough to tell two apart.
+func fingerprint(c *tls.Certificate) string {
+	sum := sha256.Sum256(c.Leaf.Raw)
+	return fmt.Sprintf("%x", sum[:8])
+}

@@ -1,0 +1,58 @@
+package authority
+
+import (
+	"errors"
+	"fmt"
+	"path/filepath"
+	"time"
+)
+
+// Public is what anybody may know of the device's certificate.
+type Public struct {
+	CAPEM    string `json:"ca_pem"`
+	ChainPEM string `json:"chain_pem"`
+	// CASHA256 and LeafSHA256 are fingerprints in upper-case hex with colons.
+	CASHA256   string    `json:"ca_sha256"`
+	LeafSHA256 string    `json:"leaf_sha256"`
+	Names      []string  `json:"names"`
+	NotBefore  time.Time `json:"not_before"`
+	NotAfter   time.Time `json:"not_after"`
+	// Problem says, for the owner, what is not well and what to do; empty if all is.
+	Problem string `json:"problem,omitempty"`
+}
+
+// Public returns the certificate's public parts, as far as there are any.
+func (d *Device) Public() Public {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	p := Public{Names: []string{}, Problem: d.problem()}
+	if d.issuer != nil {
+		p.CAPEM, p.CASHA256 = string(encodeCerts(d.issuer.Raw)), Fingerprint(d.issuer)
+	}
+	if d.leaf != nil {
+		p.ChainPEM, p.LeafSHA256 = string(encodeCerts(d.leaf.Raw))+p.CAPEM, Fingerprint(d.leaf)
+		p.NotBefore, p.NotAfter = d.leaf.NotBefore, d.leaf.NotAfter
+		p.Names = append(p.Names, d.leaf.DNSNames...)
+		for _, ip := range d.leaf.IPAddresses {
+			p.Names = append(p.Names, ip.String())
+		}
+	}
+	return p
+}
+
+// problem says what is not well; the caller holds mu.
+func (d *Device) problem() string {
+	if d.err == nil {
+		return ""
+	}
+	until := "Until then there is no certificate, and nobody can connect."
+	if d.leaf != nil {
+		until = "Until then the present certificate stays in use; it ends on " + d.leaf.NotAfter.UTC().Format("2 January 2006") + "."
+	}
+	if errors.Is(d.err, ErrDamaged) {
+		return fmt.Sprintf("The device's certificate authority cannot be used (%v). Restore %s from a backup, or delete the folders %s and %s "+
+			"and restart: then a new one is made, which every browser and every other client has to trust anew. %s",
+			d.err, filepath.Join(d.cfg.CADir, "ca.pem"), d.cfg.CADir, filepath.Join(d.cfg.TLSDir, "device"), until)
+	}
+	return fmt.Sprintf("The device's certificate cannot be renewed: %v. %s", d.err, until)
+}

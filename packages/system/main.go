@@ -1,0 +1,108 @@
+// Command system is Porthole's only root process on a device: it keeps the device's own certificate, hands over
+// porthole.toml, hands devices to the processes that use them, says whether the appliance lives, and reaches the supervisor
+// for the others. With -single-user (hostrun) it needs no root and leaves the machine alone.
+package main
+
+import (
+	"context"
+	"flag"
+	"net"
+	"net/http"
+	"path/filepath"
+
+	"golang.org/x/sync/errgroup"
+	"golang.org/x/sys/unix"
+
+	"porthole/hw/cpufreq"
+	"porthole/hw/devperm"
+	"porthole/hw/uevent"
+	"porthole/packages/internal/daemon"
+	"porthole/packages/internal/unixsock"
+	"porthole/packages/system/authority"
+	"porthole/packages/system/heartbeat"
+	"porthole/packages/system/intake"
+	"porthole/packages/system/supervisor"
+)
+
+// options are system's own flags.
+type options struct{ gokrazySocket, governor string }
+
+func main() {
+	var o options
+	daemon.Process{
+		Name: "system",
+		Flags: func(fs *flag.FlagSet) {
+			fs.StringVar(&o.gokrazySocket, "gokrazy-socket", "/run/gokrazy-http.sock", "`socket` of the supervisor")
+			fs.StringVar(&o.governor, "cpu-governor", "performance", "how the kernel sets the processor's speed: a `governor` it knows; empty leaves it alone")
+		},
+		Needs: func(daemon.Env) daemon.Needs {
+			return daemon.Needs{Root: true, RootCapabilities: []int{
+				unix.CAP_CHOWN, unix.CAP_FOWNER, unix.CAP_DAC_OVERRIDE, // files and devices of others
+				unix.CAP_SYS_ADMIN, // mounts
+				unix.CAP_SYS_BOOT,
+			}}
+		},
+		Run: func(ctx context.Context, env daemon.Env) error { return run(ctx, env, o) },
+	}.Main()
+}
+
+func run(ctx context.Context, env daemon.Env, o options) error {
+	state := filepath.Join(env.PermDir, "system")
+	gid, unlock := unixsock.GIDCerts, unlocker(env.BootDir)
+	if env.SingleUser {
+		gid, unlock = -1, nil
+	}
+	in := intake.Open(intake.Config{Log: env.Log, BootDir: env.BootDir, StateDir: state, Unlock: unlock})
+	device := authority.Open(authority.Config{
+		Log: env.Log, CADir: filepath.Join(state, "ca"), TLSDir: filepath.Join(env.PermDir, "tls"), GID: gid,
+		Hostname: in.Hostname, Addresses: net.InterfaceAddrs,
+	})
+	transport := unixsock.Transport(o.gokrazySocket)
+	defer transport.CloseIdleConnections()
+	a := &api{
+		log: env.Log, device: device, intake: in, supervisor: supervisor.New(transport),
+		problems: &problems{permFile: filepath.Join(env.RunDir, "perm-status.json"), device: device, intake: in},
+	}
+	sock, err := unixsock.Listen(env.Socket("system"), unixsock.Allow(env.SingleUser, "console", "player"))
+	if err != nil {
+		return err
+	}
+	defer sock.Close()
+
+	g, ctx := errgroup.WithContext(ctx)
+	if !env.SingleUser {
+		if err := a.runDevice(ctx, g, env, o); err != nil {
+			return err
+		}
+	}
+	g.Go(func() error { return device.Watch(ctx) })
+	g.Go(func() error { return a.supervisor.Watch(ctx) })
+	g.Go(func() error { return unixsock.Serve(ctx, sock, a.handler()) })
+	return g.Wait()
+}
+
+// runDevice starts what only a device has: hardware of its own, and a watchdog.
+func (a *api) runDevice(ctx context.Context, g *errgroup.Group, env daemon.Env, o options) error {
+	events, err := uevent.Listen()
+	if err != nil {
+		return err
+	}
+	console := unixsock.NewClient(env.Socket("console"))
+	heart := heartbeat.New(heartbeat.Config{
+		Log: env.Log, Dir: env.StateDir(), CountFile: filepath.Join(env.PermDir, "system", "restarts"),
+		Processes: a.supervisor.Processes,
+		Watched:   func(name string) bool { _, ours := unixsock.UID(name); return ours },
+		Health: map[string]func(context.Context) error{"console": func(ctx context.Context) error {
+			_, err := console.Call(ctx, http.MethodGet, "/api/health", nil, nil)
+			return err
+		}},
+	})
+	a.problems.heart = heart
+	g.Go(func() error { return handOver(ctx, env.Log, devperm.Nodes{}, events, unixsock.GIDVideo) })
+	g.Go(func() error { return setGovernor(ctx, env.Log, cpufreq.FS{}, o.governor) })
+	g.Go(func() error {
+		defer console.Close()
+		return heart.Run(ctx)
+	})
+	return nil
+}
