@@ -1,0 +1,140 @@
+// Command init is the first program on a Porthole. It does what must come before everything else (look after /perm,
+// open the watchdog), lets gokrazy set up the rest of the system and supervises Porthole's processes.
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+
+	"github.com/gokrazy/gokrazy"
+	"golang.org/x/sys/unix"
+
+	"porthole/gokrazy-instance/init/perm"
+	"porthole/gokrazy-instance/init/processes"
+	"porthole/gokrazy-instance/init/report"
+	"porthole/gokrazy-instance/init/watchdog"
+)
+
+// Numbers of the image's partitions.
+const (
+	bootPartition = 1
+	permPartition = 4
+)
+
+const (
+	permDir   = "/perm"
+	runDir    = "/run/porthole"
+	heartbeat = runDir + "/system/heartbeat"
+	permFile  = runDir + "/perm-status.json"
+)
+
+// version is set by the linker: -X main.version=…
+var version = "devel"
+
+func main() {
+	log := slog.New(slog.NewTextHandler(os.Stderr, nil))
+	if err := run(context.Background(), log); err != nil {
+		// The kernel panics when init ends, and restarts the device after ten seconds (panic=10).
+		log.Error("cannot start", "err", err)
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context, log *slog.Logger) error {
+	fmt.Fprintf(os.Stdout, "Porthole %s\n", version)
+	for _, m := range [][2]string{{"devtmpfs", "/dev"}, {"proc", "/proc"}, {"sysfs", "/sys"}} {
+		// Busy: the kernel has mounted it already.
+		if err := unix.Mount(m[0], m[1], m[0], 0, ""); err != nil && !errors.Is(err, unix.EBUSY) {
+			return fmt.Errorf("mount %s: %w", m[1], err)
+		}
+	}
+	feeder := &watchdog.Feeder{Heartbeat: heartbeat, Say: kernelLog}
+	fed := make(chan struct{})
+	dog, err := watchdog.Open("/dev/watchdog")
+	if err != nil {
+		log.Info("no watchdog", "err", err)
+		close(fed)
+	} else {
+		feeder.Feed = dog.Feed
+		go func() { defer close(fed); feeder.Run(ctx) }()
+	}
+	disk, err := perm.FindDisk("/", "/sys", "/dev")
+	if err != nil {
+		return err
+	}
+	status := bringPerm(ctx, disk)
+	log.Info("storage", "state", status.State, "bytes", status.SizeBytes, "problem", status.Problem)
+	// gokrazy mounts its own; a second one would stay below it.
+	if err := unix.Unmount("/proc", unix.MNT_DETACH); err != nil {
+		log.Warn("cannot unmount", "dir", "/proc", "err", err)
+	}
+	if err := gokrazy.Boot(version); err != nil {
+		return fmt.Errorf("set up the system: %w", err)
+	}
+	list, err := processes.Read("/etc/porthole/processes.json")
+	if err != nil {
+		return err
+	}
+	if err := processes.MakeRunDir(runDir, list, os.Chown); err != nil {
+		return err
+	}
+	if err := writeStatus(status); err != nil {
+		return err
+	}
+	// For system alone: porthole.toml may hold passwords. It mounts it writable for the moments in which it writes.
+	if err := unix.Mount(disk.Partitions[bootPartition], "/boot", "vfat", unix.MS_RDONLY|unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC, "umask=0077"); err != nil {
+		log.Error("cannot mount", "dir", "/boot", "err", err)
+	}
+	feeder.Running()
+	if err := gokrazy.SuperviseServices(processes.Services(list)); err != nil {
+		return fmt.Errorf("supervise processes: %w", err)
+	}
+	(&report.Reporter{
+		Socket: "/run/gokrazy-http.sock", Proc: "/proc", Interval: report.DefaultInterval, Settle: report.DefaultSettle, Out: os.Stdout,
+	}).Run(ctx)
+	<-fed
+	return ctx.Err()
+}
+
+// bringPerm brings up /perm from the boot disk.
+func bringPerm(ctx context.Context, disk perm.Disk) perm.Status {
+	device := disk.Partitions[permPartition]
+	return perm.Bring(ctx, perm.Storage{
+		Device:        device,
+		Check:         perm.Fsck("/sbin/e2fsck", device),
+		GrowPartition: func() error { return perm.GrowPartition(disk.Node) },
+		GrowFS:        func() (int64, int64, error) { return perm.GrowFS(device, permDir) },
+		Mount:         func() error { return perm.Mount(device, permDir) },
+		Hold: func() error {
+			// Never closed: init does not end.
+			_, err := perm.Hold(device)
+			return err
+		},
+	})
+}
+
+// writeStatus leaves word of /perm for screen and console.
+func writeStatus(status perm.Status) error {
+	b, err := json.Marshal(status)
+	if err != nil {
+		return fmt.Errorf("encode storage status: %w", err)
+	}
+	if err := os.WriteFile(permFile, append(b, '\n'), 0o644); err != nil {
+		return fmt.Errorf("write storage status: %w", err)
+	}
+	return nil
+}
+
+// kernelLog writes a line to the kernel's log, which a restart by the watchdog leaves in pstore.
+func kernelLog(line string) {
+	f, err := os.OpenFile("/dev/kmsg", os.O_WRONLY, 0)
+	if err != nil {
+		return
+	}
+	defer f.Close()
+	fmt.Fprintf(f, "<3>porthole: %s\n", line)
+}

@@ -1,0 +1,4 @@
+package perm
+
+// DiskOf is FindDisk for a device number.
+var DiskOf = diskOf

@@ -1,0 +1,162 @@
+// Package watchdog feeds the hardware watchdog only while the appliance lives: a Porthole whose processes have stopped
+// working restarts by itself, even if the kernel and init still run.
+//
+// The sign of life is a small file that system rewrites with other content every few seconds. Its content is compared,
+// not its time, because the clock of a device without battery jumps when the network tells the time.
+package watchdog
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"sync"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+const (
+	// Timeout is asked of the hardware; 15 s is the most a Raspberry Pi's can do (bcm2835_wdt).
+	Timeout = 15 * time.Second
+	// Interval is how often the feeder looks and feeds.
+	Interval = 2 * time.Second
+	// PrepareGrace bounds what comes before the processes: checking a large card takes minutes, not hours.
+	PrepareGrace = 30 * time.Minute
+	// BootGrace is how long the processes have from their start to the first heartbeat.
+	BootGrace = 2 * time.Minute
+	// Stale is how old the last heartbeat may be. system beats every 10 s at most.
+	Stale = 45 * time.Second
+)
+
+// ErrNoDevice means that the machine has no watchdog, or that its driver is not there.
+var ErrNoDevice = errors.New("no watchdog")
+
+// Device is an open hardware watchdog. It restarts the machine unless it is fed.
+type Device struct{ f *os.File }
+
+// Open opens the watchdog, which starts it. The device can be opened once: gokrazy, which comes later and would feed
+// it whatever happens, then leaves it alone.
+func Open(path string) (*Device, error) {
+	f, err := os.OpenFile(path, os.O_WRONLY, 0)
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.ENODEV) {
+		return nil, fmt.Errorf("open %s: %w", path, ErrNoDevice)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("open watchdog: %w", err)
+	}
+	// A driver that cannot change its time keeps its own, which is fine as long as it is longer than Interval.
+	_ = unix.IoctlSetPointerInt(int(f.Fd()), unix.WDIOC_SETTIMEOUT, int(Timeout.Seconds()))
+	return &Device{f: f}, nil
+}
+
+// Feed puts off the restart.
+func (d *Device) Feed() error {
+	if err := unix.IoctlWatchdogKeepalive(int(d.f.Fd())); err != nil {
+		return fmt.Errorf("feed watchdog: %w", err)
+	}
+	return nil
+}
+
+// Feeder decides whether the watchdog is fed.
+type Feeder struct {
+	// Feed feeds the hardware.
+	Feed func() error
+	// Heartbeat is the file that system rewrites.
+	Heartbeat string
+	// Say gets one line whenever something changes; it must reach a log that survives the restart.
+	Say func(string)
+
+	mu sync.Mutex
+	// running is when the processes were started; zero before.
+	running time.Time
+}
+
+// Running says that the processes have been started: from now on they have BootGrace for their first heartbeat.
+func (f *Feeder) Running() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.running = time.Now()
+}
+
+func (f *Feeder) started() time.Time {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.running
+}
+
+// Run feeds until ctx ends.
+func (f *Feeder) Run(ctx context.Context) {
+	begin := time.Now()
+	var last string
+	var lastChange time.Time
+	hungry, failing := false, false
+	t := time.NewTicker(Interval)
+	defer t.Stop()
+	for {
+		if beat, err := readHeartbeat(f.Heartbeat); err == nil && beat != last {
+			last, lastChange = beat, time.Now()
+		}
+		why := starve(time.Now(), begin, f.started(), lastChange)
+		switch {
+		case why != "" && !hungry:
+			f.Say("watchdog: not fed any more, the device will restart: " + why)
+		case why == "" && hungry:
+			f.Say("watchdog: fed again")
+		}
+		hungry = why != ""
+		if !hungry {
+			err := f.Feed()
+			if err != nil && !failing {
+				f.Say("watchdog: " + err.Error())
+			}
+			failing = err != nil
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-t.C:
+		}
+	}
+}
+
+// starve says why the watchdog must not be fed; empty if it must.
+func starve(now, begin, running, beat time.Time) string {
+	switch {
+	case running.IsZero() && now.Sub(begin) > PrepareGrace:
+		return fmt.Sprintf("preparing the storage has taken more than %s", PrepareGrace)
+	case running.IsZero():
+		return ""
+	case beat.Before(running) && now.Sub(running) > BootGrace:
+		return fmt.Sprintf("no heartbeat within %s of the start", BootGrace)
+	case !beat.Before(running) && now.Sub(beat) > Stale:
+		return fmt.Sprintf("no heartbeat for %s", Stale)
+	}
+	return ""
+}
+
+// maxHeartbeat bounds what is read of the heartbeat.
+const maxHeartbeat = 256
+
+// readHeartbeat returns the heartbeat's content. Only root's file counts: any other process could write one.
+func readHeartbeat(path string) (string, error) {
+	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
+	if err != nil {
+		return "", fmt.Errorf("read heartbeat: %w", err)
+	}
+	defer f.Close()
+	var st unix.Stat_t
+	if err := unix.Fstat(int(f.Fd()), &st); err != nil {
+		return "", fmt.Errorf("look at heartbeat: %w", err)
+	}
+	if st.Mode&unix.S_IFMT != unix.S_IFREG || int(st.Uid) != os.Geteuid() {
+		return "", fmt.Errorf("heartbeat %s is not a file of user %d", path, os.Geteuid())
+	}
+	buf := make([]byte, maxHeartbeat)
+	n, err := f.Read(buf)
+	if err != nil {
+		return "", fmt.Errorf("read heartbeat: %w", err)
+	}
+	return string(buf[:n]), nil
+}

@@ -1,0 +1,198 @@
+package watchdog_test
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"porthole/gokrazy-instance/init/watchdog"
+)
+
+// device counts feedings; it would have bitten after Timeout without one.
+type device struct {
+	mu     sync.Mutex
+	fed    int
+	last   time.Time
+	bitten bool
+	err    error
+	said   []string
+}
+
+func (d *device) feed() error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.err != nil {
+		return d.err
+	}
+	d.bitten = d.bitten || !d.last.IsZero() && time.Since(d.last) > watchdog.Timeout
+	d.fed++
+	d.last = time.Now()
+	return nil
+}
+
+func (d *device) hungry() bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.bitten || time.Since(d.last) > watchdog.Timeout
+}
+
+func (d *device) say(line string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.said = append(d.said, line)
+}
+
+func (d *device) lines() string {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return strings.Join(d.said, "\n")
+}
+
+// beat writes a heartbeat.
+func beat(t *testing.T, path string, n int) {
+	t.Helper()
+	if err := os.WriteFile(path, []byte(strconv.Itoa(n)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// watch runs a feeder in a bubble with its own clock.
+func watch(t *testing.T, f func(t *testing.T, feeder *watchdog.Feeder, d *device)) {
+	path := filepath.Join(t.TempDir(), "heartbeat")
+	synctest.Test(t, func(t *testing.T) {
+		d := &device{}
+		feeder := &watchdog.Feeder{Feed: d.feed, Heartbeat: path, Say: d.say}
+		ctx, cancel := context.WithCancel(t.Context())
+		var wg sync.WaitGroup
+		wg.Go(func() { feeder.Run(ctx) })
+		f(t, feeder, d)
+		cancel()
+		wg.Wait()
+	})
+}
+
+// pass lets time pass in the bubble.
+func pass(d time.Duration) {
+	<-time.After(d)
+	synctest.Wait()
+}
+
+func TestFedWhilePreparing(t *testing.T) {
+	watch(t, func(t *testing.T, _ *watchdog.Feeder, d *device) {
+		pass(watchdog.PrepareGrace - time.Minute)
+		if d.hungry() {
+			t.Error("the watchdog bites while the storage is checked")
+		}
+		pass(2 * time.Minute)
+		if !d.hungry() || !strings.Contains(d.lines(), "storage") {
+			t.Errorf("preparing may take for ever; said %q", d.lines())
+		}
+	})
+}
+
+func TestFedWhileHeartbeatIsFresh(t *testing.T) {
+	watch(t, func(t *testing.T, f *watchdog.Feeder, d *device) {
+		pass(time.Minute)
+		f.Running()
+		for n := range 100 {
+			beat(t, f.Heartbeat, n)
+			pass(10 * time.Second)
+		}
+		if d.hungry() || d.lines() != "" {
+			t.Errorf("not fed with a fresh heartbeat; said %q", d.lines())
+		}
+		pass(watchdog.Stale - 15*time.Second)
+		if d.hungry() {
+			t.Error("one late heartbeat restarts the device")
+		}
+		pass(15*time.Second + 2*watchdog.Timeout)
+		if !d.hungry() || strings.Count(d.lines(), "no heartbeat for") != 1 {
+			t.Errorf("a dead appliance is kept alive; said %q", d.lines())
+		}
+	})
+}
+
+// TestOldHeartbeat: a file that does not change is no sign of life, however new its time.
+func TestOldHeartbeat(t *testing.T) {
+	watch(t, func(t *testing.T, f *watchdog.Feeder, d *device) {
+		f.Running()
+		for range 60 {
+			beat(t, f.Heartbeat, 1)
+			pass(10 * time.Second)
+		}
+		if !d.hungry() {
+			t.Error("the same heartbeat again and again counts as life")
+		}
+	})
+}
+
+func TestNoHeartbeat(t *testing.T) {
+	watch(t, func(t *testing.T, f *watchdog.Feeder, d *device) {
+		f.Running()
+		pass(watchdog.BootGrace - time.Second)
+		if d.hungry() {
+			t.Error("the processes get no time to start")
+		}
+		pass(time.Minute)
+		if !d.hungry() || !strings.Contains(d.lines(), "of the start") {
+			t.Errorf("a device that never came up is kept; said %q", d.lines())
+		}
+	})
+}
+
+// TestRecovers: a heartbeat that comes back before the hardware acts saves the device.
+func TestRecovers(t *testing.T) {
+	watch(t, func(t *testing.T, f *watchdog.Feeder, d *device) {
+		f.Running()
+		beat(t, f.Heartbeat, 1)
+		pass(watchdog.Stale + 2*watchdog.Interval)
+		beat(t, f.Heartbeat, 2)
+		pass(2 * watchdog.Interval)
+		if d.hungry() || !strings.Contains(d.lines(), "fed again") {
+			t.Errorf("not fed again; said %q", d.lines())
+		}
+	})
+}
+
+// TestForeignHeartbeat: a link, as another process could plant it, does not count.
+func TestForeignHeartbeat(t *testing.T) {
+	watch(t, func(t *testing.T, f *watchdog.Feeder, d *device) {
+		real := f.Heartbeat + ".real"
+		if err := os.Symlink(real, f.Heartbeat); err != nil {
+			t.Fatal(err)
+		}
+		f.Running()
+		for n := range 20 {
+			beat(t, real, n)
+			pass(10 * time.Second)
+		}
+		if !d.hungry() {
+			t.Error("a heartbeat behind a symbolic link counts")
+		}
+	})
+}
+
+func TestFailingDeviceIsSaidOnce(t *testing.T) {
+	watch(t, func(t *testing.T, _ *watchdog.Feeder, d *device) {
+		d.mu.Lock()
+		d.err = errors.New("no such luck")
+		d.mu.Unlock()
+		pass(time.Minute)
+		if n := strings.Count(d.lines(), "no such luck"); n != 1 {
+			t.Errorf("a failing device was reported %d times", n)
+		}
+	})
+}
+
+func TestOpenWithoutDevice(t *testing.T) {
+	if _, err := watchdog.Open(filepath.Join(t.TempDir(), "watchdog")); !errors.Is(err, watchdog.ErrNoDevice) {
+		t.Errorf("no watchdog gives %v", err)
+	}
+}
