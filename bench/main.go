@@ -1,0 +1,142 @@
+// Bench measures what a user of Porthole feels (added latency, time to the first picture) and what it costs (CPU, memory),
+// with the same questions put to MediaMTX and go2rtc in the same run where their binaries are given. Machines are shared
+// and noisy: read the columns against each other, not against a clock.
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"os/signal"
+	"slices"
+	"text/tabwriter"
+	"time"
+
+	"porthole/media/rtsp"
+	"porthole/media/samples"
+)
+
+func main() {
+	bin := flag.String("bin", "build/bin", "`folder` of Porthole's programs")
+	perStep := flag.Duration("time", envDuration("BENCHTIME", 20*time.Second), "how long each load is held")
+	joins := flag.Int("joins", 20, "how often the time to the first picture is taken")
+	flag.Parse()
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	if err := run(ctx, *bin, *perStep, *joins); err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		stop()
+		os.Exit(1)
+	}
+}
+
+func envDuration(name string, otherwise time.Duration) time.Duration {
+	if d, err := time.ParseDuration(os.Getenv(name)); err == nil && d > 0 {
+		return d
+	}
+	return otherwise
+}
+
+func run(ctx context.Context, bin string, perStep time.Duration, joins int) error {
+	dir, err := os.MkdirTemp("", "porthole-bench")
+	if err != nil {
+		return fmt.Errorf("make a folder for the servers: %w", err)
+	}
+	defer os.RemoveAll(dir)
+
+	camera, err := startCamera(ctx)
+	if err != nil {
+		return err
+	}
+	defer camera.stop()
+
+	table := newTable()
+	for _, start := range []func(context.Context, string, string, string) (*server, error){startPorthole, startMediaMTX, startGo2RTC} {
+		srv, err := start(ctx, dir, bin, camera.url)
+		if err != nil {
+			return err
+		}
+		if srv == nil {
+			continue
+		}
+		err = measure(ctx, table, srv, camera, perStep, joins)
+		srv.stop()
+		if err != nil {
+			return fmt.Errorf("measure %s: %w", srv.name, err)
+		}
+	}
+	return table.print(os.Stdout)
+}
+
+// camera is the clip, served by ServeClip in this process.
+type camera struct {
+	url  string
+	addr string
+	stop func()
+}
+
+func startCamera(ctx context.Context) (*camera, error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return nil, fmt.Errorf("listen for the camera: %w", err)
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	done := make(chan error, 1)
+	go func() {
+		done <- rtsp.ServeClip(ctx, slog.New(slog.DiscardHandler), l, samples.Demo(), "demo", "", "")
+	}()
+	addr := l.Addr().String()
+	return &camera{
+		url:  "rtsp://" + addr + "/demo",
+		addr: addr,
+		stop: func() {
+			cancel()
+			<-done //nolint:errcheck // it was told to end
+		},
+	}, nil
+}
+
+// table collects one column per server.
+type table struct {
+	rows    []string
+	columns []string
+	cells   map[[2]string]string
+}
+
+func newTable() *table { return &table{cells: map[[2]string]string{}} }
+
+func (t *table) set(column, row, value string) {
+	if !slices.Contains(t.rows, row) {
+		t.rows = append(t.rows, row)
+	}
+	if !slices.Contains(t.columns, column) {
+		t.columns = append(t.columns, column)
+	}
+	t.cells[[2]string{column, row}] = value
+	fmt.Fprintf(os.Stderr, "  %s: %s: %s\n", column, row, value)
+}
+
+func (t *table) print(f *os.File) error {
+	w := tabwriter.NewWriter(f, 0, 0, 1, ' ', 0)
+	line := func(first string, cell func(column string) string) {
+		fmt.Fprintf(w, "| %s\t|", first)
+		for _, c := range t.columns {
+			fmt.Fprintf(w, " %s\t|", cell(c))
+		}
+		fmt.Fprintln(w)
+	}
+	line("", func(c string) string { return c })
+	line("---", func(string) string { return "---" })
+	for _, r := range t.rows {
+		line(r, func(c string) string {
+			if v, ok := t.cells[[2]string{c, r}]; ok {
+				return v
+			}
+			return "–"
+		})
+	}
+	return w.Flush()
+}

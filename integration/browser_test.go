@@ -1,0 +1,221 @@
+package integration_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/chromedp/cdproto/cdp"
+	cdplog "github.com/chromedp/cdproto/log"
+	"github.com/chromedp/cdproto/page"
+	"github.com/chromedp/cdproto/runtime"
+	"github.com/chromedp/chromedp"
+
+	"porthole/integration/stack"
+)
+
+// browser is a headless Chromium with one page, logged in.
+type browser struct {
+	ctx    context.Context
+	mu     sync.Mutex
+	errors []string // guarded by mu: what the page's console called an error
+}
+
+// spy keeps every peer connection the page makes within reach of the test.
+const spy = `
+	window.testPeers = [];
+	const Original = window.RTCPeerConnection;
+	window.RTCPeerConnection = class extends Original {
+		constructor(...args) { super(...args); window.testPeers.push(this); }
+	};`
+
+// decoded asks all peer connections how many pictures were decoded.
+const decoded = `(async () => {
+	let frames = 0;
+	for (const p of window.testPeers) for (const s of (await p.getStats()).values())
+		if (s.type === 'inbound-rtp' && s.kind === 'video') frames += s.framesDecoded || 0;
+	return frames;
+})()`
+
+func newBrowser(t *testing.T, s *stack.Stack) *browser {
+	t.Helper()
+	opts := append(chromedp.DefaultExecAllocatorOptions[:],
+		chromedp.Flag("no-sandbox", true), chromedp.Flag("disable-gpu", true), chromedp.Flag("disable-quic", true),
+		chromedp.Flag("disable-component-update", true), chromedp.Flag("ignore-certificate-errors", true),
+		chromedp.Flag("autoplay-policy", "user-gesture-required"),
+		chromedp.UserDataDir(t.TempDir()), chromedp.WindowSize(1280, 900))
+	alloc, cancelAlloc := chromedp.NewExecAllocator(context.Background(), opts...)
+	ctx, cancel := chromedp.NewContext(alloc)
+	b := &browser{ctx: ctx}
+	t.Cleanup(func() {
+		if dir := os.Getenv("SCREENSHOTS"); dir != "" {
+			if png, err := chromedp.Run(ctx, chromedp.FullScreenshot(100)); err == nil {
+				os.WriteFile(filepath.Join(dir, strings.ReplaceAll(t.Name(), "/", "-")+".png"), png, 0o644)
+			}
+		}
+		cancel()
+		cancelAlloc()
+	})
+	if err := chromedp.Listen(ctx, b.note); err != nil {
+		t.Fatalf("start Chromium: %v", err)
+	}
+	b.do(t, chromedp.Func(func(ctx context.Context, target *chromedp.Target) error {
+		if _, err := cdp.Call(ctx, target, cdplog.Enable, cdp.Empty{}); err != nil {
+			return err
+		}
+		_, err := cdp.Call(ctx, target, page.AddScriptToEvaluateOnNewDocument, page.AddScriptToEvaluateOnNewDocumentParams{Source: spy})
+		return err
+	}), chromedp.Navigate(s.URL("/login")),
+		chromedp.SendKeys(chromedp.CSS(`input[name=user]`), "admin"),
+		chromedp.SendKeys(chromedp.CSS(`input[name=password]`), password+"\r"),
+		chromedp.WaitVisible(chromedp.CSS(`form[action="/logout"]`)))
+	return b
+}
+
+// note keeps what the page's console calls an error.
+func (b *browser) note(ev any) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	switch ev := ev.(type) {
+	case *runtime.EventExceptionThrown:
+		b.errors = append(b.errors, ev.ExceptionDetails.Text+" "+ev.ExceptionDetails.URL)
+	case *runtime.EventConsoleAPICalled:
+		if ev.Type == runtime.ConsoleAPICalledTypeError {
+			b.errors = append(b.errors, ev.Args[0].Value.String())
+		}
+	case *cdplog.EventEntryAdded:
+		if ev.Entry.Level == cdplog.EntryLevelError {
+			b.errors = append(b.errors, ev.Entry.Text+" "+ev.Entry.URL)
+		}
+	}
+}
+
+func (b *browser) do(t *testing.T, steps ...chromedp.Action[chromedp.Void]) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(b.ctx, 90*time.Second)
+	defer cancel()
+	if err := chromedp.Do(ctx, steps...); err != nil {
+		t.Fatalf("browser: %v\nconsole: %q", err, b.problems())
+	}
+}
+
+func eval[T any](t *testing.T, b *browser, js string) T {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(b.ctx, 90*time.Second)
+	defer cancel()
+	v, err := chromedp.Run(ctx, chromedp.Evaluate[T](js, chromedp.EvalAwaitPromise))
+	if err != nil {
+		t.Fatalf("browser: %s: %v\nconsole: %q", js, err, b.problems())
+	}
+	return v
+}
+
+func (b *browser) problems() []string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return append([]string(nil), b.errors...)
+}
+
+// plays waits until pictures are decoded and the video's clock advances.
+func (b *browser) plays(t *testing.T, what string) {
+	t.Helper()
+	from := eval[int](t, b, decoded)
+	var clock float64
+	eventually(t, what, func() error {
+		now := eval[float64](t, b, `document.querySelector('video')?.currentTime ?? -1`)
+		if n := eval[int](t, b, decoded); n < from+15 {
+			return fmt.Errorf("%d frames decoded, %d before; console: %q", n, from, b.problems())
+		}
+		if clock == 0 || now <= clock {
+			clock = now
+			return fmt.Errorf("currentTime is %v", now)
+		}
+		return nil
+	})
+}
+
+func TestViewerPage(t *testing.T) {
+	s := start(t, "")
+	for name, path := range map[string]string{
+		"shared port": "/livestream/viewer?camera=demo",
+		"port 8765":   "/livestream/viewer?camera=demo&signaling=" + fmt.Sprint(s.WSS),
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := newBrowser(t, s)
+			b.do(t, chromedp.Navigate(s.URL(path)))
+			b.plays(t, "live picture")
+			size := eval[[2]int](t, b, `(v => [v.videoWidth, v.videoHeight])(document.querySelector('video'))`)
+			debug := eval[string](t, b, `document.body.textContent`)
+			if size != [2]int{1280, 720} {
+				t.Errorf("the picture is %v", size)
+			}
+			want := fmt.Sprintf("Connecting to: wss://localhost:%d/ws", s.HTTPS)
+			if strings.Contains(path, "signaling=") {
+				want = fmt.Sprintf("Connecting to: wss://localhost:%d", s.WSS)
+			}
+			if !strings.Contains(debug, want) {
+				t.Errorf("the Debug section lacks %q", want)
+			}
+			if p := b.problems(); len(p) > 0 {
+				t.Errorf("the page's console: %q", p)
+			}
+		})
+	}
+}
+
+// TestKillEach kills each process while a viewer watches: the others keep running, it comes back, the page goes on.
+func TestKillEach(t *testing.T) {
+	s := start(t, "")
+	b := newBrowser(t, s)
+	b.do(t, chromedp.Navigate(s.URL("/livestream/viewer?camera=demo")))
+	b.plays(t, "live picture")
+	for _, name := range []string{"system", "console", "signaling", "proxy"} {
+		t.Run(name, func(t *testing.T) {
+			before, err := s.PIDs(t.Context())
+			if err != nil || before[name] == 0 {
+				t.Fatalf("processes: %v, %v", before, err)
+			}
+			if err := syscall.Kill(before[name], syscall.SIGKILL); err != nil {
+				t.Fatal(err)
+			}
+			eventually(t, name+" comes back", func() error {
+				now, err := s.PIDs(t.Context())
+				if err != nil {
+					return err
+				}
+				if now[name] == 0 || now[name] == before[name] {
+					return errors.New("not yet")
+				}
+				for other, pid := range before {
+					if other != name && now[other] != pid {
+						t.Fatalf("%s died with %s", other, name)
+					}
+				}
+				return nil
+			})
+			b.plays(t, "the page goes on after "+name)
+		})
+	}
+}
+
+// TestConsoleInBrowser watches a camera on the console's own page.
+func TestConsoleInBrowser(t *testing.T) {
+	s := start(t, "")
+	b := newBrowser(t, s)
+	b.do(t, chromedp.WaitVisible(chromedp.CSS(`[data-watch=demo]`)), chromedp.Click(chromedp.CSS(`[data-watch=demo]`)))
+	b.plays(t, "live picture on the console")
+	b.do(t, chromedp.EmulateViewport(320, 640))
+	if !eval[bool](t, b, `document.documentElement.scrollWidth <= 320`) {
+		t.Error("the console scrolls sideways at 320 px")
+	}
+	if p := b.problems(); len(p) > 0 {
+		t.Errorf("the page's console: %q", p)
+	}
+}

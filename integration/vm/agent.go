@@ -1,0 +1,134 @@
+package vm
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"path/filepath"
+	"strconv"
+	"time"
+)
+
+// AgentPackage is the program that an image needs for Agent; AgentPort is where it listens.
+const (
+	AgentPackage = "porthole/integration/vm/agent"
+	AgentPort    = 7070
+)
+
+// Agent reaches into a booted image that has the agent.
+type Agent struct{ base string }
+
+// Agent returns the machine's agent; AgentPort must be among the forwarded ports.
+func (m *Machine) Agent() Agent { return Agent{base: "http://" + m.Addr(AgentPort)} }
+
+// Process is one of gokrazy's services.
+type Process struct {
+	Name string
+	PID  int
+}
+
+// Processes returns what gokrazy supervises.
+func (a Agent) Processes(ctx context.Context) ([]Process, error) {
+	b, err := a.do(ctx, http.MethodGet, "/gokrazy/", nil, nil)
+	if err != nil {
+		return nil, err
+	}
+	var status struct {
+		Services []struct {
+			Pid  int
+			Path string
+		}
+	}
+	if err := json.Unmarshal(b, &status); err != nil {
+		return nil, fmt.Errorf("read the supervisor's answer: %w", err)
+	}
+	var list []Process
+	for _, s := range status.Services {
+		list = append(list, Process{Name: filepath.Base(s.Path), PID: s.Pid})
+	}
+	return list, nil
+}
+
+// ReadFile returns a file's content, or a folder's entries, one per line.
+func (a Agent) ReadFile(ctx context.Context, path string) (string, error) {
+	b, err := a.do(ctx, http.MethodGet, "/file", url.Values{"path": {path}}, nil)
+	return string(b), err
+}
+
+// WriteFile writes a file and returns when it is safe on the disk.
+func (a Agent) WriteFile(ctx context.Context, path, content string) error {
+	_, err := a.do(ctx, http.MethodPut, "/file", url.Values{"path": {path}}, []byte(content))
+	return err
+}
+
+// SizeOf returns the size of the file system at path, in bytes.
+func (a Agent) SizeOf(ctx context.Context, path string) (int64, error) {
+	b, err := a.do(ctx, http.MethodGet, "/statfs", url.Values{"path": {path}}, nil)
+	if err != nil {
+		return 0, err
+	}
+	var st struct{ Bytes int64 }
+	if err := json.Unmarshal(b, &st); err != nil {
+		return 0, fmt.Errorf("read size of %s: %w", path, err)
+	}
+	return st.Bytes, nil
+}
+
+// MayOpen reports whether a user with the given groups may open a file for reading.
+func (a Agent) MayOpen(ctx context.Context, uid int, groups []int, path string) (bool, error) {
+	q := url.Values{"uid": {strconv.Itoa(uid)}, "path": {path}}
+	for _, g := range groups {
+		q.Add("group", strconv.Itoa(g))
+	}
+	_, err := a.do(ctx, http.MethodPost, "/open", q, nil)
+	var denied *statusError
+	if errors.As(err, &denied) && denied.code == http.StatusForbidden {
+		return false, nil
+	}
+	return err == nil, err
+}
+
+// Kill kills a process.
+func (a Agent) Kill(ctx context.Context, pid int) error {
+	_, err := a.do(ctx, http.MethodPost, "/kill", url.Values{"pid": {strconv.Itoa(pid)}}, nil)
+	return err
+}
+
+type statusError struct {
+	code int
+	text string
+}
+
+func (e *statusError) Error() string { return fmt.Sprintf("the agent answers %d: %s", e.code, e.text) }
+
+// once bounds one question to the agent.
+const once = 30 * time.Second
+
+func (a Agent) do(ctx context.Context, method, path string, query url.Values, body []byte) ([]byte, error) {
+	ctx, cancel := context.WithTimeout(ctx, once)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, method, a.base+path+"?"+query.Encode(), bytes.NewReader(body))
+	if err != nil {
+		return nil, fmt.Errorf("ask the agent: %w", err)
+	}
+	req.Header.Set("Accept", "application/json")
+	req.Close = true
+	res, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return nil, fmt.Errorf("ask the agent: %w", err)
+	}
+	defer res.Body.Close()
+	b, err := io.ReadAll(res.Body)
+	if err != nil {
+		return nil, fmt.Errorf("ask the agent: %w", err)
+	}
+	if res.StatusCode > 299 {
+		return nil, &statusError{res.StatusCode, string(bytes.TrimSpace(b))}
+	}
+	return b, nil
+}

@@ -1,0 +1,143 @@
+// Command agent is a test's hand inside a booted image. It is in no image but those that tests build for themselves
+// (imager -package): it does whatever it is told, as root, without asking who is there.
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httputil"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"syscall"
+)
+
+func main() {
+	if len(os.Args) == 3 && os.Args[1] == "open" {
+		os.Exit(open(os.Args[2]))
+	}
+	supervisor := httputil.NewSingleHostReverseProxy(&url.URL{Scheme: "http", Host: "gokrazy"})
+	supervisor.Transport = &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return (&net.Dialer{}).DialContext(ctx, "unix", "/run/gokrazy-http.sock")
+	}}
+	mux := http.NewServeMux()
+	mux.Handle("/gokrazy/", http.StripPrefix("/gokrazy", supervisor))
+	mux.HandleFunc("GET /file", serveFile)
+	mux.HandleFunc("PUT /file", putFile)
+	mux.HandleFunc("GET /statfs", serveStatfs)
+	mux.HandleFunc("POST /open", tryOpen)
+	mux.HandleFunc("POST /kill", kill)
+	fmt.Fprintln(os.Stderr, "agent:", http.ListenAndServe(":7070", mux))
+	os.Exit(1)
+}
+
+// answer writes the error, if there is one, as status 500.
+func answer(w http.ResponseWriter, err error) {
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusInternalServerError)
+	}
+}
+
+// serveFile answers a file's content; /proc and /sys too. A folder's entries come one per line.
+func serveFile(w http.ResponseWriter, r *http.Request) {
+	path := r.FormValue("path")
+	if list, err := os.ReadDir(path); err == nil {
+		for _, e := range list {
+			fmt.Fprintln(w, e.Name())
+		}
+		return
+	}
+	b, err := os.ReadFile(path)
+	if err != nil {
+		answer(w, err)
+		return
+	}
+	w.Write(b)
+}
+
+// putFile answers once the file is on the disk: content, name and folder synced.
+func putFile(w http.ResponseWriter, r *http.Request) {
+	answer(w, func() error {
+		path := r.FormValue("path")
+		f, err := os.Create(path)
+		if err != nil {
+			return err
+		}
+		defer f.Close()
+		if _, err := io.Copy(f, r.Body); err != nil {
+			return err
+		}
+		if err := f.Sync(); err != nil {
+			return err
+		}
+		dir, err := os.Open(filepath.Dir(path))
+		if err != nil {
+			return err
+		}
+		defer dir.Close()
+		return dir.Sync()
+	}())
+}
+
+func serveStatfs(w http.ResponseWriter, r *http.Request) {
+	var st syscall.Statfs_t
+	if err := syscall.Statfs(r.FormValue("path"), &st); err != nil {
+		answer(w, err)
+		return
+	}
+	answer(w, json.NewEncoder(w).Encode(map[string]any{"bytes": int64(st.Blocks) * st.Bsize, "flags": st.Flags}))
+}
+
+// tryOpen answers 204 if a user may open a file for reading, else 403 with the reason.
+func tryOpen(w http.ResponseWriter, r *http.Request) {
+	id, err := strconv.Atoi(r.FormValue("uid"))
+	if err != nil {
+		answer(w, err)
+		return
+	}
+	cmd := exec.Command("/proc/self/exe", "open", r.FormValue("path"))
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uint32(id), Gid: uint32(id)}}
+	for _, g := range r.Form["group"] {
+		n, err := strconv.Atoi(g)
+		if err != nil {
+			answer(w, err)
+			return
+		}
+		cmd.SysProcAttr.Credential.Groups = append(cmd.SysProcAttr.Credential.Groups, uint32(n))
+	}
+	out, err := cmd.CombinedOutput()
+	var exit *exec.ExitError
+	switch {
+	case errors.As(err, &exit):
+		http.Error(w, string(out), http.StatusForbidden)
+	case err != nil:
+		answer(w, err)
+	default:
+		w.WriteHeader(http.StatusNoContent)
+	}
+}
+
+func open(path string) int {
+	f, err := os.Open(path)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	f.Close()
+	return 0
+}
+
+func kill(w http.ResponseWriter, r *http.Request) {
+	pid, err := strconv.Atoi(r.FormValue("pid"))
+	if err == nil {
+		err = syscall.Kill(pid, syscall.SIGKILL)
+	}
+	answer(w, err)
+}
