@@ -41,23 +41,23 @@ func TestUsable(t *testing.T) {
 				"m=audio 0 RTP/AVP 0\r\na=control:trackID=2\r\n" +
 				"m=audio 0 RTP/AVP 8\r\na=sendonly\r\na=control:trackID=3\r\n" +
 				"m=application 0 RTP/AVP 107\r\na=rtpmap:107 vnd.onvif.metadata/90000\r\na=control:trackID=4\r\n",
-			[]TrackStatus{{Video, H264, "1280×720 main"}, {Audio, PCMU, "8 kHz mono"}},
+			[]TrackStatus{{Kind: Video, Codec: H264, Detail: "1280×720 main"}, {Kind: Audio, Codec: PCMU, Detail: "8 kHz mono"}},
 		},
 		{
 			"stereo AAC", sdpHead + "m=audio 0 RTP/AVP 97\r\na=rtpmap:97 MPEG4-GENERIC/44100/2\r\n" +
 				"a=fmtp:97 streamtype=5;profile-level-id=1;mode=AAC-hbr;sizelength=13;indexlength=3;indexdeltalength=3;config=1210\r\na=control:x\r\n",
-			[]TrackStatus{{Audio, AAC, "44.1 kHz stereo"}},
+			[]TrackStatus{{Kind: Audio, Codec: AAC, Detail: "44.1 kHz stereo"}},
 		},
 		{
 			"H.264 that says little", sdpHead + "m=video 0 RTP/AVP 96\r\na=rtpmap:96 H264/90000\r\na=control:x\r\n",
-			[]TrackStatus{{Video, H264, ""}},
+			[]TrackStatus{{Kind: Video, Codec: H264, Detail: ""}},
 		},
 		{
 			"a format without a clock", sdpHead + "m=audio 0 RTP/AVP 8 100\r\na=rtpmap:100 what\r\na=control:x\r\n" +
 				"m=audio 0 RTP/AVP 101\r\na=rtpmap:101 what\r\na=control:y\r\n",
-			[]TrackStatus{{Audio, PCMA, "8 kHz mono"}},
+			[]TrackStatus{{Kind: Audio, Codec: PCMA, Detail: "8 kHz mono"}},
 		},
-		{"motion JPEG", sdpHead + "m=video 0 RTP/AVP 26\r\na=control:x\r\n", []TrackStatus{{Video, "JPEG", ""}}},
+		{"motion JPEG", sdpHead + "m=video 0 RTP/AVP 26\r\na=control:x\r\n", []TrackStatus{{Kind: Video, Codec: "JPEG", Detail: ""}}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

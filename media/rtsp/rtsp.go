@@ -11,7 +11,7 @@ const Realm = "Streaming Server"
 
 // Source is a camera to pull.
 type Source struct {
-	// ID is the camera's path on the Hub: one segment, without slashes.
+	// ID is the stream's path on the Hub: a camera's id for its first stream, "ID/2" and "ID/3" for the others.
 	ID string
 	// URL is rtsp:// or rtsps://, without credentials. With rtsps any certificate is accepted.
 	URL string
@@ -19,6 +19,38 @@ type Source struct {
 	User, Password string
 	// Transport is how RTP travels from the camera: "tcp", "udp", or "auto" (also ""), which tries TCP first.
 	Transport string
+	// Auth is what readers have to show; empty means AnyAuth.
+	Auth Auth
+	// TokenHash is the SHA-256, in lowercase hex, of the token that stands for the stream in rtsp://HOST/t/TOKEN; empty
+	// if it has none.
+	TokenHash string
+	// AlwaysOn keeps the stream connected without readers.
+	AlwaysOn bool
+	Options  Options
+}
+
+// Auth is what a reader without trust has to show. A stream's token is always enough.
+type Auth string
+
+// The ways of authentication.
+const (
+	// AnyAuth offers Digest with MD5 and Basic, and takes Digest with SHA-256 too (RFC 7616).
+	AnyAuth Auth = "any"
+	// DigestAuth offers and takes Digest only.
+	DigestAuth Auth = "digest"
+	// BasicAuth offers and takes Basic only.
+	BasicAuth Auth = "basic"
+	// NoAuth asks nobody who comes from one of the open networks; others as AnyAuth.
+	NoAuth Auth = "none"
+)
+
+// Options change what readers are told of a stream.
+type Options struct {
+	DropAudio, DropFramerate, DropFramesize bool
+	// NptNow turns a=range:npt=0- into npt=now-, ExtraCRLF ends the description with an empty line more.
+	NptNow, ExtraCRLF bool
+	// BandwidthKbps is announced with b=AS in kbit/s; 0 leaves the camera's line.
+	BandwidthKbps int
 }
 
 // Account may read every camera of a Hub.
@@ -26,6 +58,76 @@ type Account struct {
 	User string
 	// HA1 is MD5(User:Realm:password) in hex (RFC 2617 section 3.2.2.2).
 	HA1 string
+	// HA1SHA256 is the same with SHA-256 (RFC 7616 section 3.4.2); empty if it is not known.
+	HA1SHA256 string
+}
+
+// Via is where a connection comes from.
+type Via string
+
+// The ways to a Hub.
+const (
+	// ViaTLS is the shared port.
+	ViaTLS Via = "tls"
+	// ViaTest is the plain test socket; RTP over UDP is allowed there too.
+	ViaTest Via = "test"
+	// ViaSocket is a unix socket whose peer is trusted: nobody is asked for a password.
+	ViaSocket Via = "socket"
+)
+
+// SessionStatus describes a reader, running or ended. The last 100 ended ones are kept.
+type SessionStatus struct {
+	// ID names the session for EndSession; it is not the one of the protocol.
+	ID string `json:"id"`
+	// Stream is the Source's ID.
+	Stream string `json:"stream"`
+	// Peer is the reader's address without port; empty for ViaSocket.
+	Peer string `json:"peer"`
+	Via  Via    `json:"via"`
+	// User is the account; empty with a token, without authentication, and for ViaSocket.
+	User string `json:"user,omitempty"`
+	// Auth is how the reader was let in: "digest", "basic", "token", "open" or "trusted".
+	Auth      string `json:"auth"`
+	UserAgent string `json:"user_agent,omitempty"`
+	// Transport is "tcp" or "udp".
+	Transport string    `json:"transport"`
+	Since     time.Time `json:"since"`
+	// Ended is zero while the session runs; Reason says in words why it ended.
+	Ended  time.Time `json:"ended,omitzero"`
+	Reason string    `json:"reason,omitempty"`
+	// BytesOut counts RTP packets' bytes, Dropped the packets and DroppedGOPs the gaps that a slow reader missed.
+	BytesOut    uint64 `json:"bytes_out"`
+	Dropped     uint64 `json:"dropped"`
+	DroppedGOPs uint64 `json:"dropped_gops"`
+}
+
+// LogLine is one line of the RTSP log: a request or an answer, credentials and tokens masked.
+type LogLine struct {
+	// Seq counts from 1 and never repeats.
+	Seq  uint64    `json:"seq"`
+	Time time.Time `json:"time"`
+	// Stream is the Source's ID, empty where none is known.
+	Stream string `json:"stream,omitempty"`
+	// Side is "reader" or "camera", Peer that side's address.
+	Side string `json:"side"`
+	Peer string `json:"peer"`
+	// From says who sent it: "them" or "us".
+	From string `json:"from"`
+	Text string `json:"text"`
+}
+
+// ProbeResult is what trying a camera found.
+type ProbeResult struct {
+	// OK says that pictures come. Problem is one sentence on what is wrong, or what to look out for, for the camera's
+	// owner; empty if all is well. Code names it: "address", "refused", "timeout", "unauthorized", "not-found", "tls",
+	// "no-video", "codec", "failed".
+	OK      bool   `json:"ok"`
+	Code    string `json:"code,omitempty"`
+	Problem string `json:"problem,omitempty"`
+	// Tracks, Repairs and Transport are as far as it got.
+	Tracks    []TrackStatus `json:"tracks"`
+	Repairs   []string      `json:"repairs"`
+	Transport string        `json:"transport,omitempty"`
 }
 
 // CameraStatus is what a Hub knows of one camera.
@@ -46,8 +148,25 @@ type CameraStatus struct {
 	BytesOut uint64 `json:"bytes_out"`
 	// Dropped counts packets that did not fit a reader's queue, as it was too slow, or any packet's size.
 	Dropped uint64 `json:"dropped"`
+	// DroppedGOPs counts the gaps that slow readers missed.
+	DroppedGOPs uint64 `json:"dropped_gops"`
 	// Reconnects counts connections made after the first.
 	Reconnects int `json:"reconnects"`
+	// Sessions counts readers since the Hub took the source, LastSession is when the last one began and LastDuration how
+	// long it lasted, or lasts, in seconds.
+	Sessions     uint64    `json:"sessions"`
+	LastSession  time.Time `json:"last_session,omitzero"`
+	LastDuration float64   `json:"last_duration_s,omitempty"`
+	// KbitPerSecond and FPS are of the last ten seconds; zero while nothing comes.
+	KbitPerSecond float64 `json:"kbit_per_s"`
+	FPS           float64 `json:"fps"`
+	// GOPPictures and GOPSeconds are from one key picture to the next, the last time; zero while not known.
+	GOPPictures int     `json:"gop_pictures"`
+	GOPSeconds  float64 `json:"gop_s"`
+	// Transport is how RTP comes: "tcp" or "udp"; empty while not connected.
+	Transport string `json:"transport,omitempty"`
+	// Repairs are sentences on what was mended in the camera's description and answers.
+	Repairs []string `json:"repairs"`
 }
 
 // TrackStatus describes a track to a person.
@@ -55,6 +174,15 @@ type TrackStatus struct {
 	Kind   Kind   `json:"kind"`
 	Codec  Codec  `json:"codec"`
 	Detail string `json:"detail,omitempty"`
+	// Width and Height are in pixels, from the SPS; Profile is H.264's or H.265's name, BFrames says that pictures are
+	// shown in another order than they are sent. Zero while not known.
+	Width   int    `json:"width,omitempty"`
+	Height  int    `json:"height,omitempty"`
+	Profile string `json:"profile,omitempty"`
+	BFrames bool   `json:"b_frames,omitempty"`
+	// ClockRate is in Hz, Channels zero for video.
+	ClockRate int `json:"clock_rate,omitempty"`
+	Channels  int `json:"channels,omitempty"`
 }
 
 // Kind is what a track carries.

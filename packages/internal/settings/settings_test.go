@@ -5,6 +5,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+
 	"porthole/packages/internal/settings"
 )
 
@@ -42,8 +44,11 @@ func TestNormalize(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			got, err := c.in.Normalize()
 			if c.bad == "" {
-				if err != nil || got != c.want {
-					t.Errorf("got %+v, %v\nwant %+v", got, err, c.want)
+				if c.want.Auth == "" {
+					c.want.Auth = settings.AnyAuth
+				}
+				if diff := cmp.Diff(c.want, got); err != nil || diff != "" {
+					t.Errorf("%v, -want +got:\n%s", err, diff)
 				}
 				return
 			}
