@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/netip"
 	"slices"
 	"sync"
 	"time"
@@ -32,12 +33,31 @@ type Config struct {
 	StallTimeout time.Duration
 	// MaxReaders bounds the readers of all cameras together; zero means 200.
 	MaxReaders int
+	// AuthFailed is told of every wrong user or password, Refused of every connection that is closed without a hearing.
+	// Both may be nil and are called from many goroutines.
+	AuthFailed func(peer netip.Addr)
+	Refused    func(peer netip.Addr, why Refusal)
+
+	// rtspLog is the Hub's own.
+	rtspLog *rtspLog
 }
+
+// Refusal is why a connection is closed.
+type Refusal string
+
+// The reasons.
+const (
+	// TooManyLogins: too many wrong passwords came from that address.
+	TooManyLogins Refusal = "logins"
+	// Malformed: what came is no RTSP.
+	Malformed Refusal = "malformed"
+)
 
 // Hub pulls cameras and serves them to readers.
 type Hub struct {
 	cfg    Config
 	gate   *gate
+	access access
 	server *gortsplib.Server
 	conns  chan net.Conn
 	tasks  chan func(context.Context)
@@ -57,12 +77,14 @@ func NewHub(cfg Config) *Hub {
 	cfg.AnswerTimeout = cmp.Or(cfg.AnswerTimeout, 10*time.Second)
 	cfg.StallTimeout = cmp.Or(cfg.StallTimeout, 10*time.Second)
 	cfg.MaxReaders = cmp.Or(cfg.MaxReaders, 200)
+	cfg.rtspLog = &rtspLog{}
 	h := &Hub{
 		cfg: cfg, gate: newGate(),
 		conns: make(chan net.Conn), tasks: make(chan func(context.Context)), ended: make(chan struct{}),
 		cameras: map[string]*camera{}, sessions: map[*gortsplib.ServerSession]struct{}{},
 	}
-	h.server = newServer(&hubServer{front: front{gate: h.gate}, hub: h}, &queue{conns: h.conns, ended: h.ended})
+	f := front{gate: h.gate, access: &h.access, log: cfg.rtspLog, failed: cfg.AuthFailed, refused: cfg.Refused}
+	h.server = newServer(&hubServer{front: f, hub: h}, &queue{conns: h.conns, ended: h.ended})
 	h.server.WriteTimeout = cfg.StallTimeout
 	return h
 }
@@ -114,6 +136,7 @@ func (h *Hub) spawn(task func(context.Context)) bool {
 // SetSources replaces the set of cameras. A changed one is pulled anew for the readers it has, a removed one ends
 // them. It may be called at any time.
 func (h *Hub) SetSources(list []Source) {
+	h.access.set(list)
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	keep := make(map[string]bool, len(list))
@@ -136,10 +159,20 @@ func (h *Hub) SetSources(list []Source) {
 // SetAccounts replaces the accounts that connections without trust may use. Those that play go on playing.
 func (h *Hub) SetAccounts(list []Account) { h.gate.setAccounts(list) }
 
-// Handle takes over an accepted connection, which carries RTSP as plain text: TLS has been taken off, or it is a unix
-// socket. With trusted nobody is asked for a password. It waits for Run, and closes the connection if that is over or
+// SetOpen replaces the networks from which streams with NoAuth are read without an account.
+func (h *Hub) SetOpen(networks []netip.Prefix) { h.gate.setNetworks(networks) }
+
+// Log returns the last 2,500 requests and answers of readers and cameras that came after the given number, the newest
+// first; with a stream only its own.
+func (h *Hub) Log(after uint64, stream string) []LogLine { return h.cfg.rtspLog.lines(after, stream) }
+
+// ClearLog empties the log.
+func (h *Hub) ClearLog() { h.cfg.rtspLog.clear() }
+
+// Handle takes over an accepted connection, which carries RTSP as plain text: TLS has been taken off, or there is none.
+// Who comes ViaSocket is asked for no password. It waits for Run, and closes the connection if that is over or
 // too many are open.
-func (h *Hub) Handle(c net.Conn, trusted bool) {
+func (h *Hub) Handle(c net.Conn, via Via) {
 	h.mu.Lock()
 	full := h.open >= h.cfg.MaxReaders+otherConns
 	if !full {
@@ -150,16 +183,26 @@ func (h *Hub) Handle(c net.Conn, trusted bool) {
 		c.Close()
 		return
 	}
-	wrapped := &conn{Conn: c, trusted: trusted, closed: func() {
+	wrapped := &conn{Conn: c, via: via, closed: func() {
 		h.mu.Lock()
 		defer h.mu.Unlock()
 		h.open--
 	}}
+	wrapped.malformed = func() { h.noteMalformed(wrapped.peer()) }
 	select {
 	case h.conns <- wrapped:
 	case <-h.ended:
 		wrapped.Close()
 	}
+}
+
+// noteMalformed counts and logs a connection that ends because what came is no RTSP.
+func (h *Hub) noteMalformed(from netip.Addr) {
+	if h.cfg.Refused != nil {
+		h.cfg.Refused(from, Malformed)
+	}
+	p := peer{from: from}
+	h.cfg.rtspLog.add(sideReader, p.address(), "", fromUs, "RTSP/1.0 400 Bad Request (what came cannot be read; the connection ends)")
 }
 
 // Status describes every camera, ordered by id.

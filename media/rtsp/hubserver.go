@@ -16,9 +16,6 @@ type hubServer struct {
 // OnDescribe connects to the camera if need be.
 func (s *hubServer) OnDescribe(ctx *gortsplib.ServerHandlerOnDescribeCtx) (*base.Response, *gortsplib.ServerStream, error) {
 	p := peerOf(ctx.Conn)
-	if res, err := s.admit(p); res != nil {
-		return res, nil, err
-	}
 	_, stream, res := s.open(p)
 	if res != nil {
 		return res, nil, nil
@@ -28,7 +25,7 @@ func (s *hubServer) OnDescribe(ctx *gortsplib.ServerHandlerOnDescribeCtx) (*base
 
 // open finds the camera and waits for it.
 func (s *hubServer) open(p *peer) (*camera, *gortsplib.ServerStream, *base.Response) {
-	cam := s.hub.camera(p.target.path)
+	cam := s.hub.camera(p.target.stream)
 	if cam == nil {
 		return nil, nil, refuse(base.StatusNotFound, "No Such Camera")
 	}
@@ -46,16 +43,13 @@ func (s *hubServer) open(p *peer) (*camera, *gortsplib.ServerStream, *base.Respo
 // OnSetup makes the session a reader with its first track.
 func (s *hubServer) OnSetup(ctx *gortsplib.ServerHandlerOnSetupCtx) (*base.Response, *gortsplib.ServerStream, error) {
 	p := peerOf(ctx.Conn)
-	if res, err := s.admit(p); res != nil {
-		return res, nil, err
-	}
 	if !tcpOnly(ctx.Transport) {
 		return refuse(base.StatusUnsupportedTransport, ""), nil, nil
 	}
 	if cam, old := ctx.Session.UserData().(*camera); old {
 		// A further track. gortsplib panics if its stream is another one.
 		stream := ctx.Session.Stream()
-		if cam.id != p.target.path || (stream != nil && !cam.current(stream)) {
+		if cam.id != p.target.stream || (stream != nil && !cam.current(stream)) {
 			return refuse(base.StatusSessionNotFound, ""), nil, nil
 		}
 		if stream != nil {
@@ -78,17 +72,13 @@ func (s *hubServer) OnSetup(ctx *gortsplib.ServerHandlerOnSetupCtx) (*base.Respo
 
 // OnPlay gives the reader what it needs for a picture at once.
 func (s *hubServer) OnPlay(ctx *gortsplib.ServerHandlerOnPlayCtx) (*base.Response, error) {
-	p := peerOf(ctx.Conn)
-	if res, err := s.admit(p); res != nil {
-		return res, err
-	}
 	if cam, reads := ctx.Session.UserData().(*camera); reads && ctx.Session.State() == gortsplib.ServerSessionStatePrePlay {
-		p.rtpInfo = cam.join(ctx.Session, ctx.Request.URL)
+		peerOf(ctx.Conn).rtpInfo = cam.join(ctx.Session, ctx.Request.URL)
 	}
 	return ok(), nil
 }
 
-// OnPause needs no authentication: only the connection that set the session up can send it.
+// OnPause stops the session's packets.
 func (s *hubServer) OnPause(ctx *gortsplib.ServerHandlerOnPauseCtx) (*base.Response, error) {
 	if cam, reads := ctx.Session.UserData().(*camera); reads {
 		cam.pause(ctx.Session)

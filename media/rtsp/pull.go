@@ -142,6 +142,7 @@ func (c *camera) pull(ctx context.Context, via *transports) (wasLive bool, err e
 	if err != nil {
 		return false, err
 	}
+	c.cfg.rtspLog.watch(client, c.id)
 	if err := client.Start(); err != nil {
 		return false, err
 	}
