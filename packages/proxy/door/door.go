@@ -33,7 +33,7 @@ type Limits struct {
 // DefaultLimits fit a house or a shop on the smallest board.
 func DefaultLimits() Limits {
 	return Limits{
-		Open: 1000, OpenPerSource: 400,
+		Open: 1500, OpenPerSource: 800,
 		Undecided: 400, UndecidedPerSource: 128,
 		FirstBytes: 5 * time.Second, Handshake: 10 * time.Second, FirstLine: 10 * time.Second,
 		Stall:  time.Minute,
