@@ -43,6 +43,17 @@ type conn struct {
 	// request. When gortsplib closes and has not been reading, could have, and has not made a request of what came, it
 	// was malformed; gortsplib itself would say nothing to that.
 	reading, failed, unread atomic.Bool
+	// released is the reader whose packets may follow the answer that is written next.
+	released atomic.Pointer[reader]
+}
+
+// Write writes an answer.
+func (c *conn) Write(b []byte) (int, error) {
+	n, err := c.Conn.Write(b)
+	if r := c.released.Swap(nil); r != nil {
+		r.release()
+	}
+	return n, err
 }
 
 // RemoteAddr is a *net.TCPAddr, as gortsplib takes for granted, also for a unix socket.
@@ -115,6 +126,8 @@ type peer struct {
 	hangUp bool
 	// rtpInfo replaces gortsplib's.
 	rtpInfo base.HeaderValue
+	// reader is whom a SETUP or PLAY is for.
+	reader *reader
 }
 
 func peerOf(sc *gortsplib.ServerConn) *peer {

@@ -15,8 +15,10 @@ import (
 )
 
 const (
-	// readerQueue is how many packets may wait for a slow reader; it must hold a GOP. A power of two.
-	readerQueue = 2048
+	// clipQueue is how many packets may wait for a slow reader of a clip. A power of two.
+	clipQueue = 2048
+	// answerQueue is the same where readers are served by reader.go and gortsplib only answers.
+	answerQueue = 1
 	// otherConns is how many connections there may be that are not (yet) readers'.
 	otherConns = 100
 )
@@ -31,8 +33,10 @@ type Config struct {
 	// StallTimeout is after how long a camera that sends no packet, or a reader that takes none, is lost; zero means
 	// 10 s.
 	StallTimeout time.Duration
-	// MaxReaders bounds the readers of all cameras together; zero means 200.
+	// MaxReaders bounds the readers of all cameras together; zero means 1000.
 	MaxReaders int
+	// UDP are the sockets that RTP for readers ViaTest is sent from; nil offers TCP only.
+	UDP *UDP
 	// AuthFailed is told of every wrong user or password, Refused of every connection that is closed without a hearing.
 	// Both may be nil and are called from many goroutines.
 	AuthFailed func(peer netip.Addr)
@@ -63,12 +67,16 @@ type Hub struct {
 	tasks  chan func(context.Context)
 	// ended is closed when Run is over.
 	ended chan struct{}
+	// writers are the goroutines that write to readers.
+	writers sync.WaitGroup
 
 	mu sync.Mutex
 	// Guarded by mu.
 	cameras  map[string]*camera
-	sessions map[*gortsplib.ServerSession]struct{}
-	open     int
+	sessions map[*gortsplib.ServerSession]*reader
+	// past are sessions that have ended, the last one at the end.
+	past []SessionStatus
+	open int
 }
 
 // NewHub returns a Hub without cameras and accounts.
@@ -76,16 +84,21 @@ func NewHub(cfg Config) *Hub {
 	cfg.Linger = cmp.Or(cfg.Linger, 10*time.Second)
 	cfg.AnswerTimeout = cmp.Or(cfg.AnswerTimeout, 10*time.Second)
 	cfg.StallTimeout = cmp.Or(cfg.StallTimeout, 10*time.Second)
-	cfg.MaxReaders = cmp.Or(cfg.MaxReaders, 200)
+	cfg.MaxReaders = cmp.Or(cfg.MaxReaders, 1000)
 	cfg.rtspLog = &rtspLog{}
 	h := &Hub{
 		cfg: cfg, gate: newGate(),
 		conns: make(chan net.Conn), tasks: make(chan func(context.Context)), ended: make(chan struct{}),
-		cameras: map[string]*camera{}, sessions: map[*gortsplib.ServerSession]struct{}{},
+		cameras: map[string]*camera{}, sessions: map[*gortsplib.ServerSession]*reader{},
 	}
 	f := front{gate: h.gate, access: &h.access, log: cfg.rtspLog, failed: cfg.AuthFailed, refused: cfg.Refused}
 	h.server = newServer(&hubServer{front: f, hub: h}, &queue{conns: h.conns, ended: h.ended})
 	h.server.WriteTimeout = cfg.StallTimeout
+	h.server.WriteQueueSize = answerQueue
+	h.server.DisableRTCPSenderReports = true // reader.go sends them
+	if cfg.UDP != nil {
+		cfg.UDP.serve(h.server)
+	}
 	return h
 }
 
@@ -96,7 +109,7 @@ func newServer(handler gortsplib.ServerHandler, l net.Listener) *gortsplib.Serve
 		Handler:        handler,
 		RTSPAddress:    "127.0.0.1:554", // not used: Listen returns l
 		Listen:         func(string, string) (net.Listener, error) { return l, nil },
-		WriteQueueSize: readerQueue,
+		WriteQueueSize: clipQueue,
 		MaxPacketSize:  maxPacket,
 	}
 }
@@ -120,6 +133,7 @@ func (h *Hub) Run(ctx context.Context) error {
 	close(h.ended)
 	h.server.Close()
 	pulls.Wait()
+	h.writers.Wait()
 	return nil
 }
 
@@ -225,23 +239,6 @@ func (h *Hub) camera(id string) *camera {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return h.cameras[id]
-}
-
-// enter counts a session as a reader unless there are too many.
-func (h *Hub) enter(ss *gortsplib.ServerSession) bool {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if _, in := h.sessions[ss]; !in && len(h.sessions) >= h.cfg.MaxReaders {
-		return false
-	}
-	h.sessions[ss] = struct{}{}
-	return true
-}
-
-func (h *Hub) leave(ss *gortsplib.ServerSession) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	delete(h.sessions, ss)
 }
 
 // queue is a listener whose connections come out of a channel.

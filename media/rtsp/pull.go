@@ -10,7 +10,6 @@ import (
 	"github.com/bluenviron/gortsplib/v5"
 	"github.com/bluenviron/gortsplib/v5/pkg/base"
 	"github.com/bluenviron/gortsplib/v5/pkg/description"
-	"github.com/bluenviron/gortsplib/v5/pkg/format"
 	"github.com/pion/rtp"
 )
 
@@ -229,24 +228,15 @@ func (c *camera) adopt(medias []*description.Media) (int, error) {
 		}
 		c.stream = stream
 		c.medias = medias
-		for _, m := range medias {
-			for _, f := range m.Formats {
-				l := &lane{media: m, format: f}
-				c.lanes = append(c.lanes, l)
-				switch f.(type) {
-				case *format.H264, *format.H265:
-					if c.key == nil {
-						c.key = l
-					}
-				}
-			}
-		}
+		c.lanes, c.key = newLanes(stream, medias)
 	}
 	for _, l := range c.lanes {
 		l.reset()
 	}
 	c.shared = offset{}
 	c.gop.reset()
+	c.rates = rates{}
+	c.meter.interrupted()
 	c.conn++
 	c.connects++
 	c.playedAt, c.firstAt, c.lastAt = time.Now(), time.Time{}, time.Time{}
