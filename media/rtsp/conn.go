@@ -67,6 +67,8 @@ type peer struct {
 	auth   base.HeaderValue
 	// rtpInfo replaces gortsplib's.
 	rtpInfo base.HeaderValue
+	// dress changes a description.
+	dress func([]byte) []byte
 }
 
 func peerOf(sc *gortsplib.ServerConn) *peer {
@@ -95,6 +97,7 @@ func (f *front) OnRequest(sc *gortsplib.ServerConn, req *base.Request) {
 	p.method = req.Method
 	p.auth = req.Header["Authorization"]
 	p.rtpInfo = nil
+	p.dress = nil
 	p.target = parseTarget(req.URL)
 	if req.URL != nil {
 		p.target.rewrite(req.URL, req.Method == base.Setup)
@@ -108,6 +111,9 @@ func (f *front) OnResponse(sc *gortsplib.ServerConn, res *base.Response) {
 	res.Header["Server"] = base.HeaderValue{"Porthole"}
 	if info := peerOf(sc).rtpInfo; info != nil && res.Header["RTP-Info"] != nil {
 		res.Header["RTP-Info"] = info
+	}
+	if dress := peerOf(sc).dress; dress != nil && len(res.Body) > 0 {
+		res.Body = dress(res.Body)
 	}
 }
 

@@ -19,10 +19,11 @@ func (s *hubServer) OnDescribe(ctx *gortsplib.ServerHandlerOnDescribeCtx) (*base
 	if res, err := s.admit(p); res != nil {
 		return res, nil, err
 	}
-	_, stream, res := s.open(p)
+	cam, stream, res := s.open(p)
 	if res != nil {
 		return res, nil, nil
 	}
+	p.dress = cam.dress
 	return ok(), stream, nil
 }
 
