@@ -18,7 +18,7 @@ import (
 )
 
 // quick is a Hub that does not make a test wait.
-var quick = rtsp.Config{Linger: 300 * time.Millisecond, AnswerTimeout: 2 * time.Second, StallTimeout: time.Second}
+var quick = rtsp.Config{Linger: 300 * time.Millisecond, AnswerTimeout: 2 * time.Second, StallTimeout: time.Second, ReaderTimeout: time.Second}
 
 // patient has time for slow machines where nothing is waited for.
 var patient = rtsp.Config{}

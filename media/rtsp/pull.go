@@ -11,7 +11,6 @@ import (
 	"github.com/bluenviron/gortsplib/v5"
 	"github.com/bluenviron/gortsplib/v5/pkg/base"
 	"github.com/bluenviron/gortsplib/v5/pkg/description"
-	"github.com/bluenviron/gortsplib/v5/pkg/format"
 	"github.com/pion/rtp"
 )
 
@@ -146,6 +145,7 @@ func (c *camera) pull(ctx context.Context, via *transports) (wasLive bool, err e
 	if err != nil {
 		return false, err
 	}
+	c.cfg.rtspLog.watch(client, c.id)
 	if err := client.Start(); err != nil {
 		return false, err
 	}
@@ -242,24 +242,15 @@ func (c *camera) adopt(medias []*description.Media, t told, via gortsplib.Protoc
 		}
 		c.stream = stream
 		c.medias = medias
-		for _, m := range medias {
-			for _, f := range m.Formats {
-				l := &lane{media: m, format: f}
-				c.lanes = append(c.lanes, l)
-				switch f.(type) {
-				case *format.H264, *format.H265:
-					if c.key == nil {
-						c.key = l
-					}
-				}
-			}
-		}
+		c.lanes, c.key = newLanes(stream, medias)
 	}
 	for _, l := range c.lanes {
 		l.reset()
 	}
 	c.shared = offset{}
 	c.gop.reset()
+	c.rates = rates{}
+	c.meter.interrupted()
 	c.conn++
 	c.connects++
 	c.told = t

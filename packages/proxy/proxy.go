@@ -79,7 +79,7 @@ func (p *proxy) openDoor(ctx context.Context, g *errgroup.Group) {
 	p.door = door.New(door.Config{
 		Log: p.Env.Log, Limits: limits,
 		HTTP: web.Give, Plain: plain.Give,
-		RTSP: func(c net.Conn) { p.hub.Handle(c, false) },
+		RTSP: func(c net.Conn) { p.hub.Handle(c, rtsp.ViaTLS) },
 	})
 	g.Go(func() error { return serveWeb(ctx, p.Env.Log, web, route.Public(p.routes)) })
 	g.Go(func() error { return serveWeb(ctx, p.Env.Log, plain, route.WrongPort()) })
@@ -146,7 +146,7 @@ func (p *proxy) serveReaders(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return door.Accept(ctx, p.Env.Log, l, func(c net.Conn) { p.hub.Handle(c, true) })
+	return door.Accept(ctx, p.Env.Log, l, func(c net.Conn) { p.hub.Handle(c, rtsp.ViaSocket) })
 }
 
 // backendTransport forwards to a socket and changes nothing on the way.
