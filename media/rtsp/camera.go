@@ -44,7 +44,9 @@ type camera struct {
 	since time.Time
 	// fault is why the camera is not live. failures counts failed connections; a lasting fault is one that trying
 	// again soon would not mend, and holdOff is until when it is not tried.
-	fault    error
+	fault error
+	// raw is what fault explains, of the last failed connection.
+	raw      error
 	failures int
 	lasting  bool
 	holdOff  time.Time
