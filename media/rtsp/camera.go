@@ -73,6 +73,11 @@ type camera struct {
 	// playedAt, firstAt and lastAt are of the current connection: when it was asked to play, its first and last packet.
 	playedAt, firstAt, lastAt time.Time
 
+	// told, transport and repairs are of the last connection.
+	told      told
+	transport string
+	repairs   []string
+
 	bytesIn, bytesOut, dropped uint64
 	// lateGOPs counts the gaps of readers that have gone.
 	lateGOPs uint64
@@ -93,17 +98,40 @@ func newCamera(cfg Config, src Source, server *gortsplib.Server, spawn func(func
 	}
 }
 
-// setSource changes where the camera is. Its readers stay and see the new stream if it has the same formats.
+// setSource changes the camera. It is connected anew only if what concerns the connection changed; its readers stay
+// then, and see the new stream if it has the same formats.
 func (c *camera) setSource(src Source) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.src == src {
+	old := c.src
+	c.src = src
+	// An always-on camera may be let go of now.
+	signal(c.wake)
+	if old.URL == src.URL && old.User == src.User && old.Password == src.Password && old.Transport == src.Transport &&
+		old.Options.DropAudio == src.Options.DropAudio {
 		return
 	}
-	c.src = src
 	c.holdOff = time.Time{}
 	c.lasting = false
 	signal(c.restart)
+}
+
+// begin reports whether the camera should be started without a reader, and counts it as running then.
+func (c *camera) begin() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.src.AlwaysOn || c.running || c.removed {
+		return false
+	}
+	c.running = true
+	return true
+}
+
+// dress gives a description for readers what the camera's own says and the options leave.
+func (c *camera) dress(body []byte) []byte {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.told.dress(body, c.src.Options)
 }
 
 // remove ends the camera and its readers.
@@ -244,11 +272,11 @@ func (c *camera) current(stream *gortsplib.ServerStream) bool {
 }
 
 // idleIn is how long until nobody will have wanted the camera for the linger time; zero or less means now. With
-// somebody there it is a long time.
+// somebody there, or always on, it is a long time.
 func (c *camera) idleIn(now time.Time) time.Duration {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if len(c.readers) > 0 || c.waiting > 0 {
+	if len(c.readers) > 0 || c.waiting > 0 || c.src.AlwaysOn {
 		return time.Hour
 	}
 	return c.lastUse.Add(c.cfg.Linger).Sub(now)
@@ -298,7 +326,7 @@ func (c *camera) status() CameraStatus {
 		ID: c.id, State: c.state, Since: c.since, Readers: len(c.readers), Tracks: append([]TrackStatus{}, c.tracks...),
 		BytesIn: c.bytesIn, BytesOut: c.bytesOut, Dropped: c.dropped, DroppedGOPs: c.lateGOPs, Reconnects: max(c.connects-1, 0),
 		Sessions: c.sessions, LastSession: c.sessionBegan, GOPPictures: c.meter.pictures, GOPSeconds: c.meter.seconds,
-		Repairs: []string{},
+		Repairs: append([]string{}, c.repairs...),
 	}
 	for r := range c.readers {
 		packets, gaps := r.drops()
@@ -314,6 +342,7 @@ func (c *camera) status() CameraStatus {
 	}
 	if c.state == stateLive {
 		s.KbitPerSecond, s.FPS = c.rates.of(now)
+		s.Transport = c.transport
 	}
 	if c.fault != nil {
 		s.Error = c.fault.Error()

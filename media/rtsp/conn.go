@@ -126,6 +126,8 @@ type peer struct {
 	hangUp bool
 	// rtpInfo replaces gortsplib's.
 	rtpInfo base.HeaderValue
+	// dress changes a description.
+	dress func([]byte) []byte
 	// reader is whom a SETUP or PLAY is for.
 	reader *reader
 }
@@ -173,7 +175,7 @@ func (f *front) OnRequest(sc *gortsplib.ServerConn, req *base.Request) {
 		p.conn.unread.Store(false)
 	}
 	p.target = parseTarget(req.URL)
-	p.answer, p.hangUp, p.rtpInfo = nil, false, nil
+	p.answer, p.hangUp, p.rtpInfo, p.dress = nil, false, nil, nil
 	p.agent = ""
 	if v := req.Header["User-Agent"]; len(v) > 0 {
 		p.agent = maskText(v[0][:min(len(v[0]), maxAgent)])
@@ -205,6 +207,9 @@ func (f *front) OnResponse(sc *gortsplib.ServerConn, res *base.Response) {
 	res.Header["Server"] = base.HeaderValue{"Porthole"}
 	if info := p.rtpInfo; info != nil && res.Header["RTP-Info"] != nil {
 		res.Header["RTP-Info"] = info
+	}
+	if dress := p.dress; dress != nil && len(res.Body) > 0 {
+		res.Body = dress(res.Body)
 	}
 	if f.log != nil {
 		f.log.add(sideReader, p.address(), p.target.stream, fromUs, responseText(res))

@@ -29,6 +29,9 @@ func (c *camera) feed(conn int, l *lane, pkt *rtp.Packet, reported time.Time) {
 	}
 	c.bytesIn += uint64(pkt.MarshalSize())
 	c.lastAt = now
+	if kindOf(l.media) == Video && l.order.see(pkt) {
+		c.describeTracks()
+	}
 	if learn(l.format, pkt.Payload) {
 		c.stream.ReloadDesc()
 		c.describeTracks()
@@ -243,6 +246,13 @@ func (c *camera) report(l *lane, now time.Time) *sent {
 func (c *camera) describeTracks() {
 	c.tracks = c.tracks[:0:0]
 	for _, m := range c.medias {
-		c.tracks = append(c.tracks, trackStatus(m))
+		var seen order
+		for _, l := range c.lanes {
+			if l.media == m {
+				seen = l.order
+				break
+			}
+		}
+		c.tracks = append(c.tracks, trackStatus(m, seen))
 	}
 }

@@ -30,9 +30,10 @@ type Config struct {
 	Linger time.Duration
 	// AnswerTimeout is how long a reader waits for a camera that is not live; zero means 10 s.
 	AnswerTimeout time.Duration
-	// StallTimeout is after how long a camera that sends no packet, or a reader that takes none, is lost; zero means
-	// 10 s.
+	// StallTimeout is after how long a camera that sends no packet is connected anew; zero means 5 s.
 	StallTimeout time.Duration
+	// ReaderTimeout is after how long a reader that takes nothing is lost; zero means 10 s.
+	ReaderTimeout time.Duration
 	// MaxReaders bounds the readers of all cameras together; zero means 1000.
 	MaxReaders int
 	// UDP are the sockets that RTP for readers ViaTest is sent from; nil offers TCP only.
@@ -65,6 +66,8 @@ type Hub struct {
 	server *gortsplib.Server
 	conns  chan net.Conn
 	tasks  chan func(context.Context)
+	// changed holds a message when there may be cameras to start without readers.
+	changed chan struct{}
 	// ended is closed when Run is over.
 	ended chan struct{}
 	// writers are the goroutines that write to readers.
@@ -83,17 +86,19 @@ type Hub struct {
 func NewHub(cfg Config) *Hub {
 	cfg.Linger = cmp.Or(cfg.Linger, 10*time.Second)
 	cfg.AnswerTimeout = cmp.Or(cfg.AnswerTimeout, 10*time.Second)
-	cfg.StallTimeout = cmp.Or(cfg.StallTimeout, 10*time.Second)
+	cfg.StallTimeout = cmp.Or(cfg.StallTimeout, 5*time.Second)
+	cfg.ReaderTimeout = cmp.Or(cfg.ReaderTimeout, 10*time.Second)
 	cfg.MaxReaders = cmp.Or(cfg.MaxReaders, 1000)
 	cfg.rtspLog = &rtspLog{}
 	h := &Hub{
 		cfg: cfg, gate: newGate(),
 		conns: make(chan net.Conn), tasks: make(chan func(context.Context)), ended: make(chan struct{}),
+		changed: make(chan struct{}, 1),
 		cameras: map[string]*camera{}, sessions: map[*gortsplib.ServerSession]*reader{},
 	}
 	f := front{gate: h.gate, access: &h.access, log: cfg.rtspLog, failed: cfg.AuthFailed, refused: cfg.Refused}
 	h.server = newServer(&hubServer{front: f, hub: h}, &queue{conns: h.conns, ended: h.ended})
-	h.server.WriteTimeout = cfg.StallTimeout
+	h.server.WriteTimeout = cfg.ReaderTimeout
 	h.server.WriteQueueSize = answerQueue
 	h.server.DisableRTCPSenderReports = true // reader.go sends them
 	if cfg.UDP != nil {
@@ -127,6 +132,10 @@ func (h *Hub) Run(ctx context.Context) error {
 		select {
 		case task := <-h.tasks:
 			pulls.Go(func() { task(ctx) })
+		case <-h.changed:
+			for _, cam := range h.toStart() {
+				pulls.Go(func() { cam.run(ctx) })
+			}
 		case <-ctx.Done():
 		}
 	}
@@ -135,6 +144,19 @@ func (h *Hub) Run(ctx context.Context) error {
 	pulls.Wait()
 	h.writers.Wait()
 	return nil
+}
+
+// toStart counts the cameras that are always on and do not run yet as running and returns them.
+func (h *Hub) toStart() []*camera {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	var list []*camera
+	for _, cam := range h.cameras {
+		if cam.begin() {
+			list = append(list, cam)
+		}
+	}
+	return list
 }
 
 // spawn runs a task until it returns; its context ends with the Hub's.
@@ -147,8 +169,9 @@ func (h *Hub) spawn(task func(context.Context)) bool {
 	}
 }
 
-// SetSources replaces the set of cameras. A changed one is pulled anew for the readers it has, a removed one ends
-// them. It may be called at any time.
+// SetSources replaces the set of cameras. One whose address, credentials, transport or sound changed is pulled anew for
+// the readers it has; other options are for readers to come. A removed one ends its readers. It may be called at any
+// time.
 func (h *Hub) SetSources(list []Source) {
 	h.access.set(list)
 	h.mu.Lock()
@@ -168,6 +191,7 @@ func (h *Hub) SetSources(list []Source) {
 			cam.remove()
 		}
 	}
+	signal(h.changed)
 }
 
 // SetAccounts replaces the accounts that connections without trust may use. Those that play go on playing.

@@ -19,10 +19,11 @@ type hubServer struct {
 // OnDescribe connects to the camera if need be.
 func (s *hubServer) OnDescribe(ctx *gortsplib.ServerHandlerOnDescribeCtx) (*base.Response, *gortsplib.ServerStream, error) {
 	p := peerOf(ctx.Conn)
-	_, stream, res := s.open(p)
+	cam, stream, res := s.open(p)
 	if res != nil {
 		return res, nil, nil
 	}
+	p.dress = cam.dress
 	return ok(), stream, nil
 }
 

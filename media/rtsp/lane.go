@@ -38,6 +38,9 @@ type lane struct {
 	lastAt  time.Time
 	lastNTP time.Time
 
+	// order is of the camera's own timestamps.
+	order order
+
 	// media time while the camera sends no reports: timestamps unwrapped to 64 bits.
 	unwrapped int64
 	clock     offset
@@ -66,6 +69,7 @@ func (l *lane) reset() {
 	l.rebase = true
 	l.unwrapped = 0
 	l.clock = offset{}
+	l.order = order{}
 	switch l.format.(type) {
 	case *format.H264, *format.H265:
 		l.awaitKey = true

@@ -83,7 +83,8 @@ func (l *rtspLog) clear() {
 	clear(l.ring)
 }
 
-// watch logs what is said to a camera. It must be called before the client is started.
+// watch logs what is said to a camera, as it was said, in front of the client's own hooks. It must be called before the
+// client is started.
 func (l *rtspLog) watch(c *gortsplib.Client, stream string) {
 	if l == nil {
 		return
@@ -92,8 +93,15 @@ func (l *rtspLog) watch(c *gortsplib.Client, stream string) {
 	if host, _, err := net.SplitHostPort(peer); err == nil {
 		peer = host
 	}
-	c.OnRequest = func(req *base.Request) { l.add(sideCamera, peer, stream, fromUs, requestText(req)) }
-	c.OnResponse = func(res *base.Response) { l.add(sideCamera, peer, stream, fromThem, responseText(res)) }
+	request, response := c.OnRequest, c.OnResponse
+	c.OnRequest = func(req *base.Request) {
+		l.add(sideCamera, peer, stream, fromUs, requestText(req))
+		request(req)
+	}
+	c.OnResponse = func(res *base.Response) {
+		l.add(sideCamera, peer, stream, fromThem, responseText(res))
+		response(res)
+	}
 }
 
 // requestText is a request as it was written, without secrets.

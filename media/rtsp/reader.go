@@ -63,7 +63,7 @@ type route struct {
 
 func (h *Hub) newReader(ctx *gortsplib.ServerHandlerOnSetupCtx, p *peer, cam *camera) *reader {
 	r := &reader{
-		id: rand.Text(), cam: cam, session: ctx.Session, stall: h.cfg.StallTimeout, writers: &h.writers, udp: h.cfg.UDP,
+		id: rand.Text(), cam: cam, session: ctx.Session, stall: h.cfg.ReaderTimeout, writers: &h.writers, udp: h.cfg.UDP,
 		gone: make(chan struct{}),
 	}
 	r.conn, _ = ctx.Conn.NetConn().(*conn)
