@@ -100,7 +100,7 @@ func (c *conn) Close() error {
 			if c.malformed != nil {
 				c.malformed()
 			}
-			if c.Conn.SetWriteDeadline(time.Now().Add(time.Second)) == nil {
+			if c.SetWriteDeadline(time.Now().Add(time.Second)) == nil {
 				_, _ = io.WriteString(c.Conn, badRequest) // the connection ends either way
 			}
 		}
