@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"porthole/media/rtsp"
 	"porthole/media/rtsp/rtsptest"
@@ -187,5 +188,26 @@ func TestProbesBounded(t *testing.T) {
 	stop()
 	if _, err := h.Probe(again, rtsp.Source{ID: "probe-5", URL: "rtsp://127.0.0.1/"}); err != nil {
 		t.Errorf("after the others ended: %v", err)
+	}
+}
+
+// TestProbeExpires sees a tried camera go, and its reader with it.
+func TestProbeExpires(t *testing.T) {
+	t.Parallel()
+	cam := startClip(t, "127.0.0.1:0", samples.Demo(), "", "")
+	h := startHub(t, patient)
+	h.SetProbeStays(3 * time.Second)
+	src := cam.source("probe-1")
+	if res, err := h.Probe(t.Context(), src); err != nil || !res.OK {
+		t.Fatalf("%+v, %v", res, err)
+	}
+	_, ended := h.play(t, "probe-1")
+	if err := <-ended; err == nil {
+		t.Error("Play ended without a reason")
+	}
+	eventually(t, "the camera is left alone", func() bool { return cam.open.Load() == 0 })
+	_, ended = h.play(t, "probe-1")
+	if err := <-ended; !errors.Is(err, rtsp.ErrNoCamera) {
+		t.Errorf("afterwards: %v", err)
 	}
 }
