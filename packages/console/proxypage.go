@@ -42,18 +42,18 @@ type refusal struct {
 	Count uint64
 }
 
-// refusals are the counters of proxy's status in words, in the order in which they are shown.
+// refusalTexts are the counters of proxy's status in words, in the order in which they are shown.
 var refusalTexts = []struct{ key, text string }{
-	{"not_allowed", "not on the allow list"},
-	{"logins", "too many wrong passwords from there"},
-	{"crowded", "said nothing while too many others did"},
-	{"full", "too many connections from there, or in all"},
-	{"slow", "did not say in time what they want"},
+	{"not_allowed", "Not on the allow list"},
+	{"logins", "Too many wrong passwords from there"},
+	{"crowded", "Said nothing while too many others did"},
+	{"full", "Too many connections from there, or in all"},
+	{"slow", "Did not say in time what they want"},
 	{"handshake", "TLS did not come about (mostly: the certificate is not trusted)"},
-	{"garbage", "spoke nothing that is known here"},
+	{"garbage", "Spoke nothing that is known here"},
 	{"plain_rtsp", "RTSP without TLS"},
 	{"stun", "WebRTC on this port"},
-	{"acme", "a certificate authority’s check"},
+	{"acme", "A certificate authority’s check"},
 }
 
 const vlcWarning = "Contains “proxy”: VLC takes that word for something else and may not log in."

@@ -88,7 +88,7 @@ func (s *store) streamAccounts(ctx context.Context, q querier) ([]streamAccount,
 		return nil, err
 	}
 	list := []streamAccount{first}
-	rows, err := q.QueryContext(ctx, "SELECT user, password FROM rtsp_accounts ORDER BY made, user")
+	rows, err := q.QueryContext(ctx, "SELECT user, password FROM rtsp_accounts ORDER BY user")
 	if err != nil {
 		return nil, fmt.Errorf("read RTSP accounts: %w", err)
 	}

@@ -64,7 +64,7 @@ func newSessionRow(s sessionStatus, cameras []settings.Camera) sessionRow {
 	if s.Ended.IsZero() {
 		row.When = durationText(time.Since(s.Since))
 	} else {
-		row.When = durationText(s.Ended.Sub(s.Since)) + ", until " + durationText(time.Since(s.Ended)) + " ago"
+		row.When = durationText(s.Ended.Sub(s.Since)) + ", ended " + durationText(time.Since(s.Ended)) + " ago"
 	}
 	return row
 }

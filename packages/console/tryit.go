@@ -89,7 +89,7 @@ func trackText(t trackStatus) string {
 	switch {
 	case t.Width > 0 && t.Height > 0:
 		parts = append(parts, sizeOf(t))
-	case t.Detail != "":
+	case t.Detail != "" && t.ClockRate == 0:
 		parts = append(parts, printable(t.Detail))
 	}
 	if t.Kind == "audio" && t.ClockRate > 0 {
