@@ -181,11 +181,29 @@ func provisionCameras(ctx context.Context, tx *sql.Tx, cameras []settings.Camera
 		if cam.Password == "" && cam.URL == old.URL && (cam.User == "" || cam.User == old.User) {
 			cam.User, cam.Password = old.User, old.Password
 		}
+		keepChosen(&cam, old)
 		if err := putCamera(ctx, tx, cam); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// keepChosen leaves what was set in the pages as it is where the file says nothing of it and means the same camera.
+func keepChosen(cam *settings.Camera, old settings.Camera) {
+	if cam.URL != old.URL {
+		return
+	}
+	if len(cam.MoreURLs) == 0 {
+		cam.MoreURLs = old.MoreURLs
+	}
+	if cam.Auth == settings.AnyAuth {
+		cam.Auth = old.Auth
+	}
+	if cam.Options == (settings.StreamOptions{}) {
+		cam.Options = old.Options
+	}
+	cam.AlwaysOn = cam.AlwaysOn || old.AlwaysOn
 }
 
 // playerValues splits the player's settings by key; what the file did not give is not among them.
