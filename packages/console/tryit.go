@@ -78,7 +78,7 @@ func tried(n int, answer probeAnswer, status int, err error) triedStream {
 	}
 	t.Repairs = answer.Result.Repairs
 	if strings.HasPrefix(answer.ID, settings.ProbePrefix) {
-		t.Picture = "/cameras/" + answer.ID + "/snapshot.jpg"
+		t.Picture = "/cameras/" + answer.ID + "/snapshot.jpg?w=640"
 	}
 	return t
 }
