@@ -22,11 +22,16 @@ import (
 func main() {
 	bin := flag.String("bin", "build/bin", "`folder` of Porthole's programs")
 	perStep := flag.Duration("time", envDuration("BENCHTIME", 20*time.Second), "how long each load is held")
-	joins := flag.Int("joins", 20, "how often the time to the first picture is taken")
+	joins := flag.Int("joins", 50, "how often the time to the first picture is taken")
+	viewers := flag.Bool("whep", true, "measure WHEP viewers too")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
-	if err := run(ctx, *bin, *perStep, *joins); err != nil {
+	p := plan{perStep: *perStep, joins: *joins, readers: []int{1, 20, 100, 500}, viewers: []int{1, 20, 100}}
+	if !*viewers {
+		p.viewers = nil
+	}
+	if err := run(ctx, *bin, p); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		stop()
 		os.Exit(1)
@@ -40,7 +45,7 @@ func envDuration(name string, otherwise time.Duration) time.Duration {
 	return otherwise
 }
 
-func run(ctx context.Context, bin string, perStep time.Duration, joins int) error {
+func run(ctx context.Context, bin string, p plan) error {
 	dir, err := os.MkdirTemp("", "porthole-bench")
 	if err != nil {
 		return fmt.Errorf("make a folder for the servers: %w", err)
@@ -62,7 +67,7 @@ func run(ctx context.Context, bin string, perStep time.Duration, joins int) erro
 		if srv == nil {
 			continue
 		}
-		err = measure(ctx, table, srv, camera, perStep, joins)
+		err = measure(ctx, table, srv, camera, p)
 		srv.stop()
 		if err != nil {
 			return fmt.Errorf("measure %s: %w", srv.name, err)

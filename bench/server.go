@@ -23,6 +23,8 @@ type server struct {
 	name string
 	// pids are the processes whose CPU and memory count.
 	pids []int
+	// front is the one of several processes that serves RTSP.
+	front []int
 	// dial reaches its RTSP (Porthole: in TLS).
 	dial           func(context.Context) (net.Conn, error)
 	user, password string
@@ -117,8 +119,11 @@ func portholeServer(ctx context.Context, run *stack.Stack, password string) (*se
 		whep:      run.URL("/cameras/bench/whep"),
 		authorize: func(r *http.Request) { r.SetBasicAuth(at.User.Username(), streamPassword) },
 	}
-	for _, pid := range pids {
+	for name, pid := range pids {
 		s.pids = append(s.pids, pid)
+		if name == "proxy" {
+			s.front = append(s.front, pid)
+		}
 	}
 	return s, nil
 }

@@ -22,6 +22,7 @@ var (
 	errNoAnswer = errors.New("the camera does not answer")
 	errSilent   = errors.New("the camera sends no packets")
 	errDenied   = errors.New("the camera refuses the user name or the password")
+	errTLS      = errors.New("the camera does not speak TLS there")
 	errRefused  = errors.New("the camera refuses")
 	errRedirect = errors.New("the camera points to another host, which Porthole does not follow")
 )
@@ -74,7 +75,7 @@ func (t *transports) next(err error) bool {
 // newClient returns a client that is not started and the URL to describe. Any certificate is taken of a camera with
 // rtsps: nearly all are self-signed and name nothing that could be checked. That hides the stream from those who listen
 // but not from those who pose as the camera.
-func newClient(src Source, via gortsplib.Protocol) (*gortsplib.Client, *base.URL, error) {
+func newClient(src Source, via gortsplib.Protocol, ans *answers) (*gortsplib.Client, *base.URL, error) {
 	u, err := base.ParseURL(src.URL)
 	if err != nil {
 		// The error repeats the URL, which may hold credentials.
@@ -86,19 +87,40 @@ func newClient(src Source, via gortsplib.Protocol) (*gortsplib.Client, *base.URL
 	}
 	var dialer net.Dialer
 	quiet := func(error) {}
+	dial := func(ctx context.Context, network, address string) (net.Conn, error) {
+		// A redirect takes the credentials along.
+		if h, _, err := net.SplitHostPort(address); err != nil || h != host {
+			return nil, errRedirect
+		}
+		return dialer.DialContext(ctx, network, address)
+	}
+	ans.base = u
 	return &gortsplib.Client{
 		Scheme:    u.Scheme,
 		Host:      u.Host,
 		Protocol:  &via,
 		UserAgent: "Porthole",
-		TLSConfig: &tls.Config{InsecureSkipVerify: true},
 		DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
-			// A redirect takes the credentials along.
-			if h, _, err := net.SplitHostPort(address); err != nil || h != host {
-				return nil, errRedirect
+			c, err := dial(ctx, network, address)
+			if err != nil {
+				return nil, err
 			}
-			return dialer.DialContext(ctx, network, address)
+			return newCameraConn(c, ans.note), nil
 		},
+		DialTLSContext: func(ctx context.Context, network, address string) (net.Conn, error) {
+			c, err := dial(ctx, network, address)
+			if err != nil {
+				return nil, err
+			}
+			t := tls.Client(c, &tls.Config{InsecureSkipVerify: true})
+			if err := t.HandshakeContext(ctx); err != nil {
+				c.Close()
+				return nil, fmt.Errorf("%w: %w", errTLS, err)
+			}
+			return newCameraConn(t, ans.note), nil
+		},
+		OnRequest:  ans.request,
+		OnResponse: ans.response,
 		// Otherwise gortsplib writes to the standard logger, for every packet.
 		OnTransportSwitch: quiet,
 		OnPacketsLost:     func(uint64) {},
