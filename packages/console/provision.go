@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/http"
+	"slices"
 	"time"
 
 	"porthole/packages/internal/provision"
@@ -106,10 +107,8 @@ func (c *console) applyProvision(ctx context.Context, p provisioning) error {
 	if err != nil {
 		return err
 	}
-	kept, err := json.Marshal(problems)
-	if err != nil {
-		return fmt.Errorf("encode problems: %w", err)
-	}
+	accounts, wrong := provisionedAccounts(p.Provision.Accounts)
+	found := slices.Concat(problems, wrong)
 	err = c.store.change(ctx, func(tx *sql.Tx) error {
 		if p.Provision.Hostname != "" {
 			if err := setSetting(ctx, tx, "hostname", p.Provision.Hostname); err != nil {
@@ -124,12 +123,24 @@ func (c *console) applyProvision(ctx context.Context, p provisioning) error {
 		if err := provisionCameras(ctx, tx, cameras); err != nil {
 			return err
 		}
+		unknown, err := provisionAccounts(ctx, tx, accounts)
+		if err != nil {
+			return err
+		}
+		if err := provisionAccess(ctx, tx, p.Provision.Access); err != nil {
+			return err
+		}
+		problems = slices.Concat(found, unknown)
+		kept, err := json.Marshal(problems)
+		if err != nil {
+			return fmt.Errorf("encode problems: %w", err)
+		}
 		for k, v := range player {
 			if err := setPlayerSetting(ctx, tx, k, v); err != nil {
 				return err
 			}
 		}
-		_, err := tx.ExecContext(ctx, "INSERT INTO provisions (digest, applied, problems, dismissed) VALUES (?, ?, ?, ?)",
+		_, err = tx.ExecContext(ctx, "INSERT INTO provisions (digest, applied, problems, dismissed) VALUES (?, ?, ?, ?)",
 			p.Digest, time.Now().Unix(), string(kept), len(problems) == 0)
 		if err != nil {
 			return fmt.Errorf("remember provisioning: %w", err)
@@ -139,7 +150,7 @@ func (c *console) applyProvision(ctx context.Context, p provisioning) error {
 	if err != nil {
 		return fmt.Errorf("apply provisioning: %w", err)
 	}
-	c.log.Info("provisioning applied", "cameras", len(cameras), "admin", hash != "", "problems", len(problems))
+	c.log.Info("provisioning applied", "cameras", len(cameras), "accounts", len(accounts), "admin", hash != "", "problems", len(problems))
 	for _, problem := range problems {
 		c.log.Warn("provisioning: refused", "line", problem.Line, "key", problem.Key, "reason", problem.Reason)
 	}
