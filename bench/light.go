@@ -10,6 +10,8 @@ import (
 	"net/textproto"
 	"strconv"
 	"strings"
+	"sync"
+	"time"
 )
 
 // light is an RTSP reader that throws away what it reads: hundreds of them must not take the CPU that the server needs.
@@ -18,6 +20,8 @@ type light struct {
 	in   *bufio.Reader
 	seq  int
 	auth string
+	// session is the header line.
+	session string
 }
 
 // readLight reads the camera until ctx ends; it calls playing with the first packet.
@@ -28,10 +32,7 @@ func readLight(ctx context.Context, srv *server, playing func()) error {
 	}
 	defer context.AfterFunc(ctx, func() { c.Close() })()
 	defer c.Close()
-	l := &light{conn: c, in: bufio.NewReaderSize(c, 32<<10)}
-	if srv.user != "" {
-		l.auth = "Authorization: Basic " + base64.StdEncoding.EncodeToString([]byte(srv.user+":"+srv.password)) + "\r\n"
-	}
+	l := newLight(c, srv)
 	if err := l.play(); err != nil {
 		return err
 	}
@@ -39,8 +40,20 @@ func readLight(ctx context.Context, srv *server, playing func()) error {
 		return fmt.Errorf("wait for a packet: %w", err)
 	}
 	playing()
-	_, err = io.Copy(io.Discard, l.in)
+	stop := l.keepAlive(ctx)
+	defer stop()
+	if _, err = io.Copy(io.Discard, l.in); err == nil {
+		err = io.ErrUnexpectedEOF
+	}
 	return fmt.Errorf("read: %w", err)
+}
+
+func newLight(c net.Conn, srv *server) *light {
+	l := &light{conn: c, in: bufio.NewReaderSize(c, 32<<10)}
+	if srv.user != "" {
+		l.auth = "Authorization: Basic " + base64.StdEncoding.EncodeToString([]byte(srv.user+":"+srv.password)) + "\r\n"
+	}
+	return l
 }
 
 func (l *light) play() error {
@@ -50,7 +63,6 @@ func (l *light) play() error {
 		return err
 	}
 	base := strings.TrimRight(head.Get("Content-Base"), "/")
-	session := ""
 	for track, part := range strings.Split(sdp, "\nm=")[1:] {
 		control := ""
 		for line := range strings.Lines(part) {
@@ -62,15 +74,37 @@ func (l *light) play() error {
 			control = base + "/" + control
 		}
 		transport := fmt.Sprintf("Transport: RTP/AVP/TCP;unicast;interleaved=%d-%d\r\n", 2*track, 2*track+1)
-		head, _, err := l.ask("SETUP", control, transport+session)
+		head, _, err := l.ask("SETUP", control, transport+l.session)
 		if err != nil {
 			return err
 		}
 		id, _, _ := strings.Cut(head.Get("Session"), ";")
-		session = "Session: " + id + "\r\n"
+		l.session = "Session: " + id + "\r\n"
 	}
-	_, _, err = l.ask("PLAY", base, session)
+	_, _, err = l.ask("PLAY", base, l.session)
 	return err
+}
+
+// keepAlive sends OPTIONS as players do; the answers are thrown away with the rest.
+func (l *light) keepAlive(ctx context.Context) (stop func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	var sending sync.WaitGroup
+	sending.Go(func() {
+		tick := time.NewTicker(20 * time.Second)
+		defer tick.Stop()
+		for {
+			select {
+			case <-tick.C:
+			case <-ctx.Done():
+				return
+			}
+			l.seq++
+			if _, err := fmt.Fprintf(l.conn, "OPTIONS rtsp://bench/bench RTSP/1.0\r\nCSeq: %d\r\n%s%s\r\n", l.seq, l.auth, l.session); err != nil {
+				return
+			}
+		}
+	})
+	return func() { cancel(); sending.Wait() }
 }
 
 func (l *light) ask(method, url, more string) (textproto.MIMEHeader, string, error) {

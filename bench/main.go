@@ -24,6 +24,7 @@ func main() {
 	perStep := flag.Duration("time", envDuration("BENCHTIME", 20*time.Second), "how long each load is held")
 	joins := flag.Int("joins", 50, "how often the time to the first picture is taken")
 	viewers := flag.Bool("whep", true, "measure WHEP viewers too")
+	soakFor := flag.Duration("soak", 0, "instead have readers come, go, stall and misbehave for this `time`, and see what stays")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
@@ -31,7 +32,11 @@ func main() {
 	if !*viewers {
 		p.viewers = nil
 	}
-	if err := run(ctx, *bin, p); err != nil {
+	do := func() error { return run(ctx, *bin, p) }
+	if *soakFor > 0 {
+		do = func() error { return runSoak(ctx, *bin, *soakFor) }
+	}
+	if err := do(); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		stop()
 		os.Exit(1)
@@ -74,6 +79,25 @@ func run(ctx context.Context, bin string, p plan) error {
 		}
 	}
 	return table.print(os.Stdout)
+}
+
+func runSoak(ctx context.Context, bin string, d time.Duration) error {
+	dir, err := os.MkdirTemp("", "porthole-soak")
+	if err != nil {
+		return fmt.Errorf("make a folder for the server: %w", err)
+	}
+	defer os.RemoveAll(dir)
+	camera, err := startCamera(ctx)
+	if err != nil {
+		return err
+	}
+	defer camera.stop()
+	srv, err := startPorthole(ctx, dir, bin, camera.url)
+	if err != nil {
+		return err
+	}
+	defer srv.stop()
+	return soak(ctx, srv, d)
 }
 
 // camera is the clip, served by ServeClip in this process.

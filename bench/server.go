@@ -25,8 +25,9 @@ type server struct {
 	pids []int
 	// front is the one of several processes that serves RTSP.
 	front []int
-	// dial reaches its RTSP (Porthole: in TLS).
+	// dial reaches its RTSP (Porthole: in TLS), dialPlain the same port without.
 	dial           func(context.Context) (net.Conn, error)
+	dialPlain      func(context.Context) (net.Conn, error)
 	user, password string
 	// whep is the URL to post offers to; authorize prepares the request.
 	whep      string
@@ -115,6 +116,9 @@ func portholeServer(ctx context.Context, run *stack.Stack, password string) (*se
 		name: "Porthole", user: at.User.Username(), password: streamPassword, stop: run.Stop,
 		dial: func(ctx context.Context) (net.Conn, error) {
 			return (&tls.Dialer{Config: insecure}).DialContext(ctx, "tcp", run.Addr())
+		},
+		dialPlain: func(ctx context.Context) (net.Conn, error) {
+			return (&net.Dialer{}).DialContext(ctx, "tcp", run.Addr())
 		},
 		whep:      run.URL("/cameras/bench/whep"),
 		authorize: func(r *http.Request) { r.SetBasicAuth(at.User.Username(), streamPassword) },

@@ -44,7 +44,9 @@ type camera struct {
 	since time.Time
 	// fault is why the camera is not live. failures counts failed connections; a lasting fault is one that trying
 	// again soon would not mend, and holdOff is until when it is not tried.
-	fault    error
+	fault error
+	// raw is what fault explains, of the last failed connection.
+	raw      error
 	failures int
 	lasting  bool
 	holdOff  time.Time
@@ -56,10 +58,10 @@ type camera struct {
 	waiting int
 	lastUse time.Time
 	readers map[*reader]struct{}
-	// playing are the readers that get packets; unflushed says that some have not been told of one, flusher tells them.
-	playing   []*reader
-	unflushed bool
-	flusher   *time.Timer
+	// playing are the readers that get packets; flusher writes at flushAt what waits then; zero if nothing does.
+	playing []*reader
+	flushAt time.Time
+	flusher *time.Timer
 
 	// conn counts connections, so that a packet of an old one is known as such.
 	conn   int

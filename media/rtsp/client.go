@@ -9,12 +9,16 @@ import (
 	"net/url"
 	"strings"
 	"syscall"
+	"time"
 	"unicode"
 
 	"github.com/bluenviron/gortsplib/v5"
 	"github.com/bluenviron/gortsplib/v5/pkg/base"
 	"github.com/bluenviron/gortsplib/v5/pkg/liberrors"
 )
+
+// handshakeTimeout is shorter than any wait for an answer, so that the reason is known.
+const handshakeTimeout = 5 * time.Second
 
 var (
 	errRemoved  = errors.New("the camera was removed")
@@ -23,7 +27,9 @@ var (
 	errSilent   = errors.New("the camera sends no packets")
 	errDenied   = errors.New("the camera refuses the user name or the password")
 	errTLS      = errors.New("the camera does not speak TLS there")
+	errWantsTLS = errors.New("the camera speaks TLS there: take rtsps:// instead of rtsp://")
 	errRefused  = errors.New("the camera refuses")
+	errBadURL   = fmt.Errorf("%w: its address is not an rtsp:// or rtsps:// URL", errRefused)
 	errRedirect = errors.New("the camera points to another host, which Porthole does not follow")
 )
 
@@ -79,7 +85,7 @@ func newClient(src Source, via gortsplib.Protocol, ans *answers) (*gortsplib.Cli
 	u, err := base.ParseURL(src.URL)
 	if err != nil {
 		// The error repeats the URL, which may hold credentials.
-		return nil, nil, fmt.Errorf("%w: its address is not an rtsp:// or rtsps:// URL", errRefused)
+		return nil, nil, errBadURL
 	}
 	host := u.Hostname()
 	if src.User != "" {
@@ -113,6 +119,8 @@ func newClient(src Source, via gortsplib.Protocol, ans *answers) (*gortsplib.Cli
 				return nil, err
 			}
 			t := tls.Client(c, &tls.Config{InsecureSkipVerify: true})
+			ctx, cancel := context.WithTimeout(ctx, handshakeTimeout)
+			defer cancel()
 			if err := t.HandshakeContext(ctx); err != nil {
 				c.Close()
 				return nil, fmt.Errorf("%w: %w", errTLS, err)
@@ -142,7 +150,7 @@ func explain(err error, src Source) error {
 	var op *net.OpError
 	switch status := statusOf(err); {
 	case errors.Is(err, errNoAnswer), errors.Is(err, errSilent), errors.Is(err, errRedirect), errors.Is(err, errNoMedia),
-		errors.Is(err, errRefused):
+		errors.Is(err, errRefused), errors.Is(err, errGarbage), errors.Is(err, errWantsTLS):
 		return err
 	case status == base.StatusUnauthorized, status == base.StatusForbidden:
 		if src.User == "" {
@@ -155,6 +163,8 @@ func explain(err error, src Source) error {
 		return fmt.Errorf("%w with status %d", errRefused, status)
 	case status != 0:
 		return fmt.Errorf("the camera fails with status %d", status)
+	case errors.Is(err, errTLS):
+		return fmt.Errorf("%w: take rtsp:// instead of rtsps://, or another port", errTLS)
 	case errors.Is(err, syscall.ECONNREFUSED):
 		return errors.New("nothing answers at the camera's address and port (connection refused)")
 	case errors.Is(err, syscall.EHOSTUNREACH), errors.Is(err, syscall.ENETUNREACH):

@@ -14,8 +14,11 @@ import (
 const (
 	// reportEvery is how often sender reports come (RFC 3550 section 6.2).
 	reportEvery = 5 * time.Second
-	// flushDelay is how long a packet may wait for more to be written together with.
+	// flushDelay is how long a part of a picture may wait for more to be written together with, soundDelay how long sound
+	// may wait for a picture, as every write costs as much as many packets. Readers on a unix socket, which are live view
+	// and screen, get sound at once.
 	flushDelay = 2 * time.Millisecond
+	soundDelay = 40 * time.Millisecond
 )
 
 // feed takes a packet of the given connection to the readers. reported is when the camera says it was captured, in the
@@ -123,7 +126,7 @@ func (c *camera) send(l *lane, pkt *rtp.Packet, now time.Time) {
 	l.pushedTS = s.ts
 	c.rates.add(now, len(raw), pictures)
 	c.spread(s, resume, now)
-	c.flushAfter(s, pkt.Marker)
+	c.flushAfter(s, pkt.Marker, now)
 }
 
 // spread queues a packet for all readers, and sender reports behind the first one of a lane and every now and then.
@@ -148,30 +151,44 @@ func (c *camera) spread(s *sent, resume []*sent, now time.Time) {
 
 // flushAfter has the packets written: with the last one of a picture, or soon. Who shows a picture needs all of it, so
 // nobody waits for that, and each reader costs one write instead of ten.
-func (c *camera) flushAfter(s *sent, marker bool) {
-	if video := kindOf(s.lane.media) == Video; video && marker || !video && len(c.lanes) == 1 {
+func (c *camera) flushAfter(s *sent, marker bool, now time.Time) {
+	delay := soundDelay
+	switch video := kindOf(s.lane.media) == Video; {
+	case video && marker, !video && len(c.lanes) == 1:
 		c.flush()
 		return
+	case video:
+		delay = flushDelay
+	default:
+		for _, r := range c.playing {
+			if r.prompt {
+				r.wake()
+			}
+		}
 	}
-	if c.unflushed {
+	at := now.Add(delay)
+	if !c.flushAt.IsZero() && !at.Before(c.flushAt) {
 		return
 	}
-	c.unflushed = true
+	c.flushAt = at
 	if c.flusher != nil {
-		c.flusher.Reset(flushDelay)
+		c.flusher.Reset(delay)
 		return
 	}
-	c.flusher = time.AfterFunc(flushDelay, func() {
+	c.flusher = time.AfterFunc(delay, func() {
 		c.mu.Lock()
 		defer c.mu.Unlock()
-		if c.unflushed {
+		if !c.flushAt.IsZero() {
 			c.flush()
 		}
 	})
 }
 
 func (c *camera) flush() {
-	c.unflushed = false
+	if !c.flushAt.IsZero() {
+		c.flushAt = time.Time{}
+		c.flusher.Stop()
+	}
 	for _, r := range c.playing {
 		r.wake()
 	}

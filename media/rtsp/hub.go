@@ -75,7 +75,10 @@ type Hub struct {
 
 	mu sync.Mutex
 	// Guarded by mu.
-	cameras  map[string]*camera
+	cameras map[string]*camera
+	// probes are the cameras that Probe tries, and those it left for a while; trying counts the former.
+	probes   map[string]*camera
+	trying   int
 	sessions map[*gortsplib.ServerSession]*reader
 	// past are sessions that have ended, the last one at the end.
 	past []SessionStatus
@@ -94,7 +97,7 @@ func NewHub(cfg Config) *Hub {
 		cfg: cfg, gate: newGate(),
 		conns: make(chan net.Conn), tasks: make(chan func(context.Context)), ended: make(chan struct{}),
 		changed: make(chan struct{}, 1),
-		cameras: map[string]*camera{}, sessions: map[*gortsplib.ServerSession]*reader{},
+		cameras: map[string]*camera{}, probes: map[string]*camera{}, sessions: map[*gortsplib.ServerSession]*reader{},
 	}
 	f := front{gate: h.gate, access: &h.access, log: cfg.rtspLog, failed: cfg.AuthFailed, refused: cfg.Refused}
 	h.server = newServer(&hubServer{front: f, hub: h}, &queue{conns: h.conns, ended: h.ended})
@@ -257,6 +260,13 @@ func (h *Hub) Status() []CameraStatus {
 	}
 	slices.SortFunc(list, func(a, b CameraStatus) int { return cmp.Compare(a.ID, b.ID) })
 	return list
+}
+
+// probe is a camera that was tried lately, or is now.
+func (h *Hub) probe(id string) *camera {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.probes[id]
 }
 
 func (h *Hub) camera(id string) *camera {

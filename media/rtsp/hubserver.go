@@ -30,6 +30,9 @@ func (s *hubServer) OnDescribe(ctx *gortsplib.ServerHandlerOnDescribeCtx) (*base
 // open finds the camera and waits for it.
 func (s *hubServer) open(p *peer) (*camera, *gortsplib.ServerStream, *base.Response) {
 	cam := s.hub.camera(p.target.stream)
+	if cam == nil && p.via == ViaSocket {
+		cam = s.hub.probe(p.target.stream)
+	}
 	if cam == nil {
 		return nil, nil, refuse(base.StatusNotFound, "No Such Camera")
 	}

@@ -70,6 +70,7 @@ func (c *camera) failed(err error, wasLive bool, backoff time.Duration) time.Dur
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	fault := explain(err, c.src)
+	c.raw = err
 	if wasLive || c.fault == nil || c.fault.Error() != fault.Error() {
 		c.log.Warn("camera lost", "err", fault)
 	}

@@ -32,6 +32,8 @@ type reader struct {
 	// writers counts the writing goroutines of the Hub.
 	writers *sync.WaitGroup
 	udp     *UDP
+	// prompt readers get sound at once.
+	prompt bool
 	// gone is closed when the session is over.
 	gone chan struct{}
 
@@ -63,7 +65,7 @@ type route struct {
 
 func (h *Hub) newReader(ctx *gortsplib.ServerHandlerOnSetupCtx, p *peer, cam *camera) *reader {
 	r := &reader{
-		id: rand.Text(), cam: cam, session: ctx.Session, stall: h.cfg.ReaderTimeout, writers: &h.writers, udp: h.cfg.UDP,
+		id: rand.Text(), cam: cam, session: ctx.Session, stall: h.cfg.ReaderTimeout, writers: &h.writers, udp: h.cfg.UDP, prompt: p.via == ViaSocket,
 		gone: make(chan struct{}),
 	}
 	r.conn, _ = ctx.Conn.NetConn().(*conn)

@@ -89,6 +89,10 @@ func (c *cameraConn) next() error {
 				c.note(skipped)
 				return nil
 			}
+		case skipped == 0 && (first[0] == 'H' || first[0] == 0x15):
+			if err := c.other(); err != nil {
+				return err
+			}
 		case first[0] >= 'A' && first[0] <= 'Z' || first[0] == 'r':
 			if ok, err := c.isMessage(); err != nil {
 				return err
@@ -108,6 +112,20 @@ func (c *cameraConn) next() error {
 			return err
 		}
 	}
+}
+
+// other says if it is HTTP or a TLS alert (RFC 8446 section 6) that comes.
+func (c *cameraConn) other() error {
+	head, err := c.in.Peek(3)
+	switch {
+	case err != nil:
+		return err
+	case string(head) == "HTT":
+		return errGarbage
+	case head[0] == 0x15 && head[1] == 3:
+		return errWantsTLS
+	}
+	return nil
 }
 
 func (c *cameraConn) note(skipped int) {

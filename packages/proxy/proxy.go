@@ -47,7 +47,7 @@ func Run(ctx context.Context, cfg Config) error {
 	defer toConsole.CloseIdleConnections()
 	defer toSignaling.CloseIdleConnections()
 	p.routes = route.Config{
-		Log: cfg.Env.Log, Console: toConsole, Signaling: toSignaling, Asker: identity.NewAsker(p.console),
+		Log: cfg.Env.Log, Console: toConsole, Signaling: toSignaling, Asker: identity.NewAsker(p.console), Metrics: p.metrics(),
 	}
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error {

@@ -35,7 +35,9 @@ type rig struct {
 	// test and testUDP are the flags of the test socket, access what the allow list asks.
 	test, testUDP string
 	access        allow.Config
-	log           *testkit.Log
+	// wide listens on all addresses.
+	wide bool
+	log  *testkit.Log
 	// stop ends proxy and returns what Run returned.
 	stop func() error
 }
@@ -66,7 +68,11 @@ func (r *rig) start(t *testing.T) {
 	t.Helper()
 	var ls [2]net.Listener
 	for i, flag := range []string{"-https", "-http"} {
-		l, err := proxy.Listen(t.Context(), flag, "127.0.0.1:0")
+		at := "127.0.0.1:0"
+		if r.wide {
+			at = ":0"
+		}
+		l, err := proxy.Listen(t.Context(), flag, at)
 		if err != nil {
 			t.Fatal(err)
 		}
