@@ -19,6 +19,9 @@ STATE      ?= build/run
 FUZZTIME  ?= 30s
 BENCHTIME ?= 20s
 
+# How long the readers of `make soak` come, go and misbehave.
+SOAK ?= 10m
+
 # Debian packages the tests use as real peers.
 TEST_DEBS := gcc libc6-dev ffmpeg chromium fonts-dejavu-core openssl gstreamer1.0-tools gstreamer1.0-plugins-base \
              gstreamer1.0-plugins-good gstreamer1.0-plugins-bad gstreamer1.0-libav glib-networking
@@ -27,7 +30,7 @@ TEST_DEBS := gcc libc6-dev ffmpeg chromium fonts-dejavu-core openssl gstreamer1.
 IMAGE_DEBS := git gcc libc6-dev make nasm pkgconf dpkg-dev util-linux gcc-aarch64-linux-gnu squashfs-tools dosfstools mtools e2fsprogs
 VM_DEBS    := qemu-system-x86 qemu-system-arm ovmf zbar-tools imagemagick
 
-.PHONY: help run build image vm-image vm flash test test-vm test-quick lint fuzz bench clean
+.PHONY: help run build image vm-image vm flash test test-vm test-quick lint fuzz bench soak clean
 
 help: ## list the targets
 	@echo "Porthole $(VERSION)"
@@ -106,6 +109,10 @@ fuzz: ## fuzz every parser of outside bytes for FUZZTIME each
 bench: build ## latency, first frame, CPU and memory, beside MEDIAMTX= and GO2RTC= binaries where given
 	@.ci/setup ffmpeg
 	BENCHTIME="$(BENCHTIME)" MEDIAMTX="$(MEDIAMTX)" GO2RTC="$(GO2RTC)" go run ./bench -bin build/bin
+
+soak: build ## readers that come, go, stall and misbehave for SOAK; memory, threads and descriptors of proxy must be flat
+	@.ci/setup
+	go run ./bench -bin build/bin -soak "$(SOAK)"
 
 clean: ## remove what was built and what `make run` stored
 	rm -rf build

@@ -22,11 +22,21 @@ import (
 func main() {
 	bin := flag.String("bin", "build/bin", "`folder` of Porthole's programs")
 	perStep := flag.Duration("time", envDuration("BENCHTIME", 20*time.Second), "how long each load is held")
-	joins := flag.Int("joins", 20, "how often the time to the first picture is taken")
+	joins := flag.Int("joins", 50, "how often the time to the first picture is taken")
+	viewers := flag.Bool("whep", true, "measure WHEP viewers too")
+	soakFor := flag.Duration("soak", 0, "instead have readers come, go, stall and misbehave for this `time`, and see what stays")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
-	if err := run(ctx, *bin, *perStep, *joins); err != nil {
+	p := plan{perStep: *perStep, joins: *joins, readers: []int{1, 20, 100, 500}, viewers: []int{1, 20, 100}}
+	if !*viewers {
+		p.viewers = nil
+	}
+	do := func() error { return run(ctx, *bin, p) }
+	if *soakFor > 0 {
+		do = func() error { return runSoak(ctx, *bin, *soakFor) }
+	}
+	if err := do(); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		stop()
 		os.Exit(1)
@@ -40,7 +50,7 @@ func envDuration(name string, otherwise time.Duration) time.Duration {
 	return otherwise
 }
 
-func run(ctx context.Context, bin string, perStep time.Duration, joins int) error {
+func run(ctx context.Context, bin string, p plan) error {
 	dir, err := os.MkdirTemp("", "porthole-bench")
 	if err != nil {
 		return fmt.Errorf("make a folder for the servers: %w", err)
@@ -62,13 +72,32 @@ func run(ctx context.Context, bin string, perStep time.Duration, joins int) erro
 		if srv == nil {
 			continue
 		}
-		err = measure(ctx, table, srv, camera, perStep, joins)
+		err = measure(ctx, table, srv, camera, p)
 		srv.stop()
 		if err != nil {
 			return fmt.Errorf("measure %s: %w", srv.name, err)
 		}
 	}
 	return table.print(os.Stdout)
+}
+
+func runSoak(ctx context.Context, bin string, d time.Duration) error {
+	dir, err := os.MkdirTemp("", "porthole-soak")
+	if err != nil {
+		return fmt.Errorf("make a folder for the server: %w", err)
+	}
+	defer os.RemoveAll(dir)
+	camera, err := startCamera(ctx)
+	if err != nil {
+		return err
+	}
+	defer camera.stop()
+	srv, err := startPorthole(ctx, dir, bin, camera.url)
+	if err != nil {
+		return err
+	}
+	defer srv.stop()
+	return soak(ctx, srv, d)
 }
 
 // camera is the clip, served by ServeClip in this process.

@@ -14,24 +14,35 @@ import (
 	"porthole/media/rtsp"
 )
 
-// loads are how many readers or viewers a server is given at once.
-var loads = []int{1, 20, 100}
+// maxComing is how many readers or viewers connect at once.
+const maxComing = 32
 
-func measure(ctx context.Context, t *table, srv *server, cam *camera, perStep time.Duration, joins int) error {
-	if err := underLoad(ctx, t, srv, perStep, 0, "readers", readRTSP); err != nil {
+// plan says what is measured.
+type plan struct {
+	// perStep is how long each load is held, joins how often the time to the first picture is taken.
+	perStep time.Duration
+	joins   int
+	// readers and viewers are how many there are at once.
+	readers, viewers []int
+}
+
+func measure(ctx context.Context, t *table, srv *server, cam *camera, p plan) error {
+	perStep := p.perStep
+	if err := underLoad(ctx, t, srv, perStep, 0, "readers", readLight); err != nil {
 		return err
 	}
 	if err := addedLatency(ctx, t, srv, cam, perStep); err != nil {
 		return err
 	}
-	if err := firstPicture(ctx, t, srv, joins); err != nil {
+	if err := firstPicture(ctx, t, srv, p.joins); err != nil {
 		return err
 	}
 	for _, kind := range []struct {
 		what  string
+		loads []int
 		start func(context.Context, *server, func()) error
-	}{{"RTSP readers", readRTSP}, {"WHEP viewers", viewWHEP}} {
-		for _, n := range loads {
+	}{{"RTSP readers", p.readers, readLight}, {"WHEP viewers", p.viewers, viewWHEP}} {
+		for _, n := range kind.loads {
 			if err := underLoad(ctx, t, srv, perStep, n, kind.what, kind.start); err != nil {
 				return err
 			}
@@ -165,7 +176,8 @@ func firstPicture(ctx context.Context, t *table, srv *server, joins int) error {
 			return fmt.Errorf("join: %w", err)
 		}
 	}
-	t.set(srv.name, "RTSP join → first IDR p50 / max", fmt.Sprintf("%s / %s", ms(percentile(took, 50)), ms(slices.Max(took))))
+	t.set(srv.name, fmt.Sprintf("RTSP join → first IDR p50 / p95 / max of %d", joins),
+		fmt.Sprintf("%s / %s / %s", ms(percentile(took, 50)), ms(percentile(took, 95)), ms(slices.Max(took))))
 	cancel()
 	<-kept //nolint:errcheck // it was told to end
 	return nil
@@ -191,13 +203,25 @@ func underLoad(ctx context.Context, t *table, srv *server, d time.Duration, n in
 	var all sync.WaitGroup
 	playing := make(chan struct{}, n)
 	failed := make(chan error, n)
-	for range n {
-		all.Go(func() {
-			if err := start(ctx, srv, func() { playing <- struct{}{} }); unlessEnded(ctx, err) != nil {
-				failed <- err
+	// They come a few at a time: hundreds of unfinished TLS handshakes from one address are turned away.
+	coming := make(chan struct{}, maxComing)
+	all.Go(func() {
+		for range n {
+			select {
+			case coming <- struct{}{}:
+			case <-ctx.Done():
+				return
 			}
-		})
-	}
+			all.Go(func() {
+				arrived := sync.OnceFunc(func() { <-coming })
+				defer arrived()
+				err := start(ctx, srv, func() { arrived(); playing <- struct{}{} })
+				if unlessEnded(ctx, err) != nil {
+					failed <- err
+				}
+			})
+		}
+	})
 	row := fmt.Sprintf("%d %s", n, what)
 	end := func() { cancel(); all.Wait() }
 	patience := time.NewTimer(60 * time.Second)
@@ -221,6 +245,11 @@ func underLoad(ctx context.Context, t *table, srv *server, d time.Duration, n in
 		end()
 		return err
 	}
+	frontBefore, err := usageOf(srv.front)
+	if err != nil {
+		end()
+		return err
+	}
 	hold := time.NewTimer(d)
 	defer hold.Stop()
 	select {
@@ -228,12 +257,25 @@ func underLoad(ctx context.Context, t *table, srv *server, d time.Duration, n in
 	case <-ctx.Done():
 	}
 	after, err := usageOf(srv.pids)
+	if err != nil {
+		end()
+		return err
+	}
+	frontAfter, err := usageOf(srv.front)
 	end()
 	if err != nil {
 		return err
 	}
-	cpu := float64(after.cpu-before.cpu) / float64(after.at.Sub(before.at)) * 100
-	t.set(srv.name, row, fmt.Sprintf("%.1f %% CPU, %s", cpu, mebibytes(after.rss)))
+	cell := after.since(before)
+	if len(srv.front) > 0 {
+		cell += " (proxy: " + frontAfter.since(frontBefore) + ")"
+	}
+	select {
+	case err := <-failed:
+		cell += fmt.Sprintf(", but one ended: %v", err)
+	default:
+	}
+	t.set(srv.name, row, cell)
 	return nil
 }
 

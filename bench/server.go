@@ -23,8 +23,11 @@ type server struct {
 	name string
 	// pids are the processes whose CPU and memory count.
 	pids []int
-	// dial reaches its RTSP (Porthole: in TLS).
+	// front is the one of several processes that serves RTSP.
+	front []int
+	// dial reaches its RTSP (Porthole: in TLS), dialPlain the same port without.
 	dial           func(context.Context) (net.Conn, error)
+	dialPlain      func(context.Context) (net.Conn, error)
 	user, password string
 	// whep is the URL to post offers to; authorize prepares the request.
 	whep      string
@@ -114,11 +117,17 @@ func portholeServer(ctx context.Context, run *stack.Stack, password string) (*se
 		dial: func(ctx context.Context) (net.Conn, error) {
 			return (&tls.Dialer{Config: insecure}).DialContext(ctx, "tcp", run.Addr())
 		},
+		dialPlain: func(ctx context.Context) (net.Conn, error) {
+			return (&net.Dialer{}).DialContext(ctx, "tcp", run.Addr())
+		},
 		whep:      run.URL("/cameras/bench/whep"),
 		authorize: func(r *http.Request) { r.SetBasicAuth(at.User.Username(), streamPassword) },
 	}
-	for _, pid := range pids {
+	for name, pid := range pids {
 		s.pids = append(s.pids, pid)
+		if name == "proxy" {
+			s.front = append(s.front, pid)
+		}
 	}
 	return s, nil
 }

@@ -33,4 +33,10 @@ func usageOf(pids []int) (usage, error) {
 	return u, nil
 }
 
+// since says what was used since an earlier moment.
+func (u usage) since(before usage) string {
+	cpu := float64(u.cpu-before.cpu) / float64(u.at.Sub(before.at)) * 100
+	return fmt.Sprintf("%.1f %% CPU, %s", cpu, mebibytes(u.rss))
+}
+
 func mebibytes(b int) string { return fmt.Sprintf("%.0f MB", float64(b)/(1<<20)) }

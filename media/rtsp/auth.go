@@ -2,12 +2,13 @@ package rtsp
 
 import (
 	"crypto/hmac"
-	"crypto/md5" // RFC 2617 Digest is MD5; readers know nothing better
+	"crypto/md5" // most readers know no other Digest than RFC 2617's
 	"crypto/rand"
 	"crypto/sha256"
 	"crypto/subtle"
 	"encoding/binary"
 	"encoding/hex"
+	"net/netip"
 	"strings"
 	"sync"
 	"time"
@@ -32,17 +33,43 @@ const (
 	stale
 	// denied: a wrong user or password.
 	denied
+	// paused: too many wrong passwords came from there; this one was not looked at.
+	paused
 )
+
+// question is a request as a gate sees it.
+type question struct {
+	method base.Method
+	// path is the one that the request names; a Digest must be for it.
+	path   string
+	header base.HeaderValue
+	// auth is what is asked of readers of what the request is about; from is where the reader sits.
+	auth Auth
+	from netip.Addr
+}
+
+// admission is a verdict and, if it is granted, how and for whom: "digest", "basic" or "open".
+type admission struct {
+	verdict verdict
+	by      string
+	user    string
+}
+
+// hashes are an account's HA1 in lowercase hex; sha is empty where it is not known.
+type hashes struct{ md5, sha string }
 
 // gate decides who may read. Nonces carry their own age and a MAC, so it keeps none of them.
 type gate struct {
-	key   [32]byte
-	start time.Time
+	key    [32]byte
+	start  time.Time
+	logins logins
 
 	mu sync.RWMutex
-	// accounts holds HA1 in lowercase hex by user; guarded by mu.
-	accounts map[string]string
-	// open lets everybody in; guarded by mu.
+	// Guarded by mu. sha says that every account has a hash of SHA-256; networks are those of NoAuth.
+	accounts map[string]hashes
+	sha      bool
+	networks []netip.Prefix
+	// open lets everybody in; set before the gate is used.
 	open bool
 }
 
@@ -54,60 +81,114 @@ func newGate() *gate {
 
 // setAccounts replaces the accounts. One whose HA1 is no MD5 in hex can never match, so it is left out.
 func (g *gate) setAccounts(list []Account) {
-	accounts := make(map[string]string, len(list))
+	accounts := make(map[string]hashes, len(list))
+	sha := len(list) > 0
 	for _, a := range list {
-		if b, err := hex.DecodeString(a.HA1); err == nil && len(b) == md5.Size {
-			accounts[a.User] = strings.ToLower(a.HA1)
+		if !isHex(a.HA1, md5.Size) {
+			continue
+		}
+		h := hashes{md5: strings.ToLower(a.HA1)}
+		if isHex(a.HA1SHA256, sha256.Size) {
+			h.sha = strings.ToLower(a.HA1SHA256)
+		}
+		sha = sha && h.sha != ""
+		accounts[a.User] = h
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.accounts, g.sha = accounts, sha
+}
+
+func isHex(s string, size int) bool {
+	b, err := hex.DecodeString(s)
+	return err == nil && len(b) == size
+}
+
+// setNetworks replaces the networks from which NoAuth asks nobody.
+func (g *gate) setNetworks(list []netip.Prefix) {
+	masked := make([]netip.Prefix, 0, len(list))
+	for _, p := range list {
+		if p.IsValid() {
+			masked = append(masked, p.Masked())
 		}
 	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.accounts = accounts
+	g.networks = masked
 }
 
-// check judges the credentials of a request for the given path.
-func (g *gate) check(now time.Time, method base.Method, path string, header base.HeaderValue) verdict {
+// check judges a request's credentials and notes wrong ones.
+func (g *gate) check(now time.Time, q question) admission {
 	g.mu.RLock()
-	open, accounts := g.open, g.accounts
+	accounts, networks := g.accounts, g.networks
 	g.mu.RUnlock()
-	if open {
-		return granted
+	if g.open || q.auth == NoAuth && within(networks, q.from) {
+		return admission{by: "open"}
 	}
 	// With several headers it is not clear whom the client claims to be.
-	if len(header) != 1 {
-		return missing
+	if len(q.header) != 1 {
+		return admission{verdict: missing}
 	}
-	cred, err := parseAuthorization(header[0])
-	if err != nil {
-		return missing
+	cred, err := parseAuthorization(q.header[0])
+	if err != nil || cred.basic && q.auth == DigestAuth || !cred.basic && q.auth == BasicAuth {
+		return admission{verdict: missing}
 	}
-	ha1, known := accounts[cred.user]
-	if !known {
+	if g.logins.paused(now, q.from) {
+		return admission{verdict: paused}
+	}
+	known, ok := accounts[cred.user]
+	if !ok {
 		// As much work as for a known user.
-		ha1 = strings.Repeat("0", 2*md5.Size)
+		known = hashes{md5: strings.Repeat("0", 2*md5.Size), sha: strings.Repeat("0", 2*sha256.Size)}
+	}
+	if !cred.match(known, q) || !ok {
+		g.logins.failed(now, q.from)
+		return admission{verdict: denied}
 	}
 	if cred.basic {
-		if same(md5Hex(cred.user+":"+Realm+":"+cred.password), ha1) && known {
-			return granted
-		}
-		return denied
-	}
-	if !cred.answers(ha1, method) || !known || pathOf(cred.uri) != path {
-		return denied
+		return admission{by: "basic", user: cred.user}
 	}
 	if !g.fresh(now, cred.nonce) {
-		return stale
+		return admission{verdict: stale, user: cred.user}
 	}
-	return granted
+	return admission{by: "digest", user: cred.user}
 }
 
-// answers reports whether the response fits (RFC 2617 section 3.2.2.1, without qop). Android's client puts a space
-// behind the URI, in the header, in the hash or in both.
+func within(networks []netip.Prefix, a netip.Addr) bool {
+	for _, n := range networks {
+		if n.Contains(a) {
+			return true
+		}
+	}
+	return false
+}
+
+// match reports whether the password and the path are right.
+func (c credentials) match(known hashes, q question) bool {
+	if c.basic {
+		return same(md5Hex(c.user+":"+Realm+":"+c.password), known.md5)
+	}
+	ha1 := known.md5
+	if c.sha256 {
+		ha1 = known.sha
+	}
+	return c.answers(ha1, q.method) && ha1 != "" && (pathOf(c.uri) == q.path || q.path == "" && c.uri == "*")
+}
+
+// answers reports whether the response fits (RFC 2617 section 3.2.2.1 without qop, RFC 7616 section 3.4.1 with it).
+// Android's client puts a space behind the URI, in the header, in the hash or in both.
 func (c credentials) answers(ha1 string, method base.Method) bool {
+	hash, middle := md5Hex, ":"
+	if c.sha256 {
+		hash = sha256Hex
+	}
+	if c.qop != "" {
+		middle = ":" + c.nc + ":" + c.cnonce + ":" + c.qop + ":"
+	}
 	trimmed := strings.TrimRight(c.uri, " ")
 	ok := false
 	for _, uri := range []string{c.uri, trimmed, trimmed + " "} {
-		want := md5Hex(ha1 + ":" + c.nonce + ":" + md5Hex(string(method)+":"+uri))
+		want := hash(ha1 + ":" + c.nonce + middle + hash(string(method)+":"+uri))
 		if same(want, strings.ToLower(c.response)) {
 			ok = true
 		}
@@ -115,14 +196,29 @@ func (c credentials) answers(ha1 string, method base.Method) bool {
 	return ok
 }
 
-// challenge returns the WWW-Authenticate headers: Digest before Basic, since readers take the first they know. Without
-// algorithm and qop it is what the oldest readers expect.
-func (g *gate) challenge(now time.Time, isStale bool) base.HeaderValue {
-	digest := `Digest realm="` + Realm + `", nonce="` + g.nonce(now) + `"`
+// challenge returns the WWW-Authenticate headers. Some readers take the first they know, others the last, and nobody may
+// be led to one it cannot answer: SHA-256 is offered where Digest is demanded only, and in front of MD5, for ffmpeg takes
+// the last Digest without a look at its algorithm. MD5 is without algorithm and qop, as the oldest readers expect it.
+func (g *gate) challenge(now time.Time, auth Auth, isStale bool) base.HeaderValue {
+	nonce := `realm="` + Realm + `", nonce="` + g.nonce(now) + `"`
+	tail := ""
 	if isStale {
-		digest += `, stale=true`
+		tail = `, stale=true`
 	}
-	return base.HeaderValue{digest, `Basic realm="` + Realm + `"`}
+	const basic = `Basic realm="` + Realm + `"`
+	switch auth {
+	case BasicAuth:
+		return base.HeaderValue{basic}
+	case DigestAuth:
+		g.mu.RLock()
+		sha := g.sha
+		g.mu.RUnlock()
+		if !sha {
+			return base.HeaderValue{"Digest " + nonce + tail}
+		}
+		return base.HeaderValue{"Digest " + nonce + `, algorithm=SHA-256, qop="auth"` + tail, "Digest " + nonce + tail}
+	}
+	return base.HeaderValue{"Digest " + nonce + tail, basic}
 }
 
 // nonce is the process's age in nanoseconds, which no step of the wall clock touches, and a MAC of it.
@@ -151,6 +247,11 @@ func (g *gate) mac(b []byte) []byte {
 
 func md5Hex(s string) string {
 	sum := md5.Sum([]byte(s))
+	return hex.EncodeToString(sum[:])
+}
+
+func sha256Hex(s string) string {
+	sum := sha256.Sum256([]byte(s))
 	return hex.EncodeToString(sum[:])
 }
 

@@ -32,7 +32,7 @@ func TestDigestVector(t *testing.T) {
 func testGate() *gate {
 	g := newGate()
 	g.setAccounts([]Account{
-		{User: "porthole", HA1: strings.ToUpper(md5Hex("porthole:" + Realm + ":s3cret:colon"))},
+		{User: "porthole", HA1: strings.ToUpper(md5Hex("porthole:" + Realm + ":s3cret:colon")), HA1SHA256: sha256Hex("porthole:" + Realm + ":s3cret:colon")},
 		{User: "broken", HA1: "not hex"},
 	})
 	return g
@@ -42,6 +42,21 @@ func testGate() *gate {
 func digestHeader(user, password, nonce, method, uri, hashURI string) string {
 	response := md5Hex(md5Hex(user+":"+Realm+":"+password) + ":" + nonce + ":" + md5Hex(method+":"+hashURI))
 	return `Digest username="` + user + `", realm="` + Realm + `", nonce="` + nonce + `", uri="` + uri + `", response="` + response + `"`
+}
+
+// qopHeader answers for SETUP of /cam with MD5 or SHA-256 and, unless it is empty, a quality of protection.
+func qopHeader(password, nonce, qop string, sha bool) string {
+	hash, algorithm := md5Hex, "MD5"
+	if sha {
+		hash, algorithm = sha256Hex, "SHA-256"
+	}
+	middle, extra := ":", ""
+	if qop != "" {
+		middle = ":00000001:0a4f113b:" + qop + ":"
+		extra = ", qop=" + qop + `, nc=00000001, cnonce="0a4f113b"`
+	}
+	response := hash(hash("porthole:"+Realm+":"+password) + ":" + nonce + middle + hash("SETUP:/cam"))
+	return `Digest username="porthole", realm="` + Realm + `", nonce="` + nonce + `", uri="/cam", response="` + response + `", algorithm=` + algorithm + extra
 }
 
 func basicHeader(user, password string) string {
@@ -85,12 +100,20 @@ func TestGate(t *testing.T) {
 		{"nonce from the future", []string{digestHeader("porthole", good, g.nonce(now.Add(time.Minute)), "SETUP", "/cam", "/cam")}, stale},
 		{"nonce of another process", []string{digestHeader("porthole", good, newGate().nonce(now), "SETUP", "/cam", "/cam")}, stale},
 		{"nonce made up", []string{digestHeader("porthole", good, "abc", "SETUP", "/cam", "/cam")}, stale},
-		{"sha-256", []string{digest("/cam") + ", algorithm=SHA-256"}, missing},
 		{"md5 by name", []string{digest("/cam") + ", algorithm=MD5"}, granted},
+		{"md5 said to be sha-256", []string{digest("/cam") + ", algorithm=SHA-256"}, denied},
+		{"sha-256-sess", []string{digest("/cam") + ", algorithm=SHA-256-sess"}, missing},
+		{"sha-256 without qop", []string{qopHeader(good, fresh, "", true)}, granted},
+		{"sha-256", []string{qopHeader(good, fresh, "auth", true)}, granted},
+		{"sha-256, wrong password", []string{qopHeader("x", fresh, "auth", true)}, denied},
+		{"md5 with qop", []string{qopHeader(good, fresh, "auth", false)}, granted},
+		{"auth-int", []string{qopHeader(good, fresh, "auth-int", true)}, missing},
+		{"qop without counter", []string{strings.ReplaceAll(qopHeader(good, fresh, "auth", true), "nc=00000001, ", "")}, missing},
+		{"qop without hash of it", []string{digest("/cam") + `, qop=auth, nc=00000001, cnonce="x"`}, denied},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			if got := g.check(now, base.Setup, "cam", tt.headers); got != tt.want {
+			if got := g.check(now, question{method: base.Setup, path: "cam", header: tt.headers, auth: AnyAuth}).verdict; got != tt.want {
 				t.Errorf("check = %v, want %v", got, tt.want)
 			}
 		})
@@ -99,7 +122,7 @@ func TestGate(t *testing.T) {
 
 func TestChallenge(t *testing.T) {
 	g := testGate()
-	c := g.challenge(time.Now(), false)
+	c := g.challenge(time.Now(), AnyAuth, false)
 	if len(c) != 2 || !strings.HasPrefix(c[0], `Digest realm="Streaming Server", nonce="`) || c[1] != `Basic realm="Streaming Server"` {
 		t.Fatalf("challenge = %q", c)
 	}
@@ -108,7 +131,7 @@ func TestChallenge(t *testing.T) {
 			t.Errorf("challenge %q has %s", c[0], word)
 		}
 	}
-	if c := g.challenge(time.Now(), true); !strings.Contains(c[0], "stale=true") {
+	if c := g.challenge(time.Now(), AnyAuth, true); !strings.Contains(c[0], "stale=true") {
 		t.Errorf("stale challenge = %q", c[0])
 	}
 }
@@ -116,7 +139,7 @@ func TestChallenge(t *testing.T) {
 func TestOpenGate(t *testing.T) {
 	g := newGate()
 	g.open = true
-	if v := g.check(time.Now(), base.Describe, "cam", nil); v != granted {
+	if v := g.check(time.Now(), question{method: base.Describe, path: "cam"}).verdict; v != granted {
 		t.Errorf("an open gate says %v", v)
 	}
 }
@@ -145,7 +168,8 @@ func FuzzAuthorization(f *testing.F) {
 		}
 		pathOf(c.uri)
 		// Nobody gets in without knowing the password, which the seeds' nonce does not tell in another process.
-		if v := g.check(time.Now(), base.Play, "cam", base.HeaderValue{s}); v == granted && !strings.Contains(s, "Basic") && !strings.Contains(s, nonce) {
+		q := question{method: base.Play, path: "cam", header: base.HeaderValue{s}, auth: AnyAuth}
+		if v := g.check(time.Now(), q).verdict; v == granted && !strings.Contains(s, "Basic") && !strings.Contains(s, nonce) {
 			t.Errorf("%q is let in", s)
 		}
 	})

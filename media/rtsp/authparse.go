@@ -20,11 +20,15 @@ type credentials struct {
 	user  string
 	// password comes with Basic only.
 	password string
-	// The rest comes with Digest only. uri keeps its spaces.
+	// The rest comes with Digest only. uri keeps its spaces; qop, nc and cnonce are empty in RFC 2069's form.
 	realm, nonce, uri, response string
+	qop, nc, cnonce             string
+	// sha256 says that the hash is SHA-256, otherwise it is MD5.
+	sha256 bool
 }
 
-// parseAuthorization reads Basic and MD5 Digest credentials. Errors do not repeat the header.
+// parseAuthorization reads Basic credentials and those of Digest with MD5 or SHA-256 (RFC 7616 section 3.4). Errors do
+// not repeat the header.
 func parseAuthorization(s string) (credentials, error) {
 	if len(s) > maxAuthBytes {
 		return credentials{}, fmt.Errorf("%w: longer than %d bytes", errCredentials, maxAuthBytes)
@@ -54,8 +58,10 @@ func parseBasic(s string) (credentials, error) {
 
 func parseDigest(s string) (credentials, error) {
 	var c credentials
+	var algorithm string
 	fields := map[string]*string{
 		"username": &c.user, "realm": &c.realm, "nonce": &c.nonce, "uri": &c.uri, "response": &c.response,
+		"qop": &c.qop, "nc": &c.nc, "cnonce": &c.cnonce, "algorithm": &algorithm,
 	}
 	seen := make(map[string]bool, len(fields))
 	for n := 0; ; n++ {
@@ -76,9 +82,6 @@ func parseDigest(s string) (credentials, error) {
 		}
 		s = tail
 		name = strings.ToLower(strings.TrimRight(name, " \t"))
-		if name == "algorithm" && !strings.EqualFold(value, "MD5") {
-			return credentials{}, fmt.Errorf("%w: algorithm is not MD5", errCredentials)
-		}
 		field, known := fields[name]
 		if !known {
 			continue
@@ -89,8 +92,31 @@ func parseDigest(s string) (credentials, error) {
 		seen[name] = true
 		*field = value
 	}
-	if len(seen) != len(fields) {
-		return credentials{}, fmt.Errorf("%w: parameter missing", errCredentials)
+	return c.complete(algorithm, seen)
+}
+
+// complete checks that all is there which the algorithm and the quality of protection need.
+func (c credentials) complete(algorithm string, seen map[string]bool) (credentials, error) {
+	needed := []string{"username", "realm", "nonce", "uri", "response"}
+	switch {
+	case strings.EqualFold(c.qop, "auth"):
+		needed = append(needed, "nc", "cnonce")
+	case seen["qop"]:
+		return credentials{}, fmt.Errorf("%w: qop is not auth", errCredentials)
+	default:
+		c.nc, c.cnonce = "", ""
+	}
+	for _, name := range needed {
+		if !seen[name] {
+			return credentials{}, fmt.Errorf("%w: parameter missing", errCredentials)
+		}
+	}
+	switch {
+	case algorithm == "" && !seen["algorithm"], strings.EqualFold(algorithm, "MD5"):
+	case strings.EqualFold(algorithm, "SHA-256"):
+		c.sha256 = true
+	default:
+		return credentials{}, fmt.Errorf("%w: algorithm is neither MD5 nor SHA-256", errCredentials)
 	}
 	return c, nil
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"log/slog"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/bluenviron/gortsplib/v5"
@@ -33,9 +32,6 @@ type camera struct {
 	// restart asks for a new connection, wake for a look at who reads. Both hold one message.
 	restart, wake chan struct{}
 
-	// slow counts packets that did not fit a reader's queue.
-	slow atomic.Uint64
-
 	mu sync.Mutex
 	// All below is guarded by mu.
 	src     Source
@@ -48,7 +44,9 @@ type camera struct {
 	since time.Time
 	// fault is why the camera is not live. failures counts failed connections; a lasting fault is one that trying
 	// again soon would not mend, and holdOff is until when it is not tried.
-	fault    error
+	fault error
+	// raw is what fault explains, of the last failed connection.
+	raw      error
 	failures int
 	lasting  bool
 	holdOff  time.Time
@@ -59,9 +57,11 @@ type camera struct {
 	// waiting counts requests that wait for the camera, lastUse is when somebody last wanted it.
 	waiting int
 	lastUse time.Time
-	readers map[*gortsplib.ServerSession]struct{}
-	// joining are readers that were given the GOP and that the stream may not serve yet.
-	joining map[*gortsplib.ServerSession]map[*lane]struct{}
+	readers map[*reader]struct{}
+	// playing are the readers that get packets; flusher writes at flushAt what waits then; zero if nothing does.
+	playing []*reader
+	flushAt time.Time
+	flusher *time.Timer
 
 	// conn counts connections, so that a packet of an old one is known as such.
 	conn   int
@@ -75,8 +75,20 @@ type camera struct {
 	// playedAt, firstAt and lastAt are of the current connection: when it was asked to play, its first and last packet.
 	playedAt, firstAt, lastAt time.Time
 
+	// told, transport and repairs are of the last connection.
+	told      told
+	transport string
+	repairs   []string
+
 	bytesIn, bytesOut, dropped uint64
-	tracks                     []TrackStatus
+	// lateGOPs counts the gaps of readers that have gone.
+	lateGOPs uint64
+	tracks   []TrackStatus
+	rates    rates
+	meter    gopMeter
+
+	sessions                   uint64
+	sessionBegan, sessionEnded time.Time
 }
 
 func newCamera(cfg Config, src Source, server *gortsplib.Server, spawn func(func(context.Context)) bool, ended <-chan struct{}) *camera {
@@ -84,22 +96,44 @@ func newCamera(cfg Config, src Source, server *gortsplib.Server, spawn func(func
 		id: src.ID, cfg: cfg, log: cfg.Log.With("camera", src.ID), server: server, spawn: spawn, ended: ended,
 		restart: make(chan struct{}, 1), wake: make(chan struct{}, 1),
 		src: src, state: stateIdle, since: time.Now(), changed: make(chan struct{}),
-		readers: map[*gortsplib.ServerSession]struct{}{},
-		joining: map[*gortsplib.ServerSession]map[*lane]struct{}{},
+		readers: map[*reader]struct{}{},
 	}
 }
 
-// setSource changes where the camera is. Its readers stay and see the new stream if it has the same formats.
+// setSource changes the camera. It is connected anew only if what concerns the connection changed; its readers stay
+// then, and see the new stream if it has the same formats.
 func (c *camera) setSource(src Source) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.src == src {
+	old := c.src
+	c.src = src
+	// An always-on camera may be let go of now.
+	signal(c.wake)
+	if old.URL == src.URL && old.User == src.User && old.Password == src.Password && old.Transport == src.Transport &&
+		old.Options.DropAudio == src.Options.DropAudio {
 		return
 	}
-	c.src = src
 	c.holdOff = time.Time{}
 	c.lasting = false
 	signal(c.restart)
+}
+
+// begin reports whether the camera should be started without a reader, and counts it as running then.
+func (c *camera) begin() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.src.AlwaysOn || c.running || c.removed {
+		return false
+	}
+	c.running = true
+	return true
+}
+
+// dress gives a description for readers what the camera's own says and the options leave.
+func (c *camera) dress(body []byte) []byte {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.told.dress(body, c.src.Options)
 }
 
 // remove ends the camera and its readers.
@@ -110,6 +144,9 @@ func (c *camera) remove() {
 		c.removed = true
 		if c.cancel != nil {
 			c.cancel()
+		}
+		for r := range c.readers {
+			r.because(reasonRemoved)
 		}
 		c.closeStream()
 		c.announce()
@@ -188,31 +225,45 @@ func (c *camera) ready(now time.Time) bool {
 }
 
 // attach makes a session a reader of the stream it was told of.
-func (c *camera) attach(ss *gortsplib.ServerSession, stream *gortsplib.ServerStream) bool {
+func (c *camera) attach(r *reader, stream *gortsplib.ServerStream) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.stream != stream || stream == nil {
 		return false
 	}
-	c.readers[ss] = struct{}{}
+	if _, in := c.readers[r]; !in {
+		c.readers[r] = struct{}{}
+		c.sessions++
+		c.sessionBegan, c.sessionEnded = r.status.Since, time.Time{}
+	}
 	return true
 }
 
 // detach forgets a session that has ended.
-func (c *camera) detach(ss *gortsplib.ServerSession) {
+func (c *camera) detach(r *reader) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	delete(c.readers, ss)
-	delete(c.joining, ss)
+	c.playing = without(c.playing, r)
+	if _, in := c.readers[r]; in {
+		delete(c.readers, r)
+		packets, gaps := r.drops()
+		c.bytesOut += r.bytesOut.Load()
+		c.dropped += packets
+		c.lateGOPs += gaps
+		if c.sessionBegan.Equal(r.status.Since) {
+			c.sessionEnded = time.Now()
+		}
+	}
 	c.lastUse = time.Now()
 	signal(c.wake)
 }
 
 // pause stops a session's packets until it joins again.
-func (c *camera) pause(ss *gortsplib.ServerSession) {
+func (c *camera) pause(r *reader) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	delete(c.joining, ss)
+	c.playing = without(c.playing, r)
+	r.pause()
 }
 
 // current reports whether the stream is the one readers get now.
@@ -223,11 +274,11 @@ func (c *camera) current(stream *gortsplib.ServerStream) bool {
 }
 
 // idleIn is how long until nobody will have wanted the camera for the linger time; zero or less means now. With
-// somebody there it is a long time.
+// somebody there, or always on, it is a long time.
 func (c *camera) idleIn(now time.Time) time.Duration {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if len(c.readers) > 0 || c.waiting > 0 {
+	if len(c.readers) > 0 || c.waiting > 0 || c.src.AlwaysOn {
 		return time.Hour
 	}
 	return c.lastUse.Add(c.cfg.Linger).Sub(now)
@@ -254,25 +305,46 @@ func (c *camera) closeStream() {
 	if c.stream == nil {
 		return
 	}
-	c.bytesOut += c.stream.Stats().OutboundBytes
+	for r := range c.readers {
+		// Their sessions end with the stream.
+		r.because(reasonFormats)
+	}
 	c.stream.Close()
 	c.stream = nil
 	c.medias = nil
 	c.lanes = nil
 	c.key = nil
 	c.gop.reset()
-	clear(c.joining)
+	c.playing = nil
+	c.rates = rates{}
+	c.meter.interrupted()
 }
 
 func (c *camera) status() CameraStatus {
+	now := time.Now()
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	s := CameraStatus{
 		ID: c.id, State: c.state, Since: c.since, Readers: len(c.readers), Tracks: append([]TrackStatus{}, c.tracks...),
-		BytesIn: c.bytesIn, BytesOut: c.bytesOut, Dropped: c.dropped + c.slow.Load(), Reconnects: max(c.connects-1, 0),
+		BytesIn: c.bytesIn, BytesOut: c.bytesOut, Dropped: c.dropped, DroppedGOPs: c.lateGOPs, Reconnects: max(c.connects-1, 0),
+		Sessions: c.sessions, LastSession: c.sessionBegan, GOPPictures: c.meter.pictures, GOPSeconds: c.meter.seconds,
+		Repairs: append([]string{}, c.repairs...),
 	}
-	if c.stream != nil {
-		s.BytesOut += c.stream.Stats().OutboundBytes
+	for r := range c.readers {
+		packets, gaps := r.drops()
+		s.BytesOut += r.bytesOut.Load()
+		s.Dropped += packets
+		s.DroppedGOPs += gaps
+	}
+	switch {
+	case !c.sessionEnded.IsZero():
+		s.LastDuration = c.sessionEnded.Sub(c.sessionBegan).Seconds()
+	case !c.sessionBegan.IsZero():
+		s.LastDuration = now.Sub(c.sessionBegan).Seconds()
+	}
+	if c.state == stateLive {
+		s.KbitPerSecond, s.FPS = c.rates.of(now)
+		s.Transport = c.transport
 	}
 	if c.fault != nil {
 		s.Error = c.fault.Error()

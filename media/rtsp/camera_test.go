@@ -289,7 +289,7 @@ func TestSlowReader(t *testing.T) {
 	t.Parallel()
 	h := startHub(t, quick, startClip(t, "127.0.0.1:0", samples.Demo(), "", "").source("cam"))
 	near, far := net.Pipe()
-	h.Handle(near, true)
+	h.Handle(near, rtsp.ViaSocket)
 	k := talkOver(t, far)
 	setup := k.ask("SETUP", "rtsp://h/cam/trackID=0", "Transport: RTP/AVP/TCP;interleaved=0-1")
 	session, _, _ := strings.Cut(setup.header.Get("Session"), ";")

@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"strings"
 	"syscall"
+	"time"
 	"unicode"
 
 	"github.com/bluenviron/gortsplib/v5"
@@ -16,13 +17,19 @@ import (
 	"github.com/bluenviron/gortsplib/v5/pkg/liberrors"
 )
 
+// handshakeTimeout is shorter than any wait for an answer, so that the reason is known.
+const handshakeTimeout = 5 * time.Second
+
 var (
 	errRemoved  = errors.New("the camera was removed")
 	errEnded    = errors.New("the camera server is stopping")
 	errNoAnswer = errors.New("the camera does not answer")
 	errSilent   = errors.New("the camera sends no packets")
 	errDenied   = errors.New("the camera refuses the user name or the password")
+	errTLS      = errors.New("the camera does not speak TLS there")
+	errWantsTLS = errors.New("the camera speaks TLS there: take rtsps:// instead of rtsp://")
 	errRefused  = errors.New("the camera refuses")
+	errBadURL   = fmt.Errorf("%w: its address is not an rtsp:// or rtsps:// URL", errRefused)
 	errRedirect = errors.New("the camera points to another host, which Porthole does not follow")
 )
 
@@ -74,11 +81,11 @@ func (t *transports) next(err error) bool {
 // newClient returns a client that is not started and the URL to describe. Any certificate is taken of a camera with
 // rtsps: nearly all are self-signed and name nothing that could be checked. That hides the stream from those who listen
 // but not from those who pose as the camera.
-func newClient(src Source, via gortsplib.Protocol) (*gortsplib.Client, *base.URL, error) {
+func newClient(src Source, via gortsplib.Protocol, ans *answers) (*gortsplib.Client, *base.URL, error) {
 	u, err := base.ParseURL(src.URL)
 	if err != nil {
 		// The error repeats the URL, which may hold credentials.
-		return nil, nil, fmt.Errorf("%w: its address is not an rtsp:// or rtsps:// URL", errRefused)
+		return nil, nil, errBadURL
 	}
 	host := u.Hostname()
 	if src.User != "" {
@@ -86,19 +93,42 @@ func newClient(src Source, via gortsplib.Protocol) (*gortsplib.Client, *base.URL
 	}
 	var dialer net.Dialer
 	quiet := func(error) {}
+	dial := func(ctx context.Context, network, address string) (net.Conn, error) {
+		// A redirect takes the credentials along.
+		if h, _, err := net.SplitHostPort(address); err != nil || h != host {
+			return nil, errRedirect
+		}
+		return dialer.DialContext(ctx, network, address)
+	}
+	ans.base = u
 	return &gortsplib.Client{
 		Scheme:    u.Scheme,
 		Host:      u.Host,
 		Protocol:  &via,
 		UserAgent: "Porthole",
-		TLSConfig: &tls.Config{InsecureSkipVerify: true},
 		DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
-			// A redirect takes the credentials along.
-			if h, _, err := net.SplitHostPort(address); err != nil || h != host {
-				return nil, errRedirect
+			c, err := dial(ctx, network, address)
+			if err != nil {
+				return nil, err
 			}
-			return dialer.DialContext(ctx, network, address)
+			return newCameraConn(c, ans.note), nil
 		},
+		DialTLSContext: func(ctx context.Context, network, address string) (net.Conn, error) {
+			c, err := dial(ctx, network, address)
+			if err != nil {
+				return nil, err
+			}
+			t := tls.Client(c, &tls.Config{InsecureSkipVerify: true})
+			ctx, cancel := context.WithTimeout(ctx, handshakeTimeout)
+			defer cancel()
+			if err := t.HandshakeContext(ctx); err != nil {
+				c.Close()
+				return nil, fmt.Errorf("%w: %w", errTLS, err)
+			}
+			return newCameraConn(t, ans.note), nil
+		},
+		OnRequest:  ans.request,
+		OnResponse: ans.response,
 		// Otherwise gortsplib writes to the standard logger, for every packet.
 		OnTransportSwitch: quiet,
 		OnPacketsLost:     func(uint64) {},
@@ -120,7 +150,7 @@ func explain(err error, src Source) error {
 	var op *net.OpError
 	switch status := statusOf(err); {
 	case errors.Is(err, errNoAnswer), errors.Is(err, errSilent), errors.Is(err, errRedirect), errors.Is(err, errNoMedia),
-		errors.Is(err, errRefused):
+		errors.Is(err, errRefused), errors.Is(err, errGarbage), errors.Is(err, errWantsTLS):
 		return err
 	case status == base.StatusUnauthorized, status == base.StatusForbidden:
 		if src.User == "" {
@@ -133,6 +163,8 @@ func explain(err error, src Source) error {
 		return fmt.Errorf("%w with status %d", errRefused, status)
 	case status != 0:
 		return fmt.Errorf("the camera fails with status %d", status)
+	case errors.Is(err, errTLS):
+		return fmt.Errorf("%w: take rtsp:// instead of rtsps://, or another port", errTLS)
 	case errors.Is(err, syscall.ECONNREFUSED):
 		return errors.New("nothing answers at the camera's address and port (connection refused)")
 	case errors.Is(err, syscall.EHOSTUNREACH), errors.Is(err, syscall.ENETUNREACH):

@@ -25,7 +25,7 @@ func TestParseClip(t *testing.T) {
 	if count[H264] != 200 || count[AAC] != 375 {
 		t.Errorf("samples: %v", count)
 	}
-	if got := trackStatus(c.tracks[0].media); got.Detail != "1280×720 main" {
+	if got := trackStatus(c.tracks[0].media, order{}); got.Detail != "1280×720 main" {
 		t.Errorf("video is described as %q", got.Detail)
 	}
 }

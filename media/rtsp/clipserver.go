@@ -133,10 +133,7 @@ type clipServer struct {
 
 func (s *clipServer) answer(sc *gortsplib.ServerConn) (*base.Response, *gortsplib.ServerStream, error) {
 	p := peerOf(sc)
-	if res, err := s.admit(p); res != nil {
-		return res, nil, err
-	}
-	if p.target.path != s.path {
+	if p.target.stream != s.path {
 		return refuse(base.StatusNotFound, ""), nil, nil
 	}
 	return ok(), s.stream, nil

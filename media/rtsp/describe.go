@@ -17,11 +17,12 @@ import (
 var errNoMedia = errors.New("the camera offers neither video nor audio")
 
 // usable keeps what is passed on of a camera's description: video and audio whose packets have a clock. ONVIF's event
-// tracks confuse readers, and back channels go the other way.
-func usable(desc *description.Session) ([]*description.Media, error) {
+// tracks confuse readers, and back channels go the other way. note is told what else was left out.
+func usable(desc *description.Session, dropAudio bool, note func(string)) ([]*description.Media, error) {
 	var out []*description.Media
+	controls := map[string]bool{}
 	for _, m := range desc.Medias {
-		if m.IsBackChannel || (m.Type != description.MediaTypeVideo && m.Type != description.MediaTypeAudio) {
+		if m.IsBackChannel || dropAudio && m.Type == description.MediaTypeAudio || (m.Type != description.MediaTypeVideo && m.Type != description.MediaTypeAudio) {
 			continue
 		}
 		m.Formats = slices.DeleteFunc(m.Formats, func(f format.Format) bool { return f.ClockRate() <= 0 })
@@ -35,6 +36,11 @@ func usable(desc *description.Session) ([]*description.Media, error) {
 				h.PacketizationMode = 1
 			}
 		}
+		if controls[m.Control] {
+			note("Two tracks have the same address (a=control), so the second was left out.")
+			continue
+		}
+		controls[m.Control] = true
 		out = append(out, m)
 	}
 	if len(out) == 0 {
@@ -165,59 +171,4 @@ func kindOf(m *description.Media) Kind {
 		return Video
 	}
 	return Audio
-}
-
-// trackStatus describes the first format of a track to a person.
-func trackStatus(m *description.Media) TrackStatus {
-	f := m.Formats[0]
-	return TrackStatus{Kind: kindOf(m), Codec: codecOf(f), Detail: detailOf(m, f)}
-}
-
-func detailOf(m *description.Media, f format.Format) string {
-	switch f := f.(type) {
-	case *format.H264:
-		var sps h264.SPS
-		if sps.Unmarshal(f.SPS) == nil {
-			return strings.TrimSpace(fmt.Sprintf("%d×%d %s", sps.Width(), sps.Height(), h264Profile(sps.ProfileIdc)))
-		}
-		return ""
-	case *format.H265:
-		var sps h265.SPS
-		if sps.Unmarshal(f.SPS) == nil {
-			return fmt.Sprintf("%d×%d", sps.Width(), sps.Height())
-		}
-		return ""
-	}
-	if m.Type == description.MediaTypeVideo {
-		return ""
-	}
-	channels := fmt.Sprintf("%d channels", channelsOf(f))
-	switch channelsOf(f) {
-	case 1:
-		channels = "mono"
-	case 2:
-		channels = "stereo"
-	}
-	return fmt.Sprintf("%g kHz %s", float64(f.ClockRate())/1000, channels)
-}
-
-// h264Profile names a profile_idc (ITU-T H.264 annex A).
-func h264Profile(idc uint8) string {
-	switch idc {
-	case 66:
-		return "baseline"
-	case 77:
-		return "main"
-	case 88:
-		return "extended"
-	case 100:
-		return "high"
-	case 110:
-		return "high 10"
-	case 122:
-		return "high 4:2:2"
-	case 244:
-		return "high 4:4:4"
-	}
-	return ""
 }

@@ -41,47 +41,48 @@ func TestUsable(t *testing.T) {
 				"m=audio 0 RTP/AVP 0\r\na=control:trackID=2\r\n" +
 				"m=audio 0 RTP/AVP 8\r\na=sendonly\r\na=control:trackID=3\r\n" +
 				"m=application 0 RTP/AVP 107\r\na=rtpmap:107 vnd.onvif.metadata/90000\r\na=control:trackID=4\r\n",
-			[]TrackStatus{{Kind: Video, Codec: H264, Detail: "1280×720 main"}, {Kind: Audio, Codec: PCMU, Detail: "8 kHz mono"}},
+			[]TrackStatus{{Kind: Video, Codec: H264, Detail: "1280×720 main", Width: 1280, Height: 720, Profile: "main", ClockRate: 90000},
+				{Kind: Audio, Codec: PCMU, Detail: "8 kHz mono", ClockRate: 8000, Channels: 1}},
 		},
 		{
 			"stereo AAC", sdpHead + "m=audio 0 RTP/AVP 97\r\na=rtpmap:97 MPEG4-GENERIC/44100/2\r\n" +
 				"a=fmtp:97 streamtype=5;profile-level-id=1;mode=AAC-hbr;sizelength=13;indexlength=3;indexdeltalength=3;config=1210\r\na=control:x\r\n",
-			[]TrackStatus{{Kind: Audio, Codec: AAC, Detail: "44.1 kHz stereo"}},
+			[]TrackStatus{{Kind: Audio, Codec: AAC, Detail: "44.1 kHz stereo", ClockRate: 44100, Channels: 2}},
 		},
 		{
 			"H.264 that says little", sdpHead + "m=video 0 RTP/AVP 96\r\na=rtpmap:96 H264/90000\r\na=control:x\r\n",
-			[]TrackStatus{{Kind: Video, Codec: H264, Detail: ""}},
+			[]TrackStatus{{Kind: Video, Codec: H264, ClockRate: 90000}},
 		},
 		{
 			"a format without a clock", sdpHead + "m=audio 0 RTP/AVP 8 100\r\na=rtpmap:100 what\r\na=control:x\r\n" +
 				"m=audio 0 RTP/AVP 101\r\na=rtpmap:101 what\r\na=control:y\r\n",
-			[]TrackStatus{{Kind: Audio, Codec: PCMA, Detail: "8 kHz mono"}},
+			[]TrackStatus{{Kind: Audio, Codec: PCMA, Detail: "8 kHz mono", ClockRate: 8000, Channels: 1}},
 		},
-		{"motion JPEG", sdpHead + "m=video 0 RTP/AVP 26\r\na=control:x\r\n", []TrackStatus{{Kind: Video, Codec: "JPEG", Detail: ""}}},
+		{"motion JPEG", sdpHead + "m=video 0 RTP/AVP 26\r\na=control:x\r\n", []TrackStatus{{Kind: Video, Codec: "JPEG", ClockRate: 90000}}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			medias, err := usable(parseSDP(t, tt.sdp))
+			medias, err := usable(parseSDP(t, tt.sdp), false, func(string) {})
 			if err != nil {
 				t.Fatal(err)
 			}
 			var got []TrackStatus
 			for _, m := range medias {
-				got = append(got, trackStatus(m))
+				got = append(got, trackStatus(m, order{}))
 			}
 			if d := cmp.Diff(tt.want, got); d != "" {
 				t.Error(d)
 			}
 		})
 	}
-	_, err := usable(parseSDP(t, sdpHead+"m=application 0 RTP/AVP 107\r\na=rtpmap:107 vnd.onvif.metadata/90000\r\n"))
+	_, err := usable(parseSDP(t, sdpHead+"m=application 0 RTP/AVP 107\r\na=rtpmap:107 vnd.onvif.metadata/90000\r\n"), false, func(string) {})
 	if !errors.Is(err, errNoMedia) {
 		t.Errorf("a camera without video and audio: %v", err)
 	}
 }
 
 func TestSameFormats(t *testing.T) {
-	audio := "m=audio 0 RTP/AVP 0\r\n"
+	audio := "m=audio 0 RTP/AVP 0\r\na=control:sound\r\n"
 	base := sdpHead + sdpH264 + audio
 	tests := []struct {
 		name, sdp string
@@ -98,11 +99,11 @@ func TestSameFormats(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			a, err := usable(parseSDP(t, base))
+			a, err := usable(parseSDP(t, base), false, func(string) {})
 			if err != nil {
 				t.Fatal(err)
 			}
-			b, err := usable(parseSDP(t, tt.sdp))
+			b, err := usable(parseSDP(t, tt.sdp), false, func(string) {})
 			if err != nil {
 				t.Fatal(err)
 			}

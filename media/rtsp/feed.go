@@ -4,12 +4,21 @@ import (
 	"slices"
 	"time"
 
-	"github.com/bluenviron/gortsplib/v5"
 	"github.com/bluenviron/gortsplib/v5/pkg/base"
 	"github.com/bluenviron/gortsplib/v5/pkg/headers"
 	"github.com/bluenviron/gortsplib/v5/pkg/ntp"
 	"github.com/pion/rtcp"
 	"github.com/pion/rtp"
+)
+
+const (
+	// reportEvery is how often sender reports come (RFC 3550 section 6.2).
+	reportEvery = 5 * time.Second
+	// flushDelay is how long a part of a picture may wait for more to be written together with, soundDelay how long sound
+	// may wait for a picture, as every write costs as much as many packets. Readers on a unix socket, which are live view
+	// and screen, get sound at once.
+	flushDelay = 2 * time.Millisecond
+	soundDelay = 40 * time.Millisecond
 )
 
 // feed takes a packet of the given connection to the readers. reported is when the camera says it was captured, in the
@@ -23,6 +32,9 @@ func (c *camera) feed(conn int, l *lane, pkt *rtp.Packet, reported time.Time) {
 	}
 	c.bytesIn += uint64(pkt.MarshalSize())
 	c.lastAt = now
+	if kindOf(l.media) == Video && l.order.see(pkt) {
+		c.describeTracks()
+	}
 	if learn(l.format, pkt.Payload) {
 		c.stream.ReloadDesc()
 		c.describeTracks()
@@ -49,13 +61,13 @@ func (c *camera) feed(conn int, l *lane, pkt *rtp.Packet, reported time.Time) {
 		return
 	}
 	l.stamp(pkt, now)
-	date := l.date(pkt, now, reported, &c.shared)
+	l.date(pkt, now, reported, &c.shared)
 	for i, p := range parts {
 		if p != pkt {
 			p.Timestamp = pkt.Timestamp
 			p.SequenceNumber = pkt.SequenceNumber + uint16(i)
 		}
-		c.send(sent{lane: l, pkt: p, ntp: date})
+		c.send(l, p, now)
 	}
 	l.seqOffset += uint16(len(parts) - 1)
 	l.lastSeq += uint16(len(parts) - 1)
@@ -84,80 +96,133 @@ func (c *camera) startsPicture(l *lane, pkt *rtp.Packet, now time.Time) bool {
 }
 
 // send gives a packet to all readers and keeps it for new ones.
-func (c *camera) send(s sent) {
-	switch {
-	case s.lane == c.key:
-		c.gop.addVideo(s)
-	case kindOf(s.lane.media) == Audio:
-		c.gop.addOther(s)
-	}
-	// gortsplib makes a session active some time after OnPlay, where the GOP was sent. Until it does, what the stream
-	// does not give to the session is given here, so that nothing lacks in between.
-	var before map[*gortsplib.ServerSession]uint64
-	for ss, lanes := range c.joining {
-		if _, ok := lanes[s.lane]; ok {
-			if before == nil {
-				before = map[*gortsplib.ServerSession]uint64{}
-			}
-			before[ss] = packetsTo(ss, s.lane)
-		}
-	}
-	if err := c.stream.WritePacketRTPWithNTP(s.lane.media, s.pkt, s.ntp); err != nil {
-		c.dropped++
-	}
-	for ss, n := range before {
-		if packetsTo(ss, s.lane) != n {
-			delete(c.joining, ss)
-			continue
-		}
-		c.sendTo(ss, s)
-	}
-}
-
-// sendTo gives a packet to one reader.
-func (c *camera) sendTo(ss *gortsplib.ServerSession, s sent) {
-	if err := ss.WritePacketRTPWithNTP(s.lane.media, s.pkt, s.ntp); err != nil {
+func (c *camera) send(l *lane, pkt *rtp.Packet, now time.Time) {
+	pkt.SSRC = l.ssrc
+	raw, err := pkt.Marshal()
+	if err != nil {
 		c.dropped++
 		return
 	}
-	c.bytesOut += uint64(s.pkt.MarshalSize())
+	s := &sent{lane: l, raw: raw, seq: pkt.SequenceNumber, ts: pkt.Timestamp}
+	var resume []*sent
+	pictures := 0
+	if l == c.key {
+		what := c.gop.addVideo(s, pkt.Payload)
+		c.meter.add(what, s.ts, l.format.ClockRate())
+		if what == seenKey {
+			resume = c.gop.packets()
+		}
+		if what != seenMore {
+			pictures = 1
+		}
+	} else {
+		s.first = s.ts != l.pushedTS || l.reportedAt.IsZero()
+		if kindOf(l.media) == Audio {
+			c.gop.addOther(s)
+		} else if s.first && c.key == nil {
+			pictures = 1
+		}
+	}
+	l.pushedTS = s.ts
+	c.rates.add(now, len(raw), pictures)
+	c.spread(s, resume, now)
+	c.flushAfter(s, pkt.Marker, now)
 }
 
-// packetsTo counts what a session was given of a lane. It stays zero until a packet that gortsplib takes timestamps
-// from, which every GOP begins with.
-func packetsTo(ss *gortsplib.ServerSession, l *lane) uint64 {
-	return ss.Stats().Medias[l.media].Formats[l.format].OutboundRTPPackets
+// spread queues a packet for all readers, and sender reports behind the first one of a lane and every now and then.
+func (c *camera) spread(s *sent, resume []*sent, now time.Time) {
+	due := now.Sub(s.lane.reportedAt) >= reportEvery
+	if due {
+		s.lane.reportedAt = now
+	}
+	var report *sent
+	for _, r := range c.playing {
+		if !r.push(s, resume, now) && !due {
+			continue
+		}
+		if report == nil {
+			if report = c.report(s.lane, now); report == nil {
+				return
+			}
+		}
+		r.push(report, nil, now)
+	}
+}
+
+// flushAfter has the packets written: with the last one of a picture, or soon. Who shows a picture needs all of it, so
+// nobody waits for that, and each reader costs one write instead of ten.
+func (c *camera) flushAfter(s *sent, marker bool, now time.Time) {
+	delay := soundDelay
+	switch video := kindOf(s.lane.media) == Video; {
+	case video && marker, !video && len(c.lanes) == 1:
+		c.flush()
+		return
+	case video:
+		delay = flushDelay
+	default:
+		for _, r := range c.playing {
+			if r.prompt {
+				r.wake()
+			}
+		}
+	}
+	at := now.Add(delay)
+	if !c.flushAt.IsZero() && !at.Before(c.flushAt) {
+		return
+	}
+	c.flushAt = at
+	if c.flusher != nil {
+		c.flusher.Reset(delay)
+		return
+	}
+	c.flusher = time.AfterFunc(delay, func() {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		if !c.flushAt.IsZero() {
+			c.flush()
+		}
+	})
+}
+
+func (c *camera) flush() {
+	if !c.flushAt.IsZero() {
+		c.flushAt = time.Time{}
+		c.flusher.Stop()
+	}
+	for _, r := range c.playing {
+		r.wake()
+	}
 }
 
 // join gives a session that begins to play the GOP and sender reports: without reports players do not show sound and
-// picture together, and some show nothing for ten seconds. It returns the RTP-Info of what is sent (RFC 2326 section
-// 12.33): players drop packets in front of it.
-func (c *camera) join(ss *gortsplib.ServerSession, u *base.URL) base.HeaderValue {
+// picture together, and some show nothing for ten seconds. Sound without a picture begins live. It returns the RTP-Info
+// of what is sent (RFC 2326 section 12.33): players drop packets in front of it.
+func (c *camera) join(r *reader, conn *conn, u *base.URL) base.HeaderValue {
 	now := time.Now()
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.stream == nil || ss.Stream() != c.stream {
+	if c.stream == nil || r.session.Stream() != c.stream {
 		return nil
 	}
-	medias := ss.Medias()
-	first := map[*lane]*rtp.Packet{}
-	for _, s := range c.gop.packets() {
-		if !slices.Contains(medias, s.lane.media) {
-			continue
-		}
-		c.sendTo(ss, s)
-		if first[s.lane] == nil {
-			first[s.lane] = s.pkt
-			c.report(ss, s.lane, now)
+	medias := r.session.Medias()
+	first := map[*lane]*sent{}
+	var start []*sent
+	if c.key != nil && r.reads(c.key) {
+		for _, s := range c.gop.packets() {
+			if !slices.Contains(medias, s.lane.media) {
+				continue
+			}
+			start = append(start, s)
+			if first[s.lane] == nil {
+				first[s.lane] = s
+				if report := c.report(s.lane, now); report != nil {
+					start = append(start, report)
+				}
+			}
 		}
 	}
-	if len(first) > 0 && c.key != nil && first[c.key] != nil {
-		lanes := map[*lane]struct{}{}
-		for l := range first {
-			lanes[l] = struct{}{}
-		}
-		c.joining[ss] = lanes
-	}
+	r.begin(conn, c.lanes, start, c.key, now)
+	c.playing = append(without(c.playing, r), r)
 	info := headers.RTPInfo{}
 	for i, m := range c.medias {
 		if !slices.Contains(medias, m) {
@@ -169,11 +234,10 @@ func (c *camera) join(ss *gortsplib.ServerSession, u *base.URL) base.HeaderValue
 			if l.media != m || len(m.Formats) > 1 {
 				continue
 			}
-			if pkt := first[l]; pkt != nil {
-				e.SequenceNumber, e.Timestamp = new(pkt.SequenceNumber), new(pkt.Timestamp)
+			if s := first[l]; s != nil {
+				e.SequenceNumber, e.Timestamp = new(s.seq), new(s.ts)
 			} else if ts, _, ok := l.position(now); ok {
 				e.SequenceNumber, e.Timestamp = new(l.lastSeq+1), new(ts)
-				c.report(ss, l, now)
 			}
 		}
 		info = append(info, e)
@@ -181,23 +245,31 @@ func (c *camera) join(ss *gortsplib.ServerSession, u *base.URL) base.HeaderValue
 	return info.Marshal()
 }
 
-// report sends a sender report of now (RFC 3550 section 6.4.1). gortsplib sends one after the first packet too, but
-// for video only if that is a key picture.
-func (c *camera) report(ss *gortsplib.ServerSession, l *lane, now time.Time) {
+// report makes a sender report of now (RFC 3550 section 6.4.1); nil before a lane's first packet.
+func (c *camera) report(l *lane, now time.Time) *sent {
 	ts, date, ok := l.position(now)
 	if !ok {
-		return
+		return nil
 	}
-	ssrc := c.stream.Stats().Medias[l.media].Formats[l.format].LocalSSRC
-	if err := ss.WritePacketRTCP(l.media, &rtcp.SenderReport{SSRC: ssrc, NTPTime: ntp.Encode(date), RTPTime: ts}); err != nil {
-		c.dropped++
+	// How much a reader was sent is put in when it is.
+	raw, err := (&rtcp.SenderReport{SSRC: l.ssrc, NTPTime: ntp.Encode(date), RTPTime: ts}).Marshal()
+	if err != nil {
+		return nil
 	}
+	return &sent{lane: l, raw: raw, report: true}
 }
 
 // describeTracks refreshes what the status says of the tracks; the caller holds mu.
 func (c *camera) describeTracks() {
 	c.tracks = c.tracks[:0:0]
 	for _, m := range c.medias {
-		c.tracks = append(c.tracks, trackStatus(m))
+		var seen order
+		for _, l := range c.lanes {
+			if l.media == m {
+				seen = l.order
+				break
+			}
+		}
+		c.tracks = append(c.tracks, trackStatus(m, seen))
 	}
 }

@@ -1,29 +1,17 @@
 package rtsp
 
-import (
-	"slices"
-	"time"
-
-	"github.com/pion/rtp"
-)
+import "slices"
 
 const (
-	// maxGOPPackets and maxGOPBytes bound what is kept of a camera: 2 s at 8 Mbit/s. It must fit a reader's queue.
-	maxGOPPackets = 1536
-	maxGOPBytes   = 3 << 20
+	// maxGOPPackets and maxGOPBytes bound what is kept of a camera: 4 s at 12 Mbit/s.
+	maxGOPPackets = 8192
+	maxGOPBytes   = 6 << 20
 )
-
-// sent is a packet as readers get it.
-type sent struct {
-	lane *lane
-	pkt  *rtp.Packet
-	ntp  time.Time
-}
 
 // gop keeps everything since the last key picture of one video track, so that a new reader has a picture at once.
 // A camera's mutex guards it.
 type gop struct {
-	items []sent
+	items []*sent
 	bytes int
 	// whole says that items begin with a key picture and lack nothing since.
 	whole bool
@@ -31,53 +19,75 @@ type gop struct {
 	unit    int
 	unitTS  uint32
 	picture bool
+	// number counts the units.
+	number uint64
 }
 
-func (g *gop) reset() { *g = gop{} }
+// reset forgets the packets; the unit under way goes on.
+func (g *gop) reset() { *g = gop{unitTS: g.unitTS, picture: g.picture, number: g.number} }
 
 // packets returns what a new reader should get first; nothing while there is no whole GOP.
-func (g *gop) packets() []sent {
+func (g *gop) packets() []*sent {
 	if !g.whole {
 		return nil
 	}
 	return g.items
 }
 
-// addVideo takes the next packet of the track whose key pictures count.
-func (g *gop) addVideo(s sent) {
+// seen is what a packet of the track whose key pictures count brought.
+type seen int
+
+const (
+	seenMore seen = iota
+	// seenPicture is the first packet of a picture, seenKey of one that a decoder can start with.
+	seenPicture
+	seenKey
+)
+
+// addVideo takes the next packet of the track whose key pictures count and numbers its unit.
+func (g *gop) addVideo(s *sent, payload []byte) seen {
 	// Parameter sets may come with a timestamp of their own: a unit without picture goes on.
-	if len(g.items) == 0 || (s.pkt.Timestamp != g.unitTS && g.picture) {
+	if g.number == 0 || (s.ts != g.unitTS && g.picture) {
 		if !g.whole {
 			g.drop(len(g.items))
 		}
 		g.unit = len(g.items)
 		g.picture = false
+		g.number++
+		s.first = true
 	}
-	g.unitTS = s.pkt.Timestamp
+	s.unit = g.number
+	g.unitTS = s.ts
 	first := !g.picture
 	key := false
-	for n := range nals(s.lane.format, s.pkt.Payload) {
+	for n := range nals(s.lane.format, payload) {
 		key = key || n.kind == nalKey
 		g.picture = g.picture || n.kind == nalKey || n.kind == nalSlice
+	}
+	what := seenMore
+	if first && g.picture {
+		what = seenPicture
 	}
 	if key && first {
 		g.drop(g.unit)
 		g.unit = 0
 		g.whole = true
+		what = seenKey
 	}
 	g.add(s)
+	return what
 }
 
 // addOther takes a packet of another track; it counts only between pictures.
-func (g *gop) addOther(s sent) {
+func (g *gop) addOther(s *sent) {
 	if len(g.items) > 0 {
 		g.add(s)
 	}
 }
 
-func (g *gop) add(s sent) {
+func (g *gop) add(s *sent) {
 	g.items = append(g.items, s)
-	g.bytes += len(s.pkt.Payload)
+	g.bytes += len(s.raw)
 	if len(g.items) > maxGOPPackets || g.bytes > maxGOPBytes {
 		// Too long to keep: the next key picture begins anew.
 		g.reset()
@@ -86,7 +96,7 @@ func (g *gop) add(s sent) {
 
 func (g *gop) drop(n int) {
 	for _, s := range g.items[:n] {
-		g.bytes -= len(s.pkt.Payload)
+		g.bytes -= len(s.raw)
 	}
 	g.items = slices.Delete(g.items, 0, n)
 }

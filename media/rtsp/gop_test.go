@@ -6,7 +6,6 @@ import (
 	"github.com/bluenviron/gortsplib/v5/pkg/description"
 	"github.com/bluenviron/gortsplib/v5/pkg/format"
 	"github.com/google/go-cmp/cmp"
-	"github.com/pion/rtp"
 )
 
 // H.264 payloads by kind; 'a' is sound.
@@ -38,22 +37,23 @@ func TestGOP(t *testing.T) {
 			video, sound := videoLane(), &lane{media: &description.Media{Type: description.MediaTypeAudio}, format: &format.Opus{}}
 			var g gop
 			var ts uint32
-			names := map[*rtp.Packet]byte{}
+			names := map[*sent]byte{}
 			for _, c := range []byte(tt.in) {
-				pkt := &rtp.Packet{Header: rtp.Header{Timestamp: ts * 3600}, Payload: payloads[c]}
-				names[pkt] = c
+				s := &sent{lane: video, ts: ts * 3600, raw: payloads[c]}
+				names[s] = c
 				switch {
 				case c >= '0' && c <= '9':
 					ts = uint32(c - '0')
 				case c == 'a':
-					g.addOther(sent{lane: sound, pkt: pkt})
+					s.lane = sound
+					g.addOther(s)
 				default:
-					g.addVideo(sent{lane: video, pkt: pkt})
+					g.addVideo(s, s.raw)
 				}
 			}
 			var got []byte
 			for _, s := range g.packets() {
-				got = append(got, names[s.pkt])
+				got = append(got, names[s])
 			}
 			if d := cmp.Diff(tt.want, string(got)); d != "" {
 				t.Error(d)
@@ -66,7 +66,7 @@ func TestGOPIsBounded(t *testing.T) {
 	video := videoLane()
 	var g gop
 	add := func(ts uint32, payload []byte) {
-		g.addVideo(sent{lane: video, pkt: &rtp.Packet{Header: rtp.Header{Timestamp: ts}, Payload: payload}})
+		g.addVideo(&sent{lane: video, ts: ts, raw: payload}, payload)
 	}
 	add(0, payloads['I'])
 	for i := range uint32(10 * maxGOPPackets) {

@@ -18,7 +18,7 @@ import (
 )
 
 // quick is a Hub that does not make a test wait.
-var quick = rtsp.Config{Linger: 300 * time.Millisecond, AnswerTimeout: 2 * time.Second, StallTimeout: time.Second}
+var quick = rtsp.Config{Linger: 300 * time.Millisecond, AnswerTimeout: 2 * time.Second, StallTimeout: time.Second, ReaderTimeout: time.Second}
 
 // patient has time for slow machines where nothing is waited for.
 var patient = rtsp.Config{}
@@ -67,7 +67,10 @@ func TestPlayers(t *testing.T) {
 	if s.State != "live" || s.Error != "" || s.BytesIn == 0 || s.BytesOut == 0 {
 		t.Errorf("status: %+v", s)
 	}
-	want := []rtsp.TrackStatus{{Kind: rtsp.Video, Codec: rtsp.H264, Detail: "1280×720 main"}, {Kind: rtsp.Audio, Codec: rtsp.AAC, Detail: "48 kHz mono"}}
+	want := []rtsp.TrackStatus{
+		{Kind: rtsp.Video, Codec: rtsp.H264, Detail: "1280×720 main", Width: 1280, Height: 720, Profile: "main", ClockRate: 90000},
+		{Kind: rtsp.Audio, Codec: rtsp.AAC, Detail: "48 kHz mono", ClockRate: 48000, Channels: 1},
+	}
 	if !slices.Equal(s.Tracks, want) {
 		t.Errorf("tracks: %+v", s.Tracks)
 	}

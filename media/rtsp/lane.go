@@ -3,6 +3,7 @@ package rtsp
 import (
 	"time"
 
+	"github.com/bluenviron/gortsplib/v5"
 	"github.com/bluenviron/gortsplib/v5/pkg/description"
 	"github.com/bluenviron/gortsplib/v5/pkg/format"
 	"github.com/pion/rtp"
@@ -16,6 +17,12 @@ const maxJump = 10 * time.Second
 type lane struct {
 	media  *description.Media
 	format format.Format
+	// index is the lane's number in the stream, track its media's; ssrc is what readers were told of.
+	index, track int
+	ssrc         uint32
+	// pushedTS is the timestamp of the last packet; reportedAt is when all readers got a sender report.
+	pushedTS   uint32
+	reportedAt time.Time
 
 	// rebase is set when the next packet is the first of a new connection.
 	rebase bool
@@ -31,9 +38,30 @@ type lane struct {
 	lastAt  time.Time
 	lastNTP time.Time
 
+	// order is of the camera's own timestamps.
+	order order
+
 	// media time while the camera sends no reports: timestamps unwrapped to 64 bits.
 	unwrapped int64
 	clock     offset
+}
+
+// newLanes makes the lanes of a stream; key is the one whose key pictures begin the GOP, nil without such video.
+func newLanes(stream *gortsplib.ServerStream, medias []*description.Media) (lanes []*lane, key *lane) {
+	stats := stream.Stats()
+	for track, m := range medias {
+		for _, f := range m.Formats {
+			l := &lane{media: m, format: f, index: len(lanes), track: track, ssrc: stats.Medias[m].Formats[f].LocalSSRC}
+			lanes = append(lanes, l)
+			switch f.(type) {
+			case *format.H264, *format.H265:
+				if key == nil {
+					key = l
+				}
+			}
+		}
+	}
+	return lanes, key
 }
 
 // reset prepares the lane for a new connection.
@@ -41,6 +69,7 @@ func (l *lane) reset() {
 	l.rebase = true
 	l.unwrapped = 0
 	l.clock = offset{}
+	l.order = order{}
 	switch l.format.(type) {
 	case *format.H264, *format.H265:
 		l.awaitKey = true

@@ -317,7 +317,7 @@ func TestHubEnds(t *testing.T) {
 	eventually(t, "the camera is left alone", func() bool { return cam.open.Load() == 0 })
 	near, far := net.Pipe()
 	defer far.Close()
-	h.Handle(near, true)
+	h.Handle(near, rtsp.ViaSocket)
 	if _, err := far.Read(make([]byte, 1)); err == nil {
 		t.Error("a connection is kept after the end")
 	}

@@ -4,13 +4,13 @@ import (
 	"context"
 	"errors"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"time"
 
 	"github.com/bluenviron/gortsplib/v5"
 	"github.com/bluenviron/gortsplib/v5/pkg/base"
 	"github.com/bluenviron/gortsplib/v5/pkg/description"
-	"github.com/bluenviron/gortsplib/v5/pkg/format"
 	"github.com/pion/rtp"
 )
 
@@ -70,6 +70,7 @@ func (c *camera) failed(err error, wasLive bool, backoff time.Duration) time.Dur
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	fault := explain(err, c.src)
+	c.raw = err
 	if wasLive || c.fault == nil || c.fault.Error() != fault.Error() {
 		c.log.Warn("camera lost", "err", fault)
 	}
@@ -110,7 +111,7 @@ func (c *camera) rest(ctx context.Context, wait time.Duration) bool {
 func (c *camera) sleep(ctx context.Context) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if ctx.Err() == nil && !c.removed && (len(c.readers) > 0 || c.waiting > 0) {
+	if ctx.Err() == nil && !c.removed && (len(c.readers) > 0 || c.waiting > 0 || c.src.AlwaysOn) {
 		return false
 	}
 	c.closeStream()
@@ -134,14 +135,18 @@ func (c *camera) pull(ctx context.Context, via *transports) (wasLive bool, err e
 	}
 	c.mu.Lock()
 	src := c.src
+	c.repairs = nil
 	if c.state == stateLive {
 		c.setState(stateConnecting, nil)
 	}
 	c.mu.Unlock()
-	client, u, err := newClient(src, via.use(src))
+	ans := &answers{note: c.noteRepair}
+	protocol := via.use(src)
+	client, u, err := newClient(src, protocol, ans)
 	if err != nil {
 		return false, err
 	}
+	c.cfg.rtspLog.watch(client, c.id)
 	if err := client.Start(); err != nil {
 		return false, err
 	}
@@ -158,7 +163,7 @@ func (c *camera) pull(ctx context.Context, via *transports) (wasLive bool, err e
 		client.Close()
 		<-ended
 	}()
-	err = c.connect(client, u)
+	err = c.connect(client, u, src, ans, protocol)
 	switch {
 	case ctx.Err() != nil:
 		return false, nil
@@ -186,19 +191,20 @@ func closeOn(ctx context.Context, client *gortsplib.Client) (disarm func()) {
 }
 
 // connect makes the camera send.
-func (c *camera) connect(client *gortsplib.Client, u *base.URL) error {
+func (c *camera) connect(client *gortsplib.Client, u *base.URL, src Source, ans *answers, via gortsplib.Protocol) error {
 	desc, _, err := client.Describe(u)
 	if err != nil {
 		return err
 	}
-	medias, err := usable(desc)
+	all := slices.Clone(desc.Medias)
+	medias, err := usable(desc, src.Options.DropAudio, ans.note)
 	if err != nil {
 		return err
 	}
 	if err := client.SetupAll(desc.BaseURL, medias); err != nil {
 		return &transportError{err}
 	}
-	conn, err := c.adopt(medias)
+	conn, err := c.adopt(medias, toldOf(ans.told(), all, medias), via)
 	if err != nil {
 		return err
 	}
@@ -209,9 +215,18 @@ func (c *camera) connect(client *gortsplib.Client, u *base.URL) error {
 	return nil
 }
 
+// noteRepair keeps a sentence on what was put right in this connection.
+func (c *camera) noteRepair(s string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if len(c.repairs) < maxRepairs && !slices.Contains(c.repairs, s) {
+		c.repairs = append(c.repairs, s)
+	}
+}
+
 // adopt prepares the readers' side for a new connection: the stream they have if the formats are the same, else a new
 // one. It returns the connection's number.
-func (c *camera) adopt(medias []*description.Media) (int, error) {
+func (c *camera) adopt(medias []*description.Media, t told, via gortsplib.Protocol) (int, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.removed {
@@ -228,26 +243,22 @@ func (c *camera) adopt(medias []*description.Media) (int, error) {
 		}
 		c.stream = stream
 		c.medias = medias
-		for _, m := range medias {
-			for _, f := range m.Formats {
-				l := &lane{media: m, format: f}
-				c.lanes = append(c.lanes, l)
-				switch f.(type) {
-				case *format.H264, *format.H265:
-					if c.key == nil {
-						c.key = l
-					}
-				}
-			}
-		}
+		c.lanes, c.key = newLanes(stream, medias)
 	}
 	for _, l := range c.lanes {
 		l.reset()
 	}
 	c.shared = offset{}
 	c.gop.reset()
+	c.rates = rates{}
+	c.meter.interrupted()
 	c.conn++
 	c.connects++
+	c.told = t
+	c.transport = "tcp"
+	if via == gortsplib.ProtocolUDP {
+		c.transport = "udp"
+	}
 	c.playedAt, c.firstAt, c.lastAt = time.Now(), time.Time{}, time.Time{}
 	c.describeTracks()
 	return c.conn, nil

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/md5"
+	"crypto/sha256"
 	"encoding/hex"
 	"errors"
 	"log/slog"
@@ -153,28 +154,35 @@ func md5Hex(s string) string {
 	return hex.EncodeToString(sum[:])
 }
 
+func sha256Hex(s string) string {
+	sum := sha256.Sum256([]byte(s))
+	return hex.EncodeToString(sum[:])
+}
+
 func startHub(t *testing.T, cfg rtsp.Config, sources ...rtsp.Source) *hub {
 	t.Helper()
 	cfg.Log = logger(t)
 	h := &hub{Hub: rtsp.NewHub(cfg), door: listen(t, "127.0.0.1:0"), unix: filepath.Join(t.TempDir(), "s")}
 	h.SetSources(sources)
-	h.SetAccounts([]rtsp.Account{{User: user, HA1: md5Hex(user + ":" + rtsp.Realm + ":" + password)}})
+	h.SetAccounts([]rtsp.Account{{
+		User: user, HA1: md5Hex(user + ":" + rtsp.Realm + ":" + password), HA1SHA256: sha256Hex(user + ":" + rtsp.Realm + ":" + password),
+	}})
 	inner, err := net.Listen("unix", h.unix)
 	if err != nil {
 		t.Fatal(err)
 	}
 	var handling sync.WaitGroup
-	accept := func(l net.Listener, trusted bool) {
+	accept := func(l net.Listener, via rtsp.Via) {
 		for {
 			c, err := l.Accept()
 			if err != nil {
 				return
 			}
-			handling.Go(func() { h.Handle(c, trusted) })
+			handling.Go(func() { h.Handle(c, via) })
 		}
 	}
-	handling.Go(func() { accept(h.door, false) })
-	handling.Go(func() { accept(inner, true) })
+	handling.Go(func() { accept(h.door, rtsp.ViaTLS) })
+	handling.Go(func() { accept(inner, rtsp.ViaSocket) })
 	stop := background(t, h.Run)
 	h.stop = func() {
 		stop()

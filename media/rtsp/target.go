@@ -13,8 +13,12 @@ const trackPrefix = "trackID="
 
 // target is what a request is about.
 type target struct {
-	// path is without slashes at its ends; a Hub's is a camera's id.
+	// path is as the URL has it, without slashes at its ends. It is what readers are shown.
 	path string
+	// stream is what the path stands for, a Hub's the Source's id; empty if nothing.
+	stream string
+	// byToken says that the path is of the form of a token's.
+	byToken bool
 	// track is the number behind trackID=, empty if the URL names none.
 	track string
 }
@@ -29,7 +33,7 @@ func parseTarget(u *base.URL) target {
 	if track == "" {
 		_, track = cutTrack(u.RawQuery)
 	}
-	return target{path: path, track: track}
+	return target{path: path, stream: path, track: track}
 }
 
 // cutTrack splits "/path/trackID=1" into "path" and "1".

@@ -334,7 +334,7 @@ func (d *device) cameras(ids ...string) *demo {
 			if err != nil {
 				return
 			}
-			hub.Handle(conn, true)
+			hub.Handle(conn, rtsp.ViaSocket)
 		}
 	})
 	d.t.Cleanup(func() {

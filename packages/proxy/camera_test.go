@@ -22,6 +22,7 @@ import (
 	"porthole/media/samples"
 	"porthole/packages/internal/settings"
 	"porthole/packages/internal/unixsock"
+	"porthole/packages/proxy/allow"
 )
 
 // house is settings with one camera, which runs until the test ends.
@@ -44,7 +45,7 @@ func house(t *testing.T) settings.Proxy {
 	})
 	ha1 := md5.Sum([]byte("porthole:" + rtsp.Realm + ":secret"))
 	return settings.Proxy{
-		Revision: 1, Hostname: "porthole",
+		Revision: 1, Hostname: "porthole", PlainHTTP: true,
 		Cameras:  []settings.Camera{{ID: "door", Name: "Door", URL: "rtsp://" + l.Addr().String() + "/stream1", User: "admin", Password: "cam-secret", Transport: settings.TCP}},
 		Accounts: []settings.Account{{User: "porthole", HA1: hex.EncodeToString(ha1[:])}},
 	}
@@ -168,9 +169,12 @@ type report struct {
 	Cameras []rtsp.CameraStatus
 	HTTPS   struct {
 		Connections, Undecided int
-		Served                 map[string]int
+		Served, TLS            map[string]int
 	}
 	Refused map[string]int
+	Access  allow.Status
+	// TestPort is the test socket's.
+	TestPort int `json:"test_port"`
 }
 
 func (r *rig) status(t *testing.T) report {
@@ -195,12 +199,14 @@ func TestStatus(t *testing.T) {
 	var raw map[string]json.RawMessage
 	until(t, "proxy.sock answers", func() bool {
 		_, err := c.Call(t.Context(), http.MethodGet, "/status", nil, &raw)
-		return err == nil
+		return err == nil && strings.Contains(string(raw["access"]), "192.168.77")
 	})
 	for key, want := range map[string]string{
-		"cameras": `[]`,
-		"https":   `{"connections":0,"undecided":0,"served":{"http":0,"left":0,"plain_http":0,"rtsp":0}}`,
-		"refused": `{"acme":0,"crowded":0,"full":0,"garbage":0,"handshake":0,"plain_rtsp":0,"slow":0,"stun":0}`,
+		"cameras":   `[]`,
+		"https":     `{"connections":0,"undecided":0,"served":{"http":0,"left":0,"plain_http":0,"rtsp":0},"tls":{}}`,
+		"refused":   `{"acme":0,"crowded":0,"full":0,"garbage":0,"handshake":0,"logins":0,"not_allowed":0,"plain_rtsp":0,"slow":0,"stun":0}`,
+		"access":    `{"own":[],"networks":["192.168.77.0/24"],"problems":[]}`,
+		"test_port": `0`,
 	} {
 		if string(raw[key]) != want {
 			t.Errorf("%s: %s", key, raw[key])

@@ -10,16 +10,18 @@ import (
 )
 
 func main() {
-	var https, http string
+	var https, http, test, testUDP string
 	daemon.Process{
 		Name: "proxy",
 		Flags: func(fs *flag.FlagSet) {
 			fs.StringVar(&https, "https", ":443", "`address` for HTTPS and RTSPS; empty switches it off")
 			fs.StringVar(&http, "http", ":80", "`address` for plain HTTP, which redirects to https; empty switches it off")
+			fs.StringVar(&test, "test", ":5001", "`address` for plain RTSP from the local networks while the setting test_socket is on; empty: never")
+			fs.StringVar(&testUDP, "test-udp", ":5004", "`address` for RTP of -test's readers over UDP, an even port (RTCP is on the next); empty: over TCP only")
 		},
 		Needs: func(daemon.Env) daemon.Needs {
 			return daemon.Needs{
-				Certificates: true, LowPorts: true, ListenTCP: []string{https, http},
+				Certificates: true, LowPorts: true, ListenTCP: []string{https, http, test},
 				// Cameras: any host, any port.
 				Names: true, ConnectAnywhere: true,
 				Sockets: []string{"console", "console-internal", "signaling"},
@@ -30,7 +32,7 @@ func main() {
 			if err != nil {
 				return err
 			}
-			return Run(ctx, Config{Env: env, HTTPS: ls[0], HTTP: ls[1]})
+			return Run(ctx, Config{Env: env, HTTPS: ls[0], HTTP: ls[1], Test: test, TestUDP: testUDP})
 		},
 	}.Main()
 }

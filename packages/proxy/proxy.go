@@ -15,6 +15,7 @@ import (
 	"porthole/packages/internal/identity"
 	"porthole/packages/internal/settings"
 	"porthole/packages/internal/unixsock"
+	"porthole/packages/proxy/allow"
 	"porthole/packages/proxy/door"
 	"porthole/packages/proxy/route"
 )
@@ -24,49 +25,58 @@ type Config struct {
 	Env daemon.Env
 	// HTTPS and HTTP are TCP listeners; nil switches one off. Run closes them.
 	HTTPS, HTTP net.Listener
+	// Test is where plain RTSP is served while the settings want it, TestUDP where RTP for it comes from; empty: nowhere.
+	Test, TestUDP string
+	// Access finds out what the allow list means; the zero value asks the system. Log is filled in.
+	Access allow.Config
 	// Limits of the TLS port; nil for door.DefaultLimits.
 	Limits *door.Limits
 }
 
 // Run is the process: it serves until ctx ends or a part of it fails for good.
 func Run(ctx context.Context, cfg Config) error {
+	cfg.Access.Log = cfg.Env.Log
 	p := &proxy{
 		Config:  cfg,
-		hub:     rtsp.NewHub(rtsp.Config{Log: cfg.Env.Log}),
+		allow:   allow.New(cfg.Access),
 		console: unixsock.NewClient(cfg.Env.Socket("console-internal")),
 	}
 	defer p.console.Close()
+	p.hub = rtsp.NewHub(rtsp.Config{Log: cfg.Env.Log, UDP: p.testUDP(ctx), Refused: p.refusedReader})
 	toConsole, toSignaling := backendTransport(cfg.Env.Socket("console")), backendTransport(cfg.Env.Socket("signaling"))
 	defer toConsole.CloseIdleConnections()
 	defer toSignaling.CloseIdleConnections()
 	p.routes = route.Config{
-		Log: cfg.Env.Log, Console: toConsole, Signaling: toSignaling, Asker: identity.NewAsker(p.console),
+		Log: cfg.Env.Log, Console: toConsole, Signaling: toSignaling, Asker: identity.NewAsker(p.console), Metrics: p.metrics(),
 	}
 	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error {
+		p.allow.Run(ctx)
+		return nil
+	})
+	g.Go(func() error { return p.serveReaders(ctx) })
+	if cfg.HTTPS != nil {
+		p.openDoor(ctx, g)
+	}
+	p.openSwitched(ctx, g)
 	g.Go(func() error { return p.hub.Run(ctx) })
 	g.Go(func() error {
 		return settings.Follow(ctx, cfg.Env.Log, p.console, "proxy", cfg.Env.SettingsFile(), p.apply)
 	})
-	g.Go(func() error { return p.serveReaders(ctx) })
-	if cfg.HTTP != nil {
-		g.Go(func() error {
-			return serveWeb(ctx, cfg.Env.Log, cfg.HTTP, route.Plain(p.routes, tcpPort(cfg.HTTPS)))
-		})
-	}
-	if cfg.HTTPS != nil {
-		p.openDoor(ctx, g)
-	}
-	g.Go(func() error { return p.serveStatus(ctx) })
+	g.Go(func() error { return p.serveAPI(ctx) })
 	return g.Wait()
 }
 
 type proxy struct {
 	Config
 	hub     *rtsp.Hub
+	allow   *allow.List
 	console *unixsock.Client
 	routes  route.Config
 	// door is nil while the TLS port is switched off.
 	door *door.Door
+	// http and test are the ports that settings open and close; nil while a flag switches them off.
+	http, test *outlet
 }
 
 // openDoor starts what serves the TLS port.
@@ -77,9 +87,9 @@ func (p *proxy) openDoor(ctx context.Context, g *errgroup.Group) {
 	}
 	web, plain := door.NewFeed(p.HTTPS.Addr()), door.NewFeed(p.HTTPS.Addr())
 	p.door = door.New(door.Config{
-		Log: p.Env.Log, Limits: limits,
+		Log: p.Env.Log, Limits: limits, Allow: p.allow.Allowed,
 		HTTP: web.Give, Plain: plain.Give,
-		RTSP: func(c net.Conn) { p.hub.Handle(c, false) },
+		RTSP: func(c net.Conn) { p.hub.Handle(c, rtsp.ViaTLS) },
 	})
 	g.Go(func() error { return serveWeb(ctx, p.Env.Log, web, route.Public(p.routes)) })
 	g.Go(func() error { return serveWeb(ctx, p.Env.Log, plain, route.WrongPort()) })
@@ -125,28 +135,13 @@ func waitCertificate(ctx context.Context, log *slog.Logger, dir string) (*certst
 	}
 }
 
-// apply takes new settings.
-func (p *proxy) apply(s settings.Proxy) {
-	sources := make([]rtsp.Source, 0, len(s.Cameras))
-	for _, c := range s.Cameras {
-		sources = append(sources, rtsp.Source{ID: c.ID, URL: c.URL, User: c.User, Password: c.Password, Transport: string(c.Transport)})
-	}
-	accounts := make([]rtsp.Account, 0, len(s.Accounts))
-	for _, a := range s.Accounts {
-		accounts = append(accounts, rtsp.Account{User: a.User, HA1: a.HA1})
-	}
-	p.hub.SetSources(sources)
-	p.hub.SetAccounts(accounts)
-	p.Env.Log.Info("settings applied", "revision", s.Revision, "cameras", len(sources), "accounts", len(accounts))
-}
-
 // serveReaders hands the hub what signaling and player connect to rtsp.sock.
 func (p *proxy) serveReaders(ctx context.Context) error {
 	l, err := unixsock.Listen(p.Env.Socket("rtsp"), unixsock.Allow(p.Env.SingleUser, "signaling", "player"))
 	if err != nil {
 		return err
 	}
-	return door.Accept(ctx, p.Env.Log, l, func(c net.Conn) { p.hub.Handle(c, true) })
+	return door.Accept(ctx, p.Env.Log, l, func(c net.Conn) { p.hub.Handle(c, rtsp.ViaSocket) })
 }
 
 // backendTransport forwards to a socket and changes nothing on the way.

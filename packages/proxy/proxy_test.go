@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
@@ -22,6 +23,7 @@ import (
 	"porthole/packages/internal/testkit"
 	"porthole/packages/internal/unixsock"
 	proxy "porthole/packages/proxy"
+	"porthole/packages/proxy/allow"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -30,7 +32,12 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 type rig struct {
 	env         daemon.Env
 	https, http string
-	log         *testkit.Log
+	// test and testUDP are the flags of the test socket, access what the allow list asks.
+	test, testUDP string
+	access        allow.Config
+	// wide listens on all addresses.
+	wide bool
+	log  *testkit.Log
 	// stop ends proxy and returns what Run returned.
 	stop func() error
 }
@@ -40,6 +47,7 @@ func newRig(t *testing.T) *rig {
 	t.Helper()
 	dir := t.TempDir()
 	r := &rig{log: &testkit.Log{}}
+	r.access.Networks = func() ([]netip.Prefix, error) { return []netip.Prefix{netip.MustParsePrefix("192.168.77.0/24")}, nil }
 	r.env = daemon.Env{
 		Log: slog.New(slog.NewTextHandler(r.log, nil)), SingleUser: true,
 		RunDir: filepath.Join(dir, "run"), PermDir: filepath.Join(dir, "perm"),
@@ -60,7 +68,11 @@ func (r *rig) start(t *testing.T) {
 	t.Helper()
 	var ls [2]net.Listener
 	for i, flag := range []string{"-https", "-http"} {
-		l, err := proxy.Listen(t.Context(), flag, "127.0.0.1:0")
+		at := "127.0.0.1:0"
+		if r.wide {
+			at = ":0"
+		}
+		l, err := proxy.Listen(t.Context(), flag, at)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -69,7 +81,11 @@ func (r *rig) start(t *testing.T) {
 	r.https, r.http = ls[0].Addr().String(), ls[1].Addr().String()
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
-	go func() { done <- proxy.Run(ctx, proxy.Config{Env: r.env, HTTPS: ls[0], HTTP: ls[1]}) }()
+	go func() {
+		done <- proxy.Run(ctx, proxy.Config{
+			Env: r.env, HTTPS: ls[0], HTTP: ls[1], Test: r.test, TestUDP: r.testUDP, Access: r.access,
+		})
+	}()
 	r.stop = sync.OnceValue(func() error {
 		cancel()
 		return <-done

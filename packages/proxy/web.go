@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
 	"log/slog"
 	"net"
 	"net/http"
@@ -9,6 +10,8 @@ import (
 	"time"
 
 	"porthole/packages/internal/serve"
+	"porthole/packages/proxy/door"
+	"porthole/packages/proxy/route"
 )
 
 // serveWeb answers HTTP on l until ctx ends, then lets running requests finish.
@@ -28,6 +31,13 @@ func serveWeb(ctx context.Context, log *slog.Logger, l net.Listener, h http.Hand
 		},
 		ErrorLog:    slog.NewLogLogger(panicsOnly{log.Handler()}, slog.LevelError),
 		BaseContext: func(net.Listener) context.Context { return requests },
+		ConnContext: func(ctx context.Context, c net.Conn) context.Context {
+			// net/http sees TLS in a *tls.Conn only; the door has read from the others already.
+			if t, ok := c.(interface{ ConnectionState() tls.ConnectionState }); ok {
+				return route.WithTLS(ctx, door.TLSName(t.ConnectionState()))
+			}
+			return ctx
+		},
 	}
 	return serve.HTTP(ctx, srv, l)
 }

@@ -74,7 +74,7 @@ func TestWeb(t *testing.T) {
 	r := newRig(t)
 	r.publish(t, "device")
 	r.serve(t, "console", echo("console"))
-	r.serve(t, "console-internal", internal(settings.Proxy{Revision: 1}))
+	r.serve(t, "console-internal", internal(settings.Proxy{Revision: 1, PlainHTTP: true}))
 	stopSignaling := r.serve(t, "signaling", echo("signaling"))
 	r.start(t)
 	for _, protocol := range []string{"h2", "http/1.1"} {

@@ -8,11 +8,13 @@ import (
 	"net"
 	"os/exec"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
 
 	"github.com/bluenviron/gortsplib/v5"
+	"github.com/bluenviron/gortsplib/v5/pkg/auth"
 	"github.com/bluenviron/gortsplib/v5/pkg/base"
 	"github.com/bluenviron/gortsplib/v5/pkg/description"
 	"github.com/bluenviron/gortsplib/v5/pkg/format"
@@ -22,27 +24,50 @@ import (
 
 const path = "/stream1"
 
-// Camera serves 640×360 H.264 at 25 frames per second, a GOP of two seconds, with AAC, once Publish was called.
+// Options make a camera unlike the usual one, which speaks RTSP over TCP and UDP and asks for Digest or Basic.
+type Options struct {
+	// User and Password are what readers need; empty means none.
+	User, Password string
+	// Auth is "basic", "md5" or "sha256" for one way only.
+	Auth string
+	// TLS makes it speak rtsps, with a certificate that nobody can check and plain RTP inside.
+	TLS bool
+	// UDPOnly makes it refuse RTP in the RTSP connection; without it there is no UDP.
+	UDPOnly bool
+	// Garbage makes it glue bytes to its headers and write some between frames.
+	Garbage bool
+}
+
+// Camera serves what ffmpeg publishes to it: with Publish 640×360 H.264 at 25 frames per second, a GOP of two seconds,
+// with AAC.
 type Camera struct {
-	user, password string
-	addr           string
-	ffmpeg         *exec.Cmd
+	o      Options
+	addr   string
+	ffmpeg *exec.Cmd
+	frozen atomic.Bool
 
 	mu     sync.Mutex
 	server *gortsplib.Server       // guarded by mu; nil while stopped
 	stream *gortsplib.ServerStream // guarded by mu; nil while nobody publishes
 	source *gortsplib.ServerSession
-	total  int // guarded by mu
+	push   string // guarded by mu; where ffmpeg publishes
+	total  int    // guarded by mu
 }
 
 // New starts a camera on a free loopback port; readers need user and password. It ends with the test.
 func New(t *testing.T, user, password string) *Camera {
 	t.Helper()
+	return Start(t, Options{User: user, Password: password})
+}
+
+// Start starts a camera on a free loopback port. It ends with the test.
+func Start(t *testing.T, o Options) *Camera {
+	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := &Camera{user: user, password: password, addr: l.Addr().String()}
+	c := &Camera{o: o, addr: l.Addr().String()}
 	l.Close()
 	c.Restart(t)
 	t.Cleanup(c.Stop)
@@ -50,7 +75,15 @@ func New(t *testing.T, user, password string) *Camera {
 }
 
 // URL is the camera's address without credentials.
-func (c *Camera) URL() string { return "rtsp://" + c.addr + path }
+func (c *Camera) URL() string {
+	if c.o.TLS {
+		return "rtsps://" + c.addr + path
+	}
+	return "rtsp://" + c.addr + path
+}
+
+// Freeze makes the camera silent, or lets it go on, without closing a connection.
+func (c *Camera) Freeze(frozen bool) { c.frozen.Store(frozen) }
 
 // Connections returns how many sessions have played the camera since New.
 func (c *Camera) Connections() int {
@@ -64,7 +97,30 @@ func (c *Camera) Restart(t *testing.T) {
 	t.Helper()
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.server = &gortsplib.Server{Handler: c, RTSPAddress: c.addr}
+	l, err := c.listen()
+	if err != nil {
+		t.Fatalf("start the camera: %v", err)
+	}
+	c.push = "rtsp://" + l.inside.Addr().String() + path
+	c.server = &gortsplib.Server{
+		Handler: c, RTSPAddress: c.addr,
+		Listen: func(string, string) (net.Listener, error) { return l, nil },
+	}
+	switch c.o.Auth {
+	case "basic":
+		c.server.AuthMethods = []auth.VerifyMethod{auth.VerifyMethodBasic}
+	case "md5":
+		c.server.AuthMethods = []auth.VerifyMethod{auth.VerifyMethodDigestMD5}
+	case "sha256":
+		c.server.AuthMethods = []auth.VerifyMethod{auth.VerifyMethodDigestSHA256}
+	}
+	if c.o.UDPOnly {
+		port, err := freePair()
+		if err != nil {
+			t.Fatalf("start the camera: %v", err)
+		}
+		c.server.UDPRTPAddress, c.server.UDPRTCPAddress = fmt.Sprintf("127.0.0.1:%d", port), fmt.Sprintf("127.0.0.1:%d", port+1)
+	}
 	if err := c.server.Start(); err != nil {
 		t.Fatalf("start the camera: %v", err)
 	}
@@ -89,10 +145,19 @@ func (c *Camera) Stop() {
 // Publish starts ffmpeg and returns when its picture is there.
 func (c *Camera) Publish(t *testing.T) {
 	t.Helper()
-	c.ffmpeg = exec.Command("ffmpeg", "-v", "error", "-nostdin", "-re",
-		"-f", "lavfi", "-i", "testsrc2=size=640x360:rate=25", "-f", "lavfi", "-i", "sine=frequency=440:beep_factor=4:sample_rate=48000",
-		"-c:v", "libx264", "-preset", "ultrafast", "-tune", "zerolatency", "-g", "50", "-pix_fmt", "yuv420p", "-c:a", "aac", "-b:a", "64k",
-		"-f", "rtsp", "-rtsp_transport", "tcp", "rtsp://"+c.addr+path)
+	c.PublishAs(t, "-f", "lavfi", "-i", "testsrc2=size=640x360:rate=25",
+		"-f", "lavfi", "-i", "sine=frequency=440:beep_factor=4:sample_rate=48000",
+		"-c:v", "libx264", "-preset", "ultrafast", "-tune", "zerolatency", "-g", "50", "-pix_fmt", "yuv420p", "-c:a", "aac", "-b:a", "64k")
+}
+
+// PublishAs does the same with ffmpeg's arguments for inputs and codecs.
+func (c *Camera) PublishAs(t *testing.T, args ...string) {
+	t.Helper()
+	c.mu.Lock()
+	push := c.push
+	c.mu.Unlock()
+	args = append([]string{"-v", "error", "-nostdin", "-re"}, args...)
+	c.ffmpeg = exec.Command("ffmpeg", append(args, "-f", "rtsp", "-rtsp_transport", "tcp", push)...)
 	c.ffmpeg.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	var out bytes.Buffer
 	c.ffmpeg.Stderr = &out
@@ -163,11 +228,14 @@ func (c *Camera) OnSetup(ctx *gortsplib.ServerHandlerOnSetupCtx) (*base.Response
 	if ctx.Session.State() == gortsplib.ServerSessionStatePreRecord {
 		return &base.Response{StatusCode: base.StatusOK}, nil, nil
 	}
+	if c.o.UDPOnly && ctx.Transport.Protocol != gortsplib.ProtocolUDP {
+		return &base.Response{StatusCode: base.StatusUnsupportedTransport}, nil, nil
+	}
 	return c.read(ctx.Conn, ctx.Request)
 }
 
 func (c *Camera) read(conn *gortsplib.ServerConn, req *base.Request) (*base.Response, *gortsplib.ServerStream, error) {
-	if !conn.VerifyCredentials(req, c.user, c.password) {
+	if c.o.User != "" && !conn.VerifyCredentials(req, c.o.User, c.o.Password) {
 		// gortsplib adds the challenge for this error.
 		return &base.Response{StatusCode: base.StatusUnauthorized}, nil, liberrors.ErrServerAuth{}
 	}

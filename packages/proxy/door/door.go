@@ -9,6 +9,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"net/netip"
 	"sync"
 	"time"
 
@@ -33,7 +34,8 @@ type Limits struct {
 // DefaultLimits fit a house or a shop on the smallest board.
 func DefaultLimits() Limits {
 	return Limits{
-		Open: 1000, OpenPerSource: 400,
+		// 500 readers behind one address, and as many browsers' connections.
+		Open: 2000, OpenPerSource: 1000,
 		Undecided: 400, UndecidedPerSource: 128,
 		FirstBytes: 5 * time.Second, Handshake: 10 * time.Second, FirstLine: 10 * time.Second,
 		Stall:  time.Minute,
@@ -45,6 +47,8 @@ func DefaultLimits() Limits {
 type Config struct {
 	Log    *slog.Logger
 	Limits Limits
+	// Allow says whether an address may connect at all; nil lets everybody. It returns at once.
+	Allow func(netip.Addr) bool
 	// HTTP takes HTTP in TLS: a *tls.Conn where h2 was negotiated, otherwise HTTP/1.x and not a *tls.Conn.
 	HTTP func(net.Conn)
 	// RTSP takes RTSP in TLS.
@@ -58,6 +62,7 @@ type Door struct {
 	cfg    Config
 	places *places
 	counts counters
+	tls    tlsCounts
 }
 
 // New returns a Door.
@@ -85,6 +90,11 @@ func (d *Door) enter(ctx context.Context, wg *sync.WaitGroup, accepted net.Conn,
 	tcp, ok := accepted.(*net.TCPConn)
 	if !ok {
 		accepted.Close()
+		return
+	}
+	if d.cfg.Allow != nil && !d.cfg.Allow(addressOf(tcp.RemoteAddr())) {
+		d.counts.add(notAllowed)
+		tcp.Close()
 		return
 	}
 	c := &conn{TCPConn: tcp, source: sourceOf(tcp.RemoteAddr()), places: d.places}
@@ -149,7 +159,9 @@ func (d *Door) terminate(ctx context.Context, c *conn, cfg *tls.Config) {
 		d.refuse(c, why)
 		return
 	}
-	if t.ConnectionState().NegotiatedProtocol == "h2" {
+	state := t.ConnectionState()
+	d.tls.add(TLSName(state))
+	if state.NegotiatedProtocol == "h2" {
 		d.give(c, t, servedHTTP, d.cfg.HTTP)
 		return
 	}

@@ -113,14 +113,18 @@ func (p *places) waiting() []*conn {
 	return all
 }
 
+// addressOf is the address without port and zone; not valid if it is none of TCP.
+func addressOf(a net.Addr) netip.Addr {
+	if tcp, ok := a.(*net.TCPAddr); ok {
+		return tcp.AddrPort().Addr().Unmap().WithZone("")
+	}
+	return netip.Addr{}
+}
+
 // sourceOf is what counts as one source: an IPv4 address, or an IPv6 /64, which is what one customer has at least (RFC
 // 6177).
 func sourceOf(a net.Addr) netip.Prefix {
-	tcp, ok := a.(*net.TCPAddr)
-	if !ok {
-		return netip.Prefix{}
-	}
-	ip := tcp.AddrPort().Addr().Unmap().WithZone("")
+	ip := addressOf(a)
 	bits := ip.BitLen()
 	if ip.Is6() {
 		bits = 64

@@ -2,7 +2,10 @@ package door
 
 import (
 	"context"
+	"crypto/tls"
 	"log/slog"
+	"maps"
+	"sync"
 	"sync/atomic"
 	"time"
 )
@@ -32,11 +35,16 @@ const (
 	// stun and acme are not served by this version.
 	stun
 	acme
+	// notAllowed is not on the allow list.
+	notAllowed
+	// logins is RTSP from where too many wrong passwords came.
+	logins
 	outcomes
 )
 
 func (o outcome) String() string {
-	return [...]string{"http", "rtsp", "plain_http", "left", "full", "crowded", "slow", "garbage", "handshake", "plain_rtsp", "stun", "acme"}[o]
+	return [...]string{"http", "rtsp", "plain_http", "left", "full", "crowded", "slow", "garbage", "handshake", "plain_rtsp", "stun", "acme",
+		"not_allowed", "logins"}[o]
 }
 
 type counters [outcomes]atomic.Uint64
@@ -57,13 +65,53 @@ type Status struct {
 	Undecided   int `json:"undecided"`
 	// Served counts since the start, by kind: http, rtsp, plain_http (sent on to https), left (gone without a word).
 	Served map[string]uint64 `json:"served"`
-	// Refused counts since the start, by reason: full, crowded, slow, garbage, handshake, plain_rtsp, stun, acme.
+	// Refused counts since the start, by reason: full, crowded, slow, garbage, handshake, plain_rtsp, stun, acme,
+	// not_allowed, logins.
 	Refused map[string]uint64 `json:"-"`
+	// TLS counts handshakes since the start, by TLSName.
+	TLS map[string]uint64 `json:"tls"`
 }
+
+// TLSName names what was negotiated: "TLS 1.3 TLS_AES_128_GCM_SHA256".
+func TLSName(s tls.ConnectionState) string {
+	return tls.VersionName(s.Version) + " " + tls.CipherSuiteName(s.CipherSuite)
+}
+
+// tlsCounts counts handshakes by TLSName.
+type tlsCounts struct {
+	mu     sync.Mutex
+	counts map[string]uint64 // guarded by mu
+}
+
+func (c *tlsCounts) add(name string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.counts == nil {
+		c.counts = map[string]uint64{}
+	}
+	c.counts[name]++
+}
+
+func (c *tlsCounts) load() map[string]uint64 {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	now := make(map[string]uint64, len(c.counts))
+	maps.Copy(now, c.counts)
+	return now
+}
+
+// RefusedLogin counts RTSP from where too many wrong passwords came.
+func (d *Door) RefusedLogin() { d.counts.add(logins) }
+
+// NotAllowed counts who came to another port and may not.
+func (d *Door) NotAllowed() { d.counts.add(notAllowed) }
+
+// Malformed counts as garbage what was handed over as RTSP and is none.
+func (d *Door) Malformed() { d.counts.add(garbage) }
 
 // Status describes the door now.
 func (d *Door) Status() Status {
-	s := Status{Served: map[string]uint64{}, Refused: map[string]uint64{}}
+	s := Status{Served: map[string]uint64{}, Refused: map[string]uint64{}, TLS: d.tls.load()}
 	s.Connections, s.Undecided = d.places.counts()
 	for i, n := range d.counts.load() {
 		o := outcome(i)

@@ -16,7 +16,18 @@ import (
 // retrySeconds is how soon a page about a dead process loads again; a process is restarted after one second.
 const retrySeconds = 2
 
-type identityKey struct{}
+// TLSHeader tells a backend what the client negotiated, as door.TLSName has it.
+const TLSHeader = "Porthole-TLS"
+
+type (
+	identityKey struct{}
+	tlsKey      struct{}
+)
+
+// WithTLS is the context of a client's connection with what it negotiated.
+func WithTLS(ctx context.Context, name string) context.Context {
+	return context.WithValue(ctx, tlsKey{}, name)
+}
 
 // withIdentity makes the backend put id on what it forwards.
 func withIdentity(r *http.Request, id identity.Identity) *http.Request {
@@ -68,6 +79,9 @@ func (b *backend) rewrite(pr *httputil.ProxyRequest) {
 	h.Set("X-Forwarded-For", clientIP(pr.In))
 	h.Set("X-Forwarded-Proto", b.scheme)
 	h.Set("X-Forwarded-Host", pr.In.Host)
+	if name, ok := pr.In.Context().Value(tlsKey{}).(string); ok {
+		h.Set(TLSHeader, name)
+	}
 	if id, ok := pr.In.Context().Value(identityKey{}).(identity.Identity); ok {
 		if err := identity.Set(h, id); err != nil {
 			b.log.Error("forwarding without identity", "err", err)
@@ -78,7 +92,7 @@ func (b *backend) rewrite(pr *httputil.ProxyRequest) {
 // claims reports whether a header says who the client is or where it comes from.
 func claims(header string) bool {
 	k := http.CanonicalHeaderKey(header)
-	return strings.HasPrefix(k, "X-Forwarded-") || k == "Forwarded" || k == "X-Real-Ip" || strings.HasPrefix(k, identity.Header)
+	return strings.HasPrefix(k, "X-Forwarded-") || k == "Forwarded" || k == "X-Real-Ip" || strings.HasPrefix(k, "Porthole-")
 }
 
 func (b *backend) answered(*http.Response) error {

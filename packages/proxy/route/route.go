@@ -24,6 +24,8 @@ type Config struct {
 	// Console and Signaling reach the processes' sockets.
 	Console, Signaling http.RoundTripper
 	Asker              Asker
+	// Metrics answers /metrics for anybody whom console knows; nil leaves the path to console.
+	Metrics http.Handler
 }
 
 // askTimeout bounds the question who somebody is.
@@ -42,6 +44,8 @@ func Public(cfg Config) http.Handler {
 		case r.Method == http.MethodConnect:
 			w.Header().Set("Allow", "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS")
 			notice{Status: http.StatusMethodNotAllowed, Title: "Not a web proxy", Text: "This device does not relay connections."}.send(w, r)
+		case r.URL.Path == "/metrics" && cfg.Metrics != nil:
+			onlyKnown(cfg.Asker, w, r, cfg.Metrics)
 		case isLive(r.URL.Path):
 			withWho(cfg.Asker, w, r, signaling)
 		default:
@@ -55,6 +59,30 @@ func isLive(path string) bool {
 	return path == "/ws" || strings.HasPrefix(path, "/livestream/") || strings.HasPrefix(path, "/cameras/")
 }
 
+// onlyKnown gives r to the handler if anybody is behind it.
+func onlyKnown(asker Asker, w http.ResponseWriter, r *http.Request, to http.Handler) {
+	ctx, cancel := context.WithTimeout(r.Context(), askTimeout)
+	defer cancel()
+	_, err := asker.Ask(ctx, identity.FromRequest(r, clientIP(r)))
+	switch {
+	case err == nil:
+		to.ServeHTTP(w, r)
+	case errors.Is(err, identity.ErrDenied):
+		w.Header().Set("WWW-Authenticate", `Basic realm="Porthole", charset="UTF-8"`)
+		notice{Status: http.StatusUnauthorized, Title: "Log in first",
+			Text: "Log in, or send an account (Basic) or a token (Bearer) along."}.send(w, r)
+	default:
+		unknownWho().send(w, r)
+	}
+}
+
+// unknownWho is the notice while console cannot say who somebody is.
+func unknownWho() notice {
+	return notice{Status: http.StatusServiceUnavailable, Process: "console", RetrySeconds: retrySeconds,
+		Title: "The console is restarting",
+		Text:  "The console is restarting and cannot say yet who you are."}
+}
+
 // withWho forwards r with the identity behind it, if there is one: what strangers may see is for the process to decide.
 func withWho(asker Asker, w http.ResponseWriter, r *http.Request, to http.Handler) {
 	ctx, cancel := context.WithTimeout(r.Context(), askTimeout)
@@ -66,8 +94,6 @@ func withWho(asker Asker, w http.ResponseWriter, r *http.Request, to http.Handle
 	case errors.Is(err, identity.ErrDenied):
 		to.ServeHTTP(w, r)
 	default:
-		notice{Status: http.StatusServiceUnavailable, Process: "console", RetrySeconds: retrySeconds,
-			Title: "The console is restarting",
-			Text:  "The console is restarting and cannot say yet who you are."}.send(w, r)
+		unknownWho().send(w, r)
 	}
 }

@@ -137,7 +137,7 @@ func TestHeaders(t *testing.T) {
 	h := route.Public(w.cfg)
 	lies := []string{
 		identity.Header, "bGll", "porthole-identity", "bGll", "Porthole-Identity-2", "x", "X-Forwarded-For", "1.2.3.4", "X-Forwarded-Proto", "gopher",
-		"X-Forwarded-Host", "evil.example", "X-Forwarded-Port", "1", "Forwarded", "for=1.2.3.4", "X-Real-Ip", "1.2.3.4",
+		"X-Forwarded-Host", "evil.example", "Porthole-TLS", "SSL 3.0", "X-Forwarded-Port", "1", "Forwarded", "for=1.2.3.4", "X-Real-Ip", "1.2.3.4",
 		"Connection", "Porthole-Identity, X-Forwarded-For", "User-Agent", "test", "Accept-Encoding", "br",
 	}
 	for _, c := range []struct{ path, cookie, user string }{

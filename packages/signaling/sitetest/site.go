@@ -181,7 +181,7 @@ func (s *Site) StartHub(t *testing.T) {
 			if err != nil {
 				return
 			}
-			hub.Handle(c, true)
+			hub.Handle(c, rtsp.ViaSocket)
 		}
 	})
 	s.mu.Lock()
