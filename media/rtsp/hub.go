@@ -68,6 +68,8 @@ type Hub struct {
 	tasks  chan func(context.Context)
 	// changed holds a message when there may be cameras to start without readers.
 	changed chan struct{}
+	// probeStays is the constant, except in tests.
+	probeStays time.Duration
 	// ended is closed when Run is over.
 	ended chan struct{}
 	// writers are the goroutines that write to readers.
@@ -96,7 +98,7 @@ func NewHub(cfg Config) *Hub {
 	h := &Hub{
 		cfg: cfg, gate: newGate(),
 		conns: make(chan net.Conn), tasks: make(chan func(context.Context)), ended: make(chan struct{}),
-		changed: make(chan struct{}, 1),
+		changed: make(chan struct{}, 1), probeStays: probeStays,
 		cameras: map[string]*camera{}, probes: map[string]*camera{}, sessions: map[*gortsplib.ServerSession]*reader{},
 	}
 	f := front{gate: h.gate, access: &h.access, log: cfg.rtspLog, failed: cfg.AuthFailed, refused: cfg.Refused}

@@ -70,7 +70,7 @@ func (h *Hub) Probe(ctx context.Context, src Source) (ProbeResult, error) {
 	h.trying--
 	h.mu.Unlock()
 	stays := res.OK && h.spawn(func(ctx context.Context) {
-		timer := time.NewTimer(probeStays)
+		timer := time.NewTimer(h.probeStays)
 		defer timer.Stop()
 		select {
 		case <-timer.C:

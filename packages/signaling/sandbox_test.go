@@ -57,7 +57,7 @@ func demo(t *testing.T, env daemon.Env) {
 			if err != nil {
 				return
 			}
-			hub.Handle(c, true)
+			hub.Handle(c, rtsp.ViaSocket)
 		}
 	})
 	t.Cleanup(func() {

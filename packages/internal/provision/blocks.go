@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -68,13 +69,13 @@ func (r *reader) passwords(p *pending) {
 func (r *reader) finishAccount(p *pending) {
 	a := Account{User: strings.TrimSpace(p.values["user"].text), Password: p.values["password"].text}
 	_, hasPassword := p.values["password"]
+	field, reason := CheckAccount(a.User, a.Password)
+	if field == "password" && !hasPassword {
+		field = "" // taken over before
+	}
 	switch first := r.ids[account+" "+a.User]; {
-	case a.User == "" || len(a.User) > 64:
-		r.refuse(p, "user", "is missing; use 1 to 64 bytes")
-	case strings.Contains(a.User, ":"):
-		r.refuse(p, "user", "must not hold a colon")
-	case hasPassword && (len(a.Password) < minAccount || len(a.Password) > MaxPassword):
-		r.refuse(p, "password", fmt.Sprintf("use at least %d and at most %d characters", minAccount, MaxPassword))
+	case field != "":
+		r.refuse(p, field, reason)
 	case first != 0:
 		r.refuse(p, "user", fmt.Sprintf("is already the user of the account on line %d", first))
 	default:
@@ -84,8 +85,28 @@ func (r *reader) finishAccount(p *pending) {
 	}
 }
 
-// minAccount is the least length of an RTSP account's password in bytes; console has the same.
-const minAccount = 8
+// The bounds of an RTSP account's password, in bytes; console has the same, and the same signs.
+const minAccount, maxAccount = 8, 64
+
+var (
+	accountUser     = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,31}$`)
+	accountPassword = regexp.MustCompile(`^[!-~]+$`)
+)
+
+// CheckAccount says which field of an RTSP account is wrong, "user" or "password", and why; both are empty if none is.
+func CheckAccount(user, password string) (field, reason string) {
+	switch {
+	case user == "":
+		return "user", "is missing"
+	case !accountUser.MatchString(user):
+		return "user", "use 1 to 32 letters a to z, digits, dots, hyphens and underscores, beginning with a letter or digit"
+	case len(password) < minAccount || len(password) > maxAccount:
+		return "password", fmt.Sprintf("use at least %d and at most %d characters", minAccount, maxAccount)
+	case !accountPassword.MatchString(password):
+		return "password", "use only letters a to z, digits and the signs of an English keyboard, without spaces"
+	}
+	return "", ""
+}
 
 func (r *reader) finishCamera(p *pending) {
 	v := func(key string) string { return p.values[key].text }

@@ -38,7 +38,7 @@ options = "drop_audio, npt_now bandwidth_kbps=50"
 
 [[account]]
 user = "kitchen"
-password = "eight characters"
+password = "eight-characters"
 
 [access]
 public_name = "Cams.Example.org"
@@ -67,7 +67,7 @@ func fullFile() provision.File {
 				Options: settings.StreamOptions{DropAudio: true, NptNow: true, BandwidthKbps: 50},
 			},
 		},
-		Accounts: []provision.Account{{User: "kitchen", Password: "eight characters"}},
+		Accounts: []provision.Account{{User: "kitchen", Password: "eight-characters"}},
 		Access: provision.Access{
 			PublicName: "cams.example.org", OnlyOwnNetwork: new(false), Allowed: []string{"203.0.113.7", "198.51.100.0/24", "friend.example.org"},
 		},
@@ -313,7 +313,7 @@ func TestExample(t *testing.T) {
 	if len(problems) != 2 || problems[0].Key != "admin.password" || problems[1].Key != "account.password" {
 		t.Errorf("with every line on: %v", problems)
 	}
-	on = bytes.ReplaceAll(on, []byte(`password = ""`), []byte(`password = "my own password"`))
+	on = bytes.ReplaceAll(on, []byte(`password = ""`), []byte(`password = "my-own-password"`))
 	got, problems := provision.Parse(on)
 	if problems != nil {
 		t.Errorf("with every line on and a password: %v", problems)

@@ -35,7 +35,7 @@ func setters() map[string]func(f *File, v string) (reason string) {
 		},
 		"access.public_name": func(f *File, v string) string {
 			v = strings.ToLower(strings.TrimSpace(v))
-			if reason := checkName(v); reason != "" {
+			if reason := CheckName(v); reason != "" {
 				return reason
 			}
 			f.Access.PublicName = v
@@ -119,7 +119,8 @@ func checkServer(v string) (origin, reason string) {
 // dnsName is a name with at least one dot (RFC 1123 section 2.1).
 var dnsName = regexp.MustCompile(`^(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z](?:[a-z0-9-]{0,61}[a-z0-9])?$`)
 
-func checkName(v string) (reason string) {
+// CheckName says what is wrong with a DNS name, in lower case, or nothing.
+func CheckName(v string) (reason string) {
 	if len(v) > 253 || !dnsName.MatchString(v) {
 		return `is no DNS name; write it like "cams.example.org", without https:// and without a port`
 	}
@@ -134,7 +135,7 @@ func checkAllowed(v string) (list []string, reason string) {
 	for _, w := range words(strings.ToLower(v)) {
 		_, errA := netip.ParseAddr(w)
 		_, errP := netip.ParsePrefix(w)
-		if errA != nil && errP != nil && checkName(w) != "" {
+		if errA != nil && errP != nil && CheckName(w) != "" {
 			return nil, "must be addresses, networks and DNS names with spaces between, like \"203.0.113.7 198.51.100.0/24 friend.example.org\""
 		}
 		list = append(list, w)
