@@ -45,7 +45,7 @@ build: ## build the programs into build/bin
 	@.ci/setup
 	@mkdir -p build/bin
 	@$(PROGRESS) "building Porthole $(VERSION)" env CGO_ENABLED=0 go build -v -trimpath -ldflags "$(LDFLAGS)" \
-	  -o build/bin/ ./gokrazy-instance/hostrun $(PROCESSES:%=./packages/%)
+	  -o build/bin/ ./gokrazy-instance/hostrun ./packages/porthole $(PROCESSES:%=./packages/%)
 
 # overlay-arm64 and overlay-amd64 hold what is not built from our Go module: the decoder and its licences.
 build/overlay-%: overlays/decoder/build.sh

@@ -31,6 +31,7 @@ var owners = map[string][]string{
 	"github.com/pion/sdp":              {"packages/signaling", "media/rtsp"},
 	"github.com/caddyserver/certmagic": {"packages/console"},
 	"modernc.org/sqlite":               {"packages/console"},
+	"go.yaml.in/yaml":                  {"packages/internal/imports"},
 	"github.com/alexedwards/":          {"packages/console"},
 	"github.com/chromedp/":             {"integration", "bench", "packages/signaling", "packages/console"},
 }

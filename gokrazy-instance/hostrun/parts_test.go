@@ -76,7 +76,7 @@ func TestDeviceProcessList(t *testing.T) {
 	want := map[string]string{
 		"system":    "-gokrazy-socket run/gokrazy-http.sock",
 		"proxy":     "-https :8443 -http  -test :5001 -test-udp :5004",
-		"signaling": "-wss :8765 -ice-udp :8444 -loopback",
+		"signaling": "-wss :8765 -ice-udp :8444 -loopback " + strings.Join(decoderArgs(bin), " "),
 		"console":   "-builtin-camera demo=rtsp://demo:pw@127.0.0.1:1/demo",
 		"player":    "-display offscreen -console-port 8443 " + strings.Join(decoderArgs(bin), " "),
 	}

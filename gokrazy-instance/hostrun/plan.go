@@ -70,6 +70,7 @@ func hostArgs(o options, pkg, demoURL string) []string {
 		args = append(args, "-https", o.addr(o.HTTPS), "-http", o.addr(o.HTTP), "-test", o.addr(o.Test), "-test-udp", o.addr(o.testUDP()))
 	case "signaling":
 		args = append(args, "-wss", o.addr(o.WSS), "-ice-udp", o.addr(o.ICE), "-loopback")
+		args = append(args, decoderArgs(o.Bin)...)
 	case "console":
 		args = append(args, "-builtin-camera", "demo="+demoURL)
 	case "player":
@@ -84,8 +85,8 @@ func ownDecoder(bin string) string {
 	return filepath.Join(filepath.Dir(bin), "decoder-"+runtime.GOARCH, "ffmpeg")
 }
 
-// decoderArgs tell player of a program that decodes video: the image's, else the machine's own ffmpeg, which may read
-// its libraries. Without either the screen shows no cameras, and says so.
+// decoderArgs tell player and signaling of a program that decodes video: the image's, else the machine's own ffmpeg,
+// which may read its libraries. Without either there are no cameras on the screen and no snapshots, and they say so.
 func decoderArgs(bin string) []string {
 	own := ownDecoder(bin)
 	if isFile(own) {

@@ -138,6 +138,8 @@ type units struct {
 	track int
 	// decode returns an access unit when it is complete; nil for formats that are passed on packet by packet.
 	decode func(*rtp.Packet) ([][]byte, error)
+	// whole returns a picture when it is complete, for formats whose pictures are files (JPEG).
+	whole func(*rtp.Packet) ([]byte, error)
 
 	// pending says that packets since the last unit belong to one with this time.
 	pending bool
@@ -160,6 +162,12 @@ func newUnits(track int, f format.Format) (*units, error) {
 			return nil, fmt.Errorf("read H.265: %w", err)
 		}
 		u.decode = d.Decode
+	case *format.MJPEG:
+		d, err := f.CreateDecoder()
+		if err != nil {
+			return nil, fmt.Errorf("read MJPEG: %w", err)
+		}
+		u.whole = d.Decode
 	}
 	return u, nil
 }
@@ -167,6 +175,10 @@ func newUnits(track int, f format.Format) (*units, error) {
 // next takes a packet. Some cameras do not mark the end of an access unit: then the first packet of the next one
 // completes it.
 func (u *units) next(pkt *rtp.Packet, date time.Time) (Unit, bool) {
+	if u.whole != nil {
+		picture, err := u.whole(pkt)
+		return Unit{Track: u.track, RTPTime: pkt.Timestamp, NTP: date, Payload: picture}, err == nil
+	}
 	if u.decode == nil {
 		return Unit{Track: u.track, RTPTime: pkt.Timestamp, NTP: date, Payload: pkt.Payload}, true
 	}

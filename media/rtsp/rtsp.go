@@ -221,7 +221,7 @@ type Track struct {
 	SPS, PPS []byte
 }
 
-// Unit is one access unit of a video track or the payload of one audio packet.
+// Unit is one access unit or picture of a video track, or the payload of one audio packet.
 type Unit struct {
 	// Track is the index in the slice given to Sink.Tracks.
 	Track int
@@ -231,6 +231,6 @@ type Unit struct {
 	NTP time.Time
 	// NALUs are H.264 or H.265 units without start codes.
 	NALUs [][]byte
-	// Payload is the RTP payload of an audio packet.
+	// Payload is the RTP payload of an audio packet, or a picture of a JPEG track as a file.
 	Payload []byte
 }

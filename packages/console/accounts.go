@@ -62,14 +62,3 @@ func setAdmin(ctx context.Context, tx *sql.Tx, hash string) error {
 	}
 	return nil
 }
-
-// streamAccount is what RTSP clients log in with.
-type streamAccount struct{ user, password string }
-
-func (s *store) streamAccount(ctx context.Context, q querier) (streamAccount, error) {
-	var a streamAccount
-	if err := q.QueryRowContext(ctx, "SELECT user, password FROM stream_account").Scan(&a.user, &a.password); err != nil {
-		return streamAccount{}, fmt.Errorf("read stream account: %w", err)
-	}
-	return a, nil
-}

@@ -47,21 +47,6 @@ type (
 			Text string `json:"text"`
 		} `json:"problems"`
 	}
-	proxyStatus struct {
-		Cameras []cameraStatus `json:"cameras"`
-	}
-	cameraStatus struct {
-		ID      string    `json:"id"`
-		State   string    `json:"state"`
-		Since   time.Time `json:"since"`
-		Error   string    `json:"error"`
-		Readers int       `json:"readers"`
-		Tracks  []struct {
-			Kind   string `json:"kind"`
-			Codec  string `json:"codec"`
-			Detail string `json:"detail"`
-		} `json:"tracks"`
-	}
 	playerStatus struct {
 		Display struct {
 			Kind      string `json:"kind"`
@@ -88,6 +73,7 @@ type backends struct {
 	certificate recent[certificateStatus]
 	problems    recent[problemList]
 	cameras     recent[proxyStatus]
+	sessions    recent[sessionList]
 	screen      recent[playerStatus]
 }
 
@@ -101,6 +87,7 @@ func newBackends(env daemon.Env) *backends {
 	b.certificate.ask = fetch[certificateStatus](b.system, "/certificate")
 	b.problems.ask = fetch[problemList](b.system, "/problems")
 	b.cameras.ask = fetch[proxyStatus](b.proxy, "/status")
+	b.sessions.ask = fetch[sessionList](b.proxy, "/sessions")
 	b.screen.ask = fetch[playerStatus](b.player, "/status")
 	return b
 }

@@ -5,88 +5,89 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 
 	"porthole/packages/internal/identity"
 	"porthole/packages/internal/settings"
 )
 
-// cameraForm is the page that adds or edits a camera, with what was typed.
-type cameraForm struct {
-	settings.Camera
-	New   bool
-	Title string
-	// HasPassword says that an empty password field keeps one.
-	HasPassword bool
-	Host        string
-	// Errors are by field, as settings.FieldError names them.
-	Errors map[string]string
-}
-
 const addTitle = "Add a camera"
 
 func (c *console) newCameraPage(w http.ResponseWriter, r *http.Request, id identity.Identity) {
-	c.showCamera(w, r, http.StatusOK, id, cameraForm{New: true, Title: addTitle, Camera: settings.Camera{Transport: settings.Auto}})
+	around, err := readProxySettings(r.Context(), c.store.r)
+	if err != nil {
+		c.failed(w, r, err)
+		return
+	}
+	c.showCamera(w, r, http.StatusOK, id, cameraForm{
+		New: true, Title: addTitle, Camera: settings.Camera{Transport: settings.Auto, Auth: around.DefaultAuth},
+	})
 }
 
 func (c *console) showCamera(w http.ResponseWriter, r *http.Request, status int, id identity.Identity, f cameraForm) {
-	f.Host = r.Host
+	around, err := readProxySettings(r.Context(), c.store.r)
+	if err != nil {
+		c.failed(w, r, err)
+		return
+	}
+	f.Host, f.NoOpen = r.Host, len(around.Access.Open) == 0
+	f.Warnings = cameraWarnings(f.Camera, around)
+	if f.Kbit == "" && f.Options.BandwidthKbps > 0 {
+		f.Kbit = strconv.Itoa(f.Options.BandwidthKbps)
+	}
 	c.render(w, r, status, "camera", page{Title: f.Title, User: id, Body: f})
 }
 
-// typedCamera is what the form holds.
-func typedCamera(r *http.Request) settings.Camera {
-	return settings.Camera{
-		ID: r.PostFormValue("id"), Name: r.PostFormValue("name"), URL: strings.TrimSpace(r.PostFormValue("url")),
-		User: strings.TrimSpace(r.PostFormValue("user")), Password: r.PostFormValue("password"),
-		Transport: settings.Transport(r.PostFormValue("transport")),
+// saved goes to the camera's page and says what was done, and what its owner should know.
+func (c *console) saved(w http.ResponseWriter, r *http.Request, cam settings.Camera, done string) {
+	text := fmt.Sprintf("Camera %q was %s.", cam.Name, done)
+	if around, err := readProxySettings(r.Context(), c.store.r); err == nil {
+		text = strings.Join(append([]string{text}, cameraWarnings(cam, around)...), " ")
 	}
+	c.back(w, r, "/camera/"+cam.ID, text)
 }
 
-// checkTyped completes and checks what was typed.
-func checkTyped(typed settings.Camera) (settings.Camera, error) {
-	if strings.TrimSpace(typed.ID) == "" {
-		if strings.TrimSpace(typed.Name) == "" {
-			return settings.Camera{}, &settings.FieldError{Field: "name", Reason: "give the camera a name, for example Front door"}
-		}
-		if typed.ID = slug(typed.Name); typed.ID == "" {
-			return settings.Camera{}, &settings.FieldError{Field: "id", Reason: "this name has no letters a to z to make an id of; type one"}
-		}
-	}
-	if typed.URL == "" {
-		return settings.Camera{}, &settings.FieldError{Field: "url", Reason: "type the camera's address, for example rtsp://192.168.1.20/stream1"}
-	}
-	if typed.User == "" && typed.Password != "" {
-		return settings.Camera{}, &settings.FieldError{Field: "user", Reason: "type the user the password belongs to"}
-	}
-	return typed.Normalize()
-}
-
-// refused shows the form again with what is wrong beside its field; false when err is of another kind.
+// refused shows the form again with what is wrong beside its fields; false when nothing is, or err is of another kind.
 func (c *console) refused(w http.ResponseWriter, r *http.Request, id identity.Identity, f cameraForm, err error) bool {
-	var fe *settings.FieldError
-	if !errors.As(err, &fe) {
+	f.Errors.add(err)
+	if len(f.Errors) == 0 {
 		return false
 	}
-	f.Errors = map[string]string{fe.Field: fe.Reason}
 	c.showCamera(w, r, http.StatusUnprocessableEntity, id, f)
 	return true
+}
+
+func asFieldError(err error) (*settings.FieldError, bool) {
+	return errors.AsType[*settings.FieldError](err)
 }
 
 func (c *console) newCamera(w http.ResponseWriter, r *http.Request, id identity.Identity) {
 	if !c.form(w, r) {
 		return
 	}
-	typed := typedCamera(r)
-	cam, err := checkTyped(typed)
-	if err == nil {
+	f := cameraForm{New: true, Title: addTitle}
+	f.Camera, f.Kbit = typedCamera(r)
+	if r.PostFormValue("try") != "" {
+		c.tryCamera(w, r, id, f, settings.Camera{})
+		return
+	}
+	cam, errs := checkTyped(f.Camera)
+	f.Errors = errs
+	checked := f.ID
+	if checked == "" {
+		checked = slug(f.Name)
+	}
+	errs.add(c.checkID(checked))
+	var err error
+	if len(errs) == 0 {
 		err = c.addCamera(r.Context(), cam)
 	}
 	switch {
-	case err == nil:
+	case err == nil && len(errs) == 0:
 		c.log.Info("camera added", "camera", cam.ID, "account", id.User)
-		c.back(w, r, "/", fmt.Sprintf("Camera %q was added.", cam.Name))
-	case c.refused(w, r, id, cameraForm{New: true, Title: addTitle, Camera: typed}, err):
+		c.saved(w, r, cam, "added")
+	case c.refused(w, r, id, f, err):
 	default:
 		c.failed(w, r, err)
 	}
@@ -131,23 +132,27 @@ func (c *console) editCamera(w http.ResponseWriter, r *http.Request, id identity
 	if !ok || !c.form(w, r) {
 		return
 	}
-	typed := typedCamera(r)
-	typed.ID = old.ID
-	cam, err := checkTyped(typed)
-	if err == nil {
-		// An empty field keeps the password, as long as there is a user it can belong to.
-		if cam.Password == "" && cam.User != "" {
-			cam.Password = old.Password
-		}
+	f := cameraForm{Title: "Edit " + old.Name, HasPassword: old.Password != ""}
+	f.Camera, f.Kbit = typedCamera(r)
+	f.ID = old.ID
+	if r.PostFormValue("try") != "" {
+		c.tryCamera(w, r, id, f, old)
+		return
+	}
+	cam, errs := checkTyped(f.Camera)
+	f.Errors = errs
+	var err error
+	if len(errs) == 0 {
+		keepPassword(&cam, old)
 		err = c.updateCamera(r.Context(), cam)
 	}
 	switch {
-	case err == nil:
+	case err == nil && len(errs) == 0:
 		c.log.Info("camera changed", "camera", cam.ID, "account", id.User)
-		c.back(w, r, "/", fmt.Sprintf("Camera %q was changed.", cam.Name))
+		c.saved(w, r, cam, "changed")
 	case errors.Is(err, errNoCamera):
 		c.noCamera(w, r)
-	case c.refused(w, r, id, cameraForm{Title: "Edit " + old.Name, Camera: typed, HasPassword: old.Password != ""}, err):
+	case c.refused(w, r, id, f, err):
 	default:
 		c.failed(w, r, err)
 	}

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"database/sql"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -15,7 +16,7 @@ var errNoCamera = errors.New("no such camera")
 
 // storedCameras returns the household's own cameras in the order of their addition.
 func storedCameras(ctx context.Context, q querier) ([]settings.Camera, error) {
-	rows, err := q.QueryContext(ctx, "SELECT id, name, url, user, password, transport FROM cameras ORDER BY rowid")
+	rows, err := q.QueryContext(ctx, "SELECT id, name, url, more_urls, user, password, transport, auth, always_on, options FROM cameras ORDER BY rowid")
 	if err != nil {
 		return nil, fmt.Errorf("read cameras: %w", err)
 	}
@@ -23,8 +24,19 @@ func storedCameras(ctx context.Context, q querier) ([]settings.Camera, error) {
 	var list []settings.Camera
 	for rows.Next() {
 		var c settings.Camera
-		if err := rows.Scan(&c.ID, &c.Name, &c.URL, &c.User, &c.Password, &c.Transport); err != nil {
+		var more, options string
+		if err := rows.Scan(&c.ID, &c.Name, &c.URL, &more, &c.User, &c.Password, &c.Transport, &c.Auth, &c.AlwaysOn, &options); err != nil {
 			return nil, fmt.Errorf("read camera: %w", err)
+		}
+		err := json.Unmarshal([]byte(more), &c.MoreURLs)
+		if err == nil {
+			err = json.Unmarshal([]byte(options), &c.Options)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("decode camera %s: %w", c.ID, err)
+		}
+		if len(c.MoreURLs) == 0 {
+			c.MoreURLs = nil
 		}
 		list = append(list, c)
 	}
@@ -105,18 +117,31 @@ func (c *console) deleteCamera(ctx context.Context, id string) error {
 		if n, err := res.RowsAffected(); err != nil || n == 0 {
 			return errors.Join(errNoCamera, err)
 		}
-		return nil
+		return dropTokens(ctx, tx, id)
 	})
 }
 
-// putCamera adds or replaces; a replaced camera keeps its place.
+// putCamera adds or replaces; a replaced camera keeps its place and the tokens of the streams it still has.
 func putCamera(ctx context.Context, tx *sql.Tx, cam settings.Camera) error {
-	_, err := tx.ExecContext(ctx, `INSERT INTO cameras (id, name, url, user, password, transport) VALUES (?, ?, ?, ?, ?, ?)
-		ON CONFLICT (id) DO UPDATE SET name = excluded.name, url = excluded.url, user = excluded.user,
-			password = excluded.password, transport = excluded.transport`,
-		cam.ID, cam.Name, cam.URL, cam.User, cam.Password, cam.Transport)
+	more, err := json.Marshal(cam.MoreURLs)
+	if err != nil {
+		return fmt.Errorf("encode camera %s: %w", cam.ID, err)
+	}
+	options, err := json.Marshal(cam.Options)
+	if err != nil {
+		return fmt.Errorf("encode camera %s: %w", cam.ID, err)
+	}
+	if cam.Auth == "" {
+		cam.Auth = settings.AnyAuth
+	}
+	_, err = tx.ExecContext(ctx, `INSERT INTO cameras (id, name, url, more_urls, user, password, transport, auth, always_on, options)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+		ON CONFLICT (id) DO UPDATE SET name = excluded.name, url = excluded.url, more_urls = excluded.more_urls, user = excluded.user,
+			password = excluded.password, transport = excluded.transport, auth = excluded.auth, always_on = excluded.always_on,
+			options = excluded.options`,
+		cam.ID, cam.Name, cam.URL, string(more), cam.User, cam.Password, cam.Transport, cam.Auth, cam.AlwaysOn, string(options))
 	if err != nil {
 		return fmt.Errorf("keep camera %s: %w", cam.ID, err)
 	}
-	return nil
+	return completeTokens(ctx, tx, cam)
 }

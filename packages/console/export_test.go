@@ -14,6 +14,9 @@ var (
 	Slug         = slug
 	DurationText = durationText
 	NewClaimCode = newClaimCode
+	CleanName    = cleanName
+	CheckAllowed = checkAllowed
+	CheckOpen    = checkOpen
 )
 
 // Limiter is limiter.

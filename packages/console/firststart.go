@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"math/big"
+	"slices"
 	"strings"
 
 	"porthole/packages/internal/settings"
@@ -18,7 +19,7 @@ import (
 // defaultHostname is what a device is called until somebody says otherwise.
 const defaultHostname = "porthole"
 
-// firstStart makes what every device has for itself: a claim code, a stream account, a name. What is there stays.
+// firstStart makes what every device has for itself: a claim code, a stream account, a name, tokens. What is there stays.
 func (s *store) firstStart(ctx context.Context, builtin []settings.Camera) error {
 	digest, err := digestOf(builtin)
 	if err != nil {
@@ -28,7 +29,22 @@ func (s *store) firstStart(ctx context.Context, builtin []settings.Camera) error
 	if err != nil {
 		return err
 	}
-	if !missing {
+	stored, err := storedCameras(ctx, s.r)
+	if err != nil {
+		return err
+	}
+	// After an update, cameras from before have no tokens.
+	cameras := slices.Clone(builtin)
+	for _, cam := range stored {
+		if !slices.ContainsFunc(builtin, func(b settings.Camera) bool { return b.ID == cam.ID }) {
+			cameras = append(cameras, cam)
+		}
+	}
+	without, err := tokensMissing(ctx, s.r, cameras)
+	if err != nil {
+		return err
+	}
+	if !missing && !without {
 		return nil
 	}
 	return s.change(ctx, func(tx *sql.Tx) error {
@@ -44,10 +60,13 @@ func (s *store) firstStart(ctx context.Context, builtin []settings.Camera) error
 				return err
 			}
 		}
-		// Lower case: the password is typed on phones and remote controls. 20 characters of base32 are 100 bits.
-		password := strings.ToLower(rand.Text()[:20])
-		if _, err := tx.ExecContext(ctx, "INSERT INTO stream_account (only, user, password) VALUES (1, 'porthole', ?) ON CONFLICT DO NOTHING", password); err != nil {
+		if _, err := tx.ExecContext(ctx, "INSERT INTO stream_account (only, user, password) VALUES (1, 'porthole', ?) ON CONFLICT DO NOTHING", newRTSPPassword()); err != nil {
 			return fmt.Errorf("make stream account: %w", err)
+		}
+		for _, cam := range cameras {
+			if err := completeTokens(ctx, tx, cam); err != nil {
+				return err
+			}
 		}
 		owned, err := claimed(ctx, tx)
 		if err != nil || owned {

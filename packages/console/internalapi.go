@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"crypto/md5"
 	"database/sql"
 	"encoding/hex"
 	"encoding/json"
@@ -14,9 +13,6 @@ import (
 	"porthole/packages/internal/settings"
 	"porthole/packages/internal/unixsock"
 )
-
-// rtspRealm is the Digest realm that some Echos have built in.
-const rtspRealm = "Streaming Server"
 
 // internalHandler serves console-internal.sock, as docs/architecture.md says.
 func (c *console) internalHandler() http.Handler {
@@ -94,19 +90,26 @@ func (c *console) view(ctx context.Context, process string) (any, error) {
 	if err != nil {
 		return nil, err
 	}
+	around, err := readProxySettings(ctx, tx)
+	if err != nil {
+		return nil, err
+	}
 	if process == "proxy" {
-		a, err := c.store.streamAccount(ctx, tx)
-		if err != nil {
-			return nil, err
-		}
-		return settings.Proxy{Revision: revision, Hostname: host, Cameras: cameras, Accounts: []settings.Account{{User: a.user, HA1: ha1(a)}}}, nil
+		return c.proxyView(ctx, tx, settings.Proxy{
+			Revision: revision, Hostname: host, PublicName: around.PublicName, Cameras: cameras, Access: around.Access,
+			PlainHTTP: around.PlainHTTP, TestSocket: around.TestSocket,
+		})
 	}
 	refs := make([]settings.CameraRef, 0, len(cameras))
 	for _, cam := range cameras {
-		refs = append(refs, settings.CameraRef{ID: cam.ID, Name: cam.Name})
+		ref := settings.CameraRef{ID: cam.ID, Name: cam.Name}
+		if n := streamCount(cam); n > 1 {
+			ref.Streams = n
+		}
+		refs = append(refs, ref)
 	}
 	if process == "signaling" {
-		return settings.Signaling{Revision: revision, Hostname: host, Cameras: refs}, nil
+		return settings.Signaling{Revision: revision, Hostname: host, Cameras: refs, SignalingPort: around.SignalingPort}, nil
 	}
 	own, err := playerSettings(ctx, tx)
 	if err != nil {
@@ -119,10 +122,25 @@ func (c *console) view(ctx context.Context, process string) (any, error) {
 	return settings.Player{Revision: revision, Hostname: host, Cameras: refs, Settings: own, Notices: refused}, nil
 }
 
-// ha1 is what Digest needs instead of the password (RFC 2617 section 3.2.2.2).
-func ha1(a streamAccount) string {
-	sum := md5.Sum([]byte(a.user + ":" + rtspRealm + ":" + a.password))
-	return hex.EncodeToString(sum[:])
+// proxyView adds to v what lets readers in, without passwords and tokens.
+func (c *console) proxyView(ctx context.Context, q querier, v settings.Proxy) (settings.Proxy, error) {
+	accounts, err := c.store.streamAccounts(ctx, q)
+	if err != nil {
+		return v, err
+	}
+	for _, a := range accounts {
+		v.Accounts = append(v.Accounts, a.forProxy())
+	}
+	tokens, err := streamTokens(ctx, q)
+	if err != nil {
+		return v, err
+	}
+	for i, cam := range v.Cameras {
+		for _, t := range tokens[cam.ID] {
+			v.Cameras[i].TokenHashes = append(v.Cameras[i].TokenHashes, hex.EncodeToString(tokenHash(t)))
+		}
+	}
+	return v, nil
 }
 
 func (c *console) serveAuth(w http.ResponseWriter, r *http.Request) {

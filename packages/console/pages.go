@@ -24,6 +24,10 @@ type page struct {
 	Version  string
 	// User is who is logged in; empty on pages for everybody.
 	User identity.Identity
+	// Admin says that the user may see the pages of administrators.
+	Admin bool
+	// Here is the path of the page, for the navigation.
+	Here string
 	// Flash says what the last form did.
 	Flash string
 	Body  any
@@ -36,7 +40,7 @@ func parsePages() (map[string]*template.Template, error) {
 		return nil, fmt.Errorf("parse page frame: %w", err)
 	}
 	pages := map[string]*template.Template{}
-	for _, name := range []string{"home", "claim", "login", "camera", "delete", "log", "sorry"} {
+	for _, name := range []string{"home", "claim", "login", "camera", "delete", "log", "sorry", "detail", "token", "sessions", "rtsplog", "certificate", "proxy", "account"} {
 		t, err := frame.Clone()
 		if err == nil {
 			t, err = t.ParseFS(templateFiles, "templates/"+name+".html")
@@ -58,7 +62,7 @@ func (c *console) render(w http.ResponseWriter, r *http.Request, status int, nam
 			p.Hostname = h
 		}
 	}
-	p.Version = daemon.Version()
+	p.Version, p.Admin, p.Here = daemon.Version(), isAdmin(p.User), r.URL.Path
 	if p.User.User != "" && r.Method == http.MethodGet {
 		p.Flash = c.sessions.PopString(r.Context(), sessionFlash)
 	}

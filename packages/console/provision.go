@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/http"
+	"slices"
 	"time"
 
 	"porthole/packages/internal/provision"
@@ -106,10 +107,8 @@ func (c *console) applyProvision(ctx context.Context, p provisioning) error {
 	if err != nil {
 		return err
 	}
-	kept, err := json.Marshal(problems)
-	if err != nil {
-		return fmt.Errorf("encode problems: %w", err)
-	}
+	accounts, wrong := provisionedAccounts(p.Provision.Accounts)
+	found := slices.Concat(problems, wrong)
 	err = c.store.change(ctx, func(tx *sql.Tx) error {
 		if p.Provision.Hostname != "" {
 			if err := setSetting(ctx, tx, "hostname", p.Provision.Hostname); err != nil {
@@ -124,12 +123,24 @@ func (c *console) applyProvision(ctx context.Context, p provisioning) error {
 		if err := provisionCameras(ctx, tx, cameras); err != nil {
 			return err
 		}
+		unknown, err := provisionAccounts(ctx, tx, accounts)
+		if err != nil {
+			return err
+		}
+		if err := provisionAccess(ctx, tx, p.Provision.Access); err != nil {
+			return err
+		}
+		problems = slices.Concat(found, unknown)
+		kept, err := json.Marshal(problems)
+		if err != nil {
+			return fmt.Errorf("encode problems: %w", err)
+		}
 		for k, v := range player {
 			if err := setPlayerSetting(ctx, tx, k, v); err != nil {
 				return err
 			}
 		}
-		_, err := tx.ExecContext(ctx, "INSERT INTO provisions (digest, applied, problems, dismissed) VALUES (?, ?, ?, ?)",
+		_, err = tx.ExecContext(ctx, "INSERT INTO provisions (digest, applied, problems, dismissed) VALUES (?, ?, ?, ?)",
 			p.Digest, time.Now().Unix(), string(kept), len(problems) == 0)
 		if err != nil {
 			return fmt.Errorf("remember provisioning: %w", err)
@@ -139,7 +150,7 @@ func (c *console) applyProvision(ctx context.Context, p provisioning) error {
 	if err != nil {
 		return fmt.Errorf("apply provisioning: %w", err)
 	}
-	c.log.Info("provisioning applied", "cameras", len(cameras), "admin", hash != "", "problems", len(problems))
+	c.log.Info("provisioning applied", "cameras", len(cameras), "accounts", len(accounts), "admin", hash != "", "problems", len(problems))
 	for _, problem := range problems {
 		c.log.Warn("provisioning: refused", "line", problem.Line, "key", problem.Key, "reason", problem.Reason)
 	}
@@ -181,11 +192,29 @@ func provisionCameras(ctx context.Context, tx *sql.Tx, cameras []settings.Camera
 		if cam.Password == "" && cam.URL == old.URL && (cam.User == "" || cam.User == old.User) {
 			cam.User, cam.Password = old.User, old.Password
 		}
+		keepChosen(&cam, old)
 		if err := putCamera(ctx, tx, cam); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// keepChosen leaves what was set in the pages as it is where the file says nothing of it and means the same camera.
+func keepChosen(cam *settings.Camera, old settings.Camera) {
+	if cam.URL != old.URL {
+		return
+	}
+	if len(cam.MoreURLs) == 0 {
+		cam.MoreURLs = old.MoreURLs
+	}
+	if cam.Auth == settings.AnyAuth {
+		cam.Auth = old.Auth
+	}
+	if cam.Options == (settings.StreamOptions{}) {
+		cam.Options = old.Options
+	}
+	cam.AlwaysOn = cam.AlwaysOn || old.AlwaysOn
 }
 
 // playerValues splits the player's settings by key; what the file did not give is not among them.

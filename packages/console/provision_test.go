@@ -1,6 +1,8 @@
 package main_test
 
 import (
+	"crypto/md5"
+	"fmt"
 	"net/http"
 	"slices"
 	"strings"
@@ -60,8 +62,8 @@ func TestProvision(t *testing.T) {
 	d.took(s, "one")
 
 	p := d.proxySettings()
-	yard := settings.Camera{ID: "yard", Name: "Back yard", URL: "rtsp://192.168.1.30/s", User: "joe", Password: "hunter2", Transport: settings.Auto}
-	if d := cmp.Diff([]settings.Camera{demoCamera(), yard}, p.Cameras); d != "" || p.Hostname != "shop" {
+	yard := settings.Camera{ID: "yard", Name: "Back yard", URL: "rtsp://192.168.1.30/s", User: "joe", Password: "hunter2", Transport: settings.Auto, Auth: settings.AnyAuth}
+	if d := cmp.Diff([]settings.Camera{demoCamera(), yard}, p.Cameras, noTokens); d != "" || p.Hostname != "shop" {
 		t.Errorf("hostname %q, cameras:\n%s", p.Hostname, d)
 	}
 	var player struct {
@@ -215,4 +217,76 @@ func TestProblems(t *testing.T) {
 	if page := say(); strings.Contains(page, "repaired") {
 		t.Error("the problem is mended and still there")
 	}
+}
+
+// TestProvisionAccess: a file's RTSP accounts, the way in and a camera's streams arrive where proxy sees them, and stay
+// once the passwords have left the file.
+func TestProvisionAccess(t *testing.T) {
+	d := newDevice(t)
+	s := newSystem(t)
+	const text = `[admin]
+password = "` + password + `"
+[[camera]]
+id = "yard"
+url = "rtsp://192.168.1.30/s"
+url2 = "rtsp://192.168.1.30/small"
+auth = "digest"
+always_on = true
+options = "drop_audio"
+[[account]]
+user = "kitchen"
+password = "eight characters"
+[[account]]
+user = "alexa"
+password = "12345678"
+[[account]]
+user = "nobody"
+[access]
+public_name = "cams.example.org"
+only_own_network = true
+allowed = "203.0.113.7 friend.example.org"
+`
+	offered(s, "one", text)
+	d.peer("system", s)
+	d.start()
+	d.took(s, "one")
+	check := func() {
+		t.Helper()
+		p := d.proxySettings()
+		yard := settings.Camera{
+			ID: "yard", Name: "yard", URL: "rtsp://192.168.1.30/s", MoreURLs: []string{"rtsp://192.168.1.30/small"}, Transport: settings.Auto,
+			Auth: settings.DigestAuth, AlwaysOn: true, Options: settings.StreamOptions{DropAudio: true},
+		}
+		if d := cmp.Diff([]settings.Camera{yard}, p.Cameras, noTokens); d != "" {
+			t.Error(d)
+		}
+		access := settings.Access{Restricted: true, Allowed: []string{"203.0.113.7", "friend.example.org"}}
+		if p.PublicName != "cams.example.org" || cmp.Diff(access, p.Access) != "" || !p.PlainHTTP {
+			t.Errorf("%+v", p)
+		}
+		// MD5 and SHA-256 of "alexa:Streaming Server:12345678".
+		var users []string
+		for _, a := range p.Accounts {
+			users = append(users, a.User)
+			if a.User == "alexa" && (a.HA1 != fmt.Sprintf("%x", md5.Sum([]byte("alexa:Streaming Server:12345678"))) || len(a.HA1SHA256) != 64) {
+				t.Errorf("%+v", a)
+			}
+		}
+		// "eight characters" has a space, which devices write in different ways; nobody has no password.
+		if want := []string{"porthole", "alexa"}; !slices.Equal(users, want) {
+			t.Errorf("accounts %v, want %v", users, want)
+		}
+	}
+	check()
+	for _, want := range []string{"line=12 key=account.password", "nobody"} {
+		if !strings.Contains(d.log.String(), want) {
+			t.Errorf("nobody says %s, an account that was left out", want)
+		}
+	}
+	redacted, _ := provision.Redact([]byte(text))
+	offered(s, "two", string(redacted))
+	d.stop()
+	d.start()
+	d.took(s, "two")
+	check()
 }

@@ -3,7 +3,6 @@ package main
 import (
 	"fmt"
 	"net/http"
-	"net/url"
 	"strings"
 	"sync"
 	"time"
@@ -49,9 +48,9 @@ type cameraCard struct {
 	Reason string
 	// Detail is codec and resolution, and how many watch.
 	Detail string
-	// Address is for RTSP clients, with the password; Masked the same without it. Empty for who is no admin.
-	Address, Masked string
-	Builtin         bool
+	// Address is for RTSP clients, with the password; empty for who is no admin.
+	Address copyLine
+	Builtin bool
 }
 
 type processRow struct {
@@ -138,9 +137,7 @@ func (c *console) card(r *http.Request, cam settings.Camera, s cameraStatus, kno
 		}
 	}
 	if admin {
-		// The host the admin came by is the one that works from where they are.
-		card.Address = (&url.URL{Scheme: "rtsps", User: url.UserPassword(stream.user, stream.password), Host: r.Host, Path: "/" + cam.ID}).String()
-		card.Masked = strings.Replace(card.Address, ":"+stream.password+"@", ":••••••@", 1)
+		card.Address = addresses(cam.ID, "", stream, r.Host, false)[0]
 	}
 	return card
 }

@@ -4,20 +4,20 @@ package main
 
 import (
 	"context"
-	"errors"
 	"flag"
-	"fmt"
 	"net"
-	"syscall"
+	"os"
 
 	"golang.org/x/sync/errgroup"
 
+	"porthole/media/decode"
 	"porthole/media/rtsp"
 	"porthole/packages/internal/daemon"
 	"porthole/packages/internal/identity"
 	"porthole/packages/internal/settings"
 	"porthole/packages/internal/unixsock"
 	"porthole/packages/signaling/live"
+	"porthole/packages/signaling/snapshot"
 	"porthole/packages/signaling/web"
 )
 
@@ -25,9 +25,12 @@ type options struct {
 	wss, iceUDP         string
 	loopback            bool
 	perCamera, allViews int
+	decoder             string
+	libraries           []string
 }
 
 func main() {
+	decode.Child()
 	var o options
 	daemon.Process{
 		Name: "signaling",
@@ -36,14 +39,25 @@ func main() {
 			fs.StringVar(&o.iceUDP, "ice-udp", ":8443", "UDP `address` of WebRTC media; empty: none (Chrome refuses 443 on private addresses)")
 			fs.BoolVar(&o.loopback, "loopback", false, "offer loopback addresses to browsers, for one machine")
 			// The camera platform's limit.
-			fs.IntVar(&o.perCamera, "max-viewers-per-camera", 10, "most `viewers` of one camera at once")
+			fs.IntVar(&o.perCamera, "max-viewers-per-camera", 10, "most `viewers` of one stream at once")
 			fs.IntVar(&o.allViews, "max-viewers", 50, "most `viewers` at once")
+			fs.StringVar(&o.decoder, "decoder", "/usr/local/bin/ffmpeg-porthole", "`program` that decodes snapshots (overlays/decoder)")
+			fs.Func("decoder-libraries", "`folder` that the decoder may read, for one that loads libraries; may be repeated", func(dir string) error {
+				o.libraries = append(o.libraries, dir)
+				return nil
+			})
 		},
 		Needs: func(daemon.Env) daemon.Needs {
+			// The decoder's child is this program first.
+			self, err := os.Executable()
+			if err != nil {
+				self = os.Args[0]
+			}
 			return daemon.Needs{
 				// UDP port 443.
 				Certificates: true, LowPorts: true, ListenTCP: []string{o.wss},
 				Sockets: []string{"console-internal", "rtsp"},
+				Execute: []string{o.decoder, self},
 			}
 		},
 		Run: func(ctx context.Context, env daemon.Env) error { return run(ctx, env, o) },
@@ -66,62 +80,49 @@ func run(ctx context.Context, env daemon.Env, o options) error {
 		return err
 	}
 	defer own.Close()
-	var wss net.Listener
-	if o.wss != "" {
-		if wss, err = net.Listen("tcp", o.wss); err != nil {
-			return taken(err, o.wss)
-		}
-		defer wss.Close()
+	p := newPort(env, o.wss)
+	if err := p.open(); err != nil {
+		return err
 	}
+	defer p.close()
 
 	console := unixsock.NewClient(env.Socket("console-internal"))
 	defer console.Close()
-	views := live.Start(ctx, live.Config{
-		Log: env.Log, Path: path, PerCamera: o.perCamera, Total: o.allViews,
-		Play: func(ctx context.Context, camera string, sink rtsp.Sink) error {
-			dial := func(ctx context.Context) (net.Conn, error) { return unixsock.Dial(ctx, env.Socket("rtsp")) }
-			return rtsp.Play(ctx, rtsp.PlayConfig{Dial: dial, Camera: camera}, sink)
+	play := func(ctx context.Context, stream string, sink rtsp.Sink) error {
+		dial := func(ctx context.Context) (net.Conn, error) { return unixsock.Dial(ctx, env.Socket("rtsp")) }
+		return rtsp.Play(ctx, rtsp.PlayConfig{Dial: dial, Camera: stream}, sink)
+	}
+	views := live.Start(ctx, live.Config{Log: env.Log, Path: path, PerCamera: o.perCamera, Total: o.allViews, Play: play})
+	pictures := snapshot.New(ctx, snapshot.Config{
+		Log: env.Log, Play: play,
+		Open: func(ctx context.Context, live decode.Live) (*decode.Decoder, error) {
+			return decode.Open(ctx, decode.Options{Binary: o.decoder, Libraries: o.libraries, Live: &live, Frames: 1})
 		},
 	})
-	server := web.New(web.Config{Log: env.Log, Live: views, Ask: identity.NewAsker(console).Ask, SignalingPort: portOf(wss)})
+	server := web.New(web.Config{Log: env.Log, Live: views, Ask: identity.NewAsker(console).Ask, Take: pictures.Take})
+	server.SetSignalingPort(p.number())
 	g.Go(func() error { views.Wait(); return nil })
-
+	// Of the switch only the last word counts.
+	wanted := make(chan bool, 1)
 	g.Go(func() error {
 		return settings.Follow(ctx, env.Log, console, "signaling", env.SettingsFile(), func(v settings.Signaling) {
-			ids := make([]string, 0, len(v.Cameras))
+			var streams []string
 			for _, c := range v.Cameras {
-				ids = append(ids, c.ID)
+				streams = append(streams, web.Streams(c)...)
 			}
-			views.SetCameras(ids)
+			views.SetCameras(streams)
 			server.SetCameras(v.Cameras)
+			select {
+			case <-wanted:
+			default:
+			}
+			wanted <- v.SignalingPort
 		})
 	})
 	g.Go(func() error { return unixsock.Serve(ctx, own, server.Proxied()) })
-	if wss != nil {
-		g.Go(func() error { return serveTLS(ctx, g, env, wss, server.Direct()) })
-	} else {
-		env.Log.Info("signaling port is switched off; pages use /ws on the console's port")
-	}
+	g.Go(func() error { return p.run(ctx, wanted, server) })
 	err = g.Wait()
 	server.Wait()
+	pictures.Wait()
 	return err
-}
-
-func taken(err error, addr string) error {
-	if errors.Is(err, syscall.EADDRINUSE) {
-		_, port, _ := net.SplitHostPort(addr)
-		return fmt.Errorf("TCP port %s is taken by another program: stop that one, or choose another port with -wss: %w", port, err)
-	}
-	return fmt.Errorf("open the secure WebSocket port %s: %w", addr, err)
-}
-
-// portOf returns the port pages are told of.
-func portOf(l net.Listener) int {
-	if l == nil {
-		return 0
-	}
-	if a, ok := l.Addr().(*net.TCPAddr); ok {
-		return a.Port
-	}
-	return 0
 }

@@ -20,6 +20,7 @@ import (
 	"github.com/coder/websocket"
 	"go.uber.org/goleak"
 
+	"porthole/media/decode"
 	"porthole/packages/internal/daemon"
 	"porthole/packages/internal/identity"
 	"porthole/packages/internal/settings"
@@ -27,7 +28,10 @@ import (
 	"porthole/packages/internal/unixsock"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	decode.Child()
+	goleak.VerifyTestMain(m)
+}
 
 func newEnv(t *testing.T) (daemon.Env, *testkit.Log) {
 	t.Helper()
@@ -57,21 +61,26 @@ func start(t *testing.T, env daemon.Env, o options) {
 	})
 }
 
-// console answers as console does: the session "good" is the admin's, and there is a camera.
-func console(t *testing.T, env daemon.Env) {
+// console answers as console does: the session "good" is the admin's, and there is a camera. What views brings are newer
+// settings; it may be nil.
+func console(t *testing.T, env daemon.Env, views <-chan settings.Signaling) {
 	t.Helper()
-	l, err := unixsock.Listen(env.Socket("console-internal"), unixsock.Allow(true))
+	l, err := unixsock.Listen(env.Socket("console-internal"), unixsock.Allow(env.SingleUser, "signaling"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /settings/signaling", func(w http.ResponseWriter, r *http.Request) {
+		v := settings.Signaling{Revision: 1, Cameras: []settings.CameraRef{{ID: "door", Name: "Front door"}}, SignalingPort: true}
 		if r.FormValue("after") != "0" {
-			<-ctx.Done()
-			return
+			select {
+			case <-ctx.Done():
+				return
+			case v = <-views:
+			}
 		}
-		json.NewEncoder(w).Encode(settings.Signaling{Revision: 1, Cameras: []settings.CameraRef{{ID: "door", Name: "Front door"}}})
+		json.NewEncoder(w).Encode(v)
 	})
 	mux.HandleFunc("POST /auth", func(w http.ResponseWriter, r *http.Request) {
 		var c identity.Credentials
@@ -119,7 +128,7 @@ func until(t *testing.T, what string, ok func() bool) {
 func TestProcess(t *testing.T) {
 	env, log := newEnv(t)
 	start(t, env, options{wss: "127.0.0.1:0", iceUDP: "127.0.0.1:0", loopback: true})
-	console(t, env)
+	console(t, env, nil)
 	sum := publish(t, env)
 	until(t, "TLS is announced", func() bool { return strings.Contains(log.String(), "speaks TLS") })
 	line := log.String()
@@ -182,4 +191,71 @@ func TestPortsTaken(t *testing.T) {
 	if err := run(t.Context(), env, options{iceUDP: "nonsense"}); err == nil || !strings.Contains(err.Error(), "-ice-udp") {
 		t.Errorf("%v", err)
 	}
+}
+
+// TestPortSwitch: the settings close the port, with whoever is on it, and open it again; pages are told.
+func TestPortSwitch(t *testing.T) {
+	env, log := newEnv(t)
+	free, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	addr := free.Addr().String()
+	free.Close()
+	publish(t, env)
+	views := make(chan settings.Signaling)
+	console(t, env, views)
+	start(t, env, options{wss: addr, iceUDP: "127.0.0.1:0", loopback: true})
+	_, port, _ := net.SplitHostPort(addr)
+	through := &http.Client{Transport: unixsock.Transport(env.Socket("signaling"))}
+	defer through.CloseIdleConnections()
+	told := func(port string) bool {
+		req, err := http.NewRequestWithContext(t.Context(), "GET", "http://x/livestream/viewer?camera=door", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Header.Set("Accept", "text/html")
+		if err := identity.Set(req.Header, identity.Identity{User: "admin"}); err != nil {
+			t.Fatal(err)
+		}
+		res, err := through.Do(req)
+		if err != nil {
+			return false
+		}
+		defer res.Body.Close()
+		b, err := io.ReadAll(res.Body)
+		return err == nil && strings.Contains(string(b), `data-port="`+port+`"`)
+	}
+	transport := &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}
+	defer transport.CloseIdleConnections()
+	dial := func() (*websocket.Conn, error) {
+		conn, _, err := websocket.Dial(t.Context(), "wss://"+addr+"/", &websocket.DialOptions{
+			HTTPClient: &http.Client{Transport: transport}, HTTPHeader: http.Header{"Cookie": {"__Host-session=good"}},
+		})
+		return conn, err
+	}
+	var conn *websocket.Conn
+	until(t, "the port is on", func() bool {
+		conn, err = dial()
+		return err == nil && told(port)
+	})
+	defer conn.CloseNow()
+	view := settings.Signaling{Revision: 2, Cameras: []settings.CameraRef{{ID: "door", Name: "Front door"}}}
+	views <- view
+	until(t, "the port is off", func() bool { _, err := dial(); return err != nil && told("0") })
+	if _, _, err := conn.Read(t.Context()); err == nil {
+		t.Error("who was there is still there")
+	}
+	if !strings.Contains(log.String(), "switched off") {
+		t.Errorf("nobody says so: %s", log)
+	}
+	view.Revision, view.SignalingPort = 3, true
+	views <- view
+	until(t, "the port is on again", func() bool {
+		again, err := dial()
+		if err == nil {
+			again.CloseNow()
+		}
+		return err == nil && told(port)
+	})
 }

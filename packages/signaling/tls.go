@@ -18,7 +18,8 @@ import (
 )
 
 // serveTLS waits for the device's certificate and serves h with it until ctx ends.
-func serveTLS(ctx context.Context, g *errgroup.Group, env daemon.Env, l net.Listener, h http.Handler) error {
+func serveTLS(ctx context.Context, env daemon.Env, l net.Listener, h http.Handler) error {
+	g, ctx := errgroup.WithContext(ctx)
 	store, err := certstore.Open(ctx, env.Log, env.TLSDir("device"))
 	if err != nil {
 		if ctx.Err() != nil {
@@ -45,7 +46,8 @@ func serveTLS(ctx context.Context, g *errgroup.Group, env daemon.Env, l net.List
 		// What strangers send to an open port is no news.
 		ErrorLog: slog.NewLogLogger(env.Log.Handler(), slog.LevelDebug),
 	}
-	return serve.HTTP(ctx, srv, tls.NewListener(l, store.Config("http/1.1")))
+	g.Go(func() error { return serve.HTTP(ctx, srv, tls.NewListener(l, store.Config("http/1.1"))) })
+	return g.Wait()
 }
 
 // fingerprint is the start of the certificate's SHA-256, enough to tell two apart.

@@ -1,11 +1,7 @@
 import {refresh} from '/assets/refresh.js';
+import {copyClicks, enable, watchThumbs} from '/assets/copy.js';
 
 const views = new Map(); // the running live view of a card
-
-// What only works with scripts is hidden until they run.
-function enable(root) {
-  for (const n of root.querySelectorAll('[data-watch], [data-scripted]')) n.hidden = false;
-}
 
 // liveView loads the player that signaling serves. It is asked for under a new name each time: a browser remembers a
 // module that did not load.
@@ -20,6 +16,7 @@ async function watch(card, button) {
   const running = {view: null, stopped: false};
   views.set(card, running);
   card.querySelector('.screen').hidden = false;
+  card.querySelector('.thumb').hidden = true;
   button.textContent = 'Stop';
   note.textContent = 'Connecting…';
   let LiveView;
@@ -49,31 +46,9 @@ function stop(card, button) {
   running.stopped = true;
   running.view?.stop();
   card.querySelector('.screen').hidden = true;
+  card.querySelector('.thumb').hidden = false;
   card.querySelector('.screen-note').textContent = '';
   button.textContent = 'Watch';
-}
-
-function show(box, visible) {
-  const code = box.querySelector('code[data-whole]');
-  const button = box.querySelector('[data-show]');
-  code.textContent = visible ? code.dataset.whole : code.dataset.masked;
-  button.textContent = visible ? 'Hide password' : 'Show password';
-  button.setAttribute('aria-pressed', String(visible));
-}
-
-async function copy(box) {
-  const code = box.querySelector('code[data-whole]');
-  const done = box.querySelector('.done');
-  try {
-    await navigator.clipboard.writeText(code.dataset.whole);
-    done.textContent = 'Copied, with the password.';
-  } catch {
-    // Without permission the user copies by hand.
-    show(box, true);
-    getSelection().selectAllChildren(code);
-    done.textContent = 'Selected: copy it with Ctrl+C.';
-  }
-  setTimeout(() => { done.textContent = ''; }, 5000);
 }
 
 async function restart(form, now) {
@@ -125,8 +100,13 @@ function followScreen() {
 }
 
 enable(document);
+copyClicks();
+watchThumbs(document);
 followScreen();
-const now = refresh({keep: (n) => views.has(n), added: enable});
+const now = refresh({keep: (n) => views.has(n), added(n) {
+  enable(n);
+  watchThumbs(n);
+}});
 
 document.addEventListener('click', (e) => {
   const button = e.target.closest('button');
@@ -135,10 +115,6 @@ document.addEventListener('click', (e) => {
     const card = button.closest('.camera');
     if (views.has(card)) stop(card, button);
     else watch(card, button);
-  } else if ('show' in button.dataset) {
-    show(button.closest('.address'), button.getAttribute('aria-pressed') !== 'true');
-  } else if ('copy' in button.dataset) {
-    copy(button.closest('.address'));
   }
 });
 document.addEventListener('submit', (e) => {

@@ -16,6 +16,8 @@ func FuzzParse(f *testing.F) {
 	for _, s := range []string{
 		full, strings.ReplaceAll(full, "\n", "\r\n"), "\ufeffhostname = \"x\"", toUTF16("hostname = \"x\"\r\n", false), good,
 		"[admin\npassword = \"\"\"\n", "a.b.c = [{x=1},\n2]\n", "\"\" = ''", "\xff\xfe\x00", "hostname='''\nx'''", "\f", "[[camera]]\nid='a'\nid='b'\n[camera]\n[[camera]]",
+		"[[account]]\nuser='a'\npassword='12345678'\npassword='87654321'\n[access]\nallowed='::1 a.b'\nonly_own_network=true\n[[account]]",
+		"[[camera]]\nid='a'\nurl='rtsp://u:p@h'\nurl2='rtsp://x:y@h/2'\nurl3='rtsp://h@h:1/@'\nalways_on=true\noptions='npt_now,bandwidth_kbps=7'",
 		"[[camera]]\nid='a'\nurl='rtsp://u:p@h'\npassword='q'\nuser=''\n", "admin.password = '0123456789' #\n[admin]\npassword='0123456789'",
 	} {
 		f.Add([]byte(s))
@@ -53,6 +55,9 @@ func FuzzParse(f *testing.F) {
 				got.Cameras[i].User = ""
 			}
 			got.Cameras[i].Password = ""
+		}
+		for i := range got.Accounts {
+			got.Accounts[i].Password = ""
 		}
 		got.AdminPassword, got.Player.QuickConnectCode = "", ""
 		if d := cmp.Diff(got, left); d != "" {

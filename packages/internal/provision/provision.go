@@ -28,7 +28,26 @@ type File struct {
 	Hostname      string            `json:"hostname,omitempty"`
 	AdminPassword string            `json:"admin_password,omitempty"`
 	Cameras       []settings.Camera `json:"cameras,omitempty"`
+	Accounts      []Account         `json:"accounts,omitempty"`
+	Access        Access            `json:"access,omitzero"`
 	Player        Player            `json:"player,omitzero"`
+}
+
+// Account may read cameras over RTSP.
+type Account struct {
+	User string `json:"user"`
+	// Password is empty in a file whose secrets were taken over: the account keeps the one it has.
+	Password string `json:"password,omitempty"`
+}
+
+// Access says how the device is reached from outside, and by whom.
+type Access struct {
+	// PublicName is the DNS name under which it is reached.
+	PublicName string `json:"public_name,omitempty"`
+	// OnlyOwnNetwork keeps strangers from connecting at all (settings.Access.Restricted); nil: the file says nothing.
+	OnlyOwnNetwork *bool `json:"only_own_network,omitempty"`
+	// Allowed are addresses, networks (CIDR) and DNS names that may connect besides.
+	Allowed []string `json:"allowed,omitempty"`
 }
 
 // Player says what the device's screen shows, and connects it to a signage server.

@@ -30,6 +30,20 @@ transport = "udp"
 [[camera]]
 id = "yard"
 url = "rtsps://joe:hunter2@cam.example:322/x?y=1"
+url2 = "rtsp://joe:hunter2@cam.example/small"
+url3 = "rtsp://cam.example/tiny"
+auth = "digest"
+always_on = true
+options = "drop_audio, npt_now bandwidth_kbps=50"
+
+[[account]]
+user = "kitchen"
+password = "eight-characters"
+
+[access]
+public_name = "Cams.Example.org"
+only_own_network = false
+allowed = "203.0.113.7, 198.51.100.0/24 friend.example.org"
 
 [player]
 server = "https://signage.example.com:8443/"
@@ -46,8 +60,16 @@ func fullFile() provision.File {
 		Hostname:      "shop",
 		AdminPassword: `correct \ horse`,
 		Cameras: []settings.Camera{
-			{ID: "door", Name: "Tür", URL: "rtsp://192.168.1.20/stream1", User: "viewer", Password: `pass"word`, Transport: settings.UDP},
-			{ID: "yard", Name: "yard", URL: "rtsps://cam.example:322/x?y=1", User: "joe", Password: "hunter2", Transport: settings.Auto},
+			{ID: "door", Name: "Tür", URL: "rtsp://192.168.1.20/stream1", User: "viewer", Password: `pass"word`, Transport: settings.UDP, Auth: settings.AnyAuth},
+			{
+				ID: "yard", Name: "yard", URL: "rtsps://cam.example:322/x?y=1", User: "joe", Password: "hunter2", Transport: settings.Auto,
+				MoreURLs: []string{"rtsp://cam.example/small", "rtsp://cam.example/tiny"}, Auth: settings.DigestAuth, AlwaysOn: true,
+				Options: settings.StreamOptions{DropAudio: true, NptNow: true, BandwidthKbps: 50},
+			},
+		},
+		Accounts: []provision.Account{{User: "kitchen", Password: "eight-characters"}},
+		Access: provision.Access{
+			PublicName: "cams.example.org", OnlyOwnNetwork: new(false), Allowed: []string{"203.0.113.7", "198.51.100.0/24", "friend.example.org"},
 		},
 		Player: provision.Player{
 			Server: "https://signage.example.com:8443", Hostname: "window", QuickConnectCode: "ABC123XYZ", Orientation: "portrait",
@@ -133,15 +155,25 @@ func TestRefused(t *testing.T) {
 		"camera without id":       {"[[camera]]\nurl = \"rtsp://h/s\"", []string{"1 camera.id: is missing"}, provision.File{}},
 		"camera with http":        {"[[camera]]\nid = \"a\"\nurl = \"http://h/s\"", []string{"3 camera.url: rtsp://"}, provision.File{}},
 		"camera with bad id":      {"[[camera]]\nurl = \"rtsp://h/s\"\nid = \"A b\"", []string{"3 camera.id: lowercase"}, provision.File{}},
-		"camera id twice":         {"[[camera]]\nid = \"a\"\nurl = \"rtsp://h/1\"\n[[camera]]\nid = \"a\"\nurl = \"rtsp://h/2\"", []string{"5 camera.id: already the id of the camera on line 2"}, provision.File{Cameras: []settings.Camera{{ID: "a", Name: "a", URL: "rtsp://h/1", Transport: "auto"}}}},
-		"camera key twice":        {"[[camera]]\nid = \"a\"\nurl = \"rtsp://h/1\"\nurl = \"rtsp://h/2\"", []string{"4 camera.url: already set on line 3"}, provision.File{Cameras: []settings.Camera{{ID: "a", Name: "a", URL: "rtsp://h/1", Transport: "auto"}}}},
-		"camera unknown key":      {"[[camera]]\nid = \"a\"\nfps = 3\nurl = \"rtsp://h/1\"", []string{"3 camera.fps: unknown setting"}, provision.File{Cameras: []settings.Camera{{ID: "a", Name: "a", URL: "rtsp://h/1", Transport: "auto"}}}},
+		"camera id twice":         {"[[camera]]\nid = \"a\"\nurl = \"rtsp://h/1\"\n[[camera]]\nid = \"a\"\nurl = \"rtsp://h/2\"", []string{"5 camera.id: already the id of the camera on line 2"}, provision.File{Cameras: []settings.Camera{{ID: "a", Name: "a", URL: "rtsp://h/1", Transport: "auto", Auth: "any"}}}},
+		"camera key twice":        {"[[camera]]\nid = \"a\"\nurl = \"rtsp://h/1\"\nurl = \"rtsp://h/2\"", []string{"4 camera.url: already set on line 3"}, provision.File{Cameras: []settings.Camera{{ID: "a", Name: "a", URL: "rtsp://h/1", Transport: "auto", Auth: "any"}}}},
+		"camera unknown key":      {"[[camera]]\nid = \"a\"\nfps = 3\nurl = \"rtsp://h/1\"", []string{"3 camera.fps: unknown setting"}, provision.File{Cameras: []settings.Camera{{ID: "a", Name: "a", URL: "rtsp://h/1", Transport: "auto", Auth: "any"}}}},
 		"camera number password":  {"[[camera]]\nid = \"a\"\nurl = \"rtsp://h/1\"\nuser = \"u\"\npassword = 1234", []string{"5 camera.password: quotes"}, provision.File{}},
 		"camera open password":    {"[[camera]]\nid = \"a\"\nurl = \"rtsp://h/1\"\nuser = \"u\"\npassword = \"1234", []string{"5 camera.password: closing"}, provision.File{}},
 		"camera password, nobody": {"[[camera]]\nid = \"a\"\nurl = \"rtsp://h/1\"\npassword = \"1234\"", []string{"4 camera.password: needs a line with the user"}, provision.File{}},
 		"camera bad transport":    {"[[camera]]\nid = \"a\"\nurl = \"rtsp://h/1\"\ntransport = \"quic\"", []string{"4 camera.transport: must be"}, provision.File{}},
-		"camera bad name":         {"[[camera]]\nid = \"a\"\nname = 3\nurl = \"rtsp://h/1\"", []string{"3 camera.name: quotes"}, provision.File{Cameras: []settings.Camera{{ID: "a", Name: "a", URL: "rtsp://h/1", Transport: "auto"}}}},
-		"camera garbage line":     {"[[camera]]\nid = \"a\"\n???\nurl = \"rtsp://h/1\"", []string{"3 : cannot be read"}, provision.File{Cameras: []settings.Camera{{ID: "a", Name: "a", URL: "rtsp://h/1", Transport: "auto"}}}},
+		"camera bad name":         {"[[camera]]\nid = \"a\"\nname = 3\nurl = \"rtsp://h/1\"", []string{"3 camera.name: quotes"}, provision.File{Cameras: []settings.Camera{{ID: "a", Name: "a", URL: "rtsp://h/1", Transport: "auto", Auth: "any"}}}},
+		"camera garbage line":     {"[[camera]]\nid = \"a\"\n???\nurl = \"rtsp://h/1\"", []string{"3 : cannot be read"}, provision.File{Cameras: []settings.Camera{{ID: "a", Name: "a", URL: "rtsp://h/1", Transport: "auto", Auth: "any"}}}},
+		"camera bad auth":         {"[[camera]]\nid = \"a\"\nurl = \"rtsp://h/1\"\nauth = \"kerberos\"", []string{"4 camera.auth: must be"}, provision.File{}},
+		"camera bad url2":         {"[[camera]]\nid = \"a\"\nurl = \"rtsp://h/1\"\nurl2 = \"http://h/2\"", []string{"4 camera.url2: rtsp://"}, provision.File{}},
+		"camera bad option":       {"[[camera]]\nid = \"a\"\nurl = \"rtsp://h/1\"\noptions = \"fast\"", []string{"4 camera.options: drop_audio"}, provision.File{}},
+		"camera always, quoted":   {"[[camera]]\nid = \"a\"\nurl = \"rtsp://h/1\"\nalways_on = \"yes\"", []string{"4 camera.always_on: true or false"}, provision.File{}},
+		"account single bracket":  {"[account]\nuser = \"a\"", []string{"1 account: two brackets"}, provision.File{}},
+		"account without user":    {"[[account]]\npassword = \"12345678\"", []string{"1 account.user: is missing"}, provision.File{}},
+		"account short password":  {"[[account]]\nuser = \"a\"\npassword = \"1234567\"", []string{"3 account.password: at least 8"}, provision.File{}},
+		"account twice":           {"[[account]]\nuser = \"a\"\n[[account]]\nuser = \"a\"", []string{"4 account.user: on line 2"}, provision.File{Accounts: []provision.Account{{User: "a"}}}},
+		"access, not a name":      {"[access]\npublic_name = \"https://x\"\nonly_own_network = true", []string{"2 access.public_name: no DNS name"}, provision.File{Access: provision.Access{OnlyOwnNetwork: new(true)}}},
+		"access, quoted":          {"[access]\nonly_own_network = \"true\"\nallowed = \"10.0.0.0/8 ?\"", []string{"2 access.only_own_network: true or false", "3 access.allowed: must be addresses"}, provision.File{}},
 		"cameras at the top":      {"cameras = []", []string{"1 cameras: write it as a section"}, provision.File{}},
 		"zeros":                   {"\x00\x00\x00", []string{"1 : cannot be read"}, provision.File{}},
 	} {
@@ -157,7 +189,7 @@ func TestRefused(t *testing.T) {
 					t.Errorf("got %d %q: %s\nwant %s", p.Line, p.Key, p.Reason, c.want[i])
 				}
 			}
-			c.keep.Cameras = append(c.keep.Cameras, settings.Camera{ID: "good", Name: "good", URL: "rtsp://h/s", Transport: "auto"})
+			c.keep.Cameras = append(c.keep.Cameras, settings.Camera{ID: "good", Name: "good", URL: "rtsp://h/s", Transport: "auto", Auth: "any"})
 			if d := cmp.Diff(c.keep, got); d != "" {
 				t.Error(d)
 			}
@@ -199,6 +231,8 @@ func TestNoSecretInProblems(t *testing.T) {
 		"[[camera]]\nid = \"a\"\nurl = \"rtsp://joe:hunter2/secret@h/s\"",
 		"[[camera]]\nid = \"a\"\nurl = \"rtsp://joe:hunter2%zzsecret@h/s\"",
 		"[[camera]]\nid = \"a\"\nurl = \"http://joe:hunter2secret@h/s\"",
+		"[[account]]\nuser = \"a\"\npassword = hunter2secret",
+		"[[camera]]\nid = \"a\"\nurl = \"rtsp://h/s\"\nurl2 = \"http://joe:hunter2secret@h/s\"",
 		"[player]\nserver = \"https://joe:hunter2secret@h\"",
 		"[player]\nquickconnect_code = \"hunter2\\u0000secret\"",
 	} {
@@ -231,6 +265,20 @@ transport = "udp"
 [[camera]]
 id = "yard"
 url = "rtsps://cam.example:322/x?y=1"
+url2 = "rtsp://cam.example/small"
+url3 = "rtsp://cam.example/tiny"
+auth = "digest"
+always_on = true
+options = "drop_audio, npt_now bandwidth_kbps=50"
+
+[[account]]
+user = "kitchen"
+# password: taken over
+
+[access]
+public_name = "Cams.Example.org"
+only_own_network = false
+allowed = "203.0.113.7, 198.51.100.0/24 friend.example.org"
 
 [player]
 server = "https://signage.example.com:8443/"
@@ -262,15 +310,16 @@ func TestExample(t *testing.T) {
 	on := regexp.MustCompile(`(?m)^#([^ #\n])`).ReplaceAll(b, []byte("$1"))
 	// A password in the example would become a password that everybody knows: whoever does not fill it in is told.
 	_, problems := provision.Parse(on)
-	if len(problems) != 1 || problems[0].Key != "admin.password" {
+	if len(problems) != 2 || problems[0].Key != "admin.password" || problems[1].Key != "account.password" {
 		t.Errorf("with every line on: %v", problems)
 	}
-	on = bytes.Replace(on, []byte(`password = ""`), []byte(`password = "my own password"`), 1)
+	on = bytes.ReplaceAll(on, []byte(`password = ""`), []byte(`password = "my-own-password"`))
 	got, problems := provision.Parse(on)
 	if problems != nil {
 		t.Errorf("with every line on and a password: %v", problems)
 	}
-	if got.Hostname == "" || got.AdminPassword == "" || len(got.Cameras) != 2 || got.Cameras[0].Password == "" || got.Player.Orientation == "" || got.Player.Show != settings.ShowCamera || got.Player.Camera != got.Cameras[0].ID {
+	if got.Hostname == "" || got.AdminPassword == "" || len(got.Cameras) != 2 || got.Cameras[0].Password == "" || !got.Cameras[0].AlwaysOn ||
+		len(got.Accounts) != 1 || got.Access.PublicName == "" || len(got.Access.Allowed) != 2 || got.Player.Orientation == "" || got.Player.Show != settings.ShowCamera || got.Player.Camera != got.Cameras[0].ID {
 		t.Errorf("got %+v", got)
 	}
 }

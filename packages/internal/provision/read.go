@@ -2,7 +2,6 @@ package provision
 
 import (
 	"cmp"
-	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -10,8 +9,6 @@ import (
 	"strings"
 
 	"github.com/pelletier/go-toml/v2/unstable"
-
-	"porthole/packages/internal/settings"
 )
 
 // The sections. Keys above the first section header are in top.
@@ -19,8 +16,10 @@ const (
 	top     = ""
 	admin   = "admin"
 	player  = "player"
-	camera  = "camera"
-	nowhere = "\x00" // below a header that was refused: its keys are passed over
+	access  = "access"
+	camera  = "camera"  // there may be several
+	account = "account" // the same
+	nowhere = "\x00"    // below a header that was refused: its keys are passed over
 )
 
 // reader collects what a file says.
@@ -28,9 +27,9 @@ type reader struct {
 	file     File
 	problems []Problem
 	section  string
-	seen     map[string]int // line of each setting and section outside cameras
-	cam      *pendingCamera
-	ids      map[string]int  // line of each camera's id
+	seen     map[string]int  // line of each setting and section outside cameras
+	block    *pending        // the [[camera]] or [[account]] whose lines are being read
+	ids      map[string]int  // line of each camera's id and each account's user, by section and name
 	secrets  map[string]bool // settings outside cameras that Redact takes out
 	redact   []replacement
 }
@@ -41,12 +40,13 @@ type replacement struct {
 	text       string
 }
 
-// pendingCamera is a [[camera]] whose lines are being read.
-type pendingCamera struct {
-	line   int
-	values map[string]expression
-	again  []expression // further lines with a password
-	broken bool
+// pending is a section of which there may be several, and whose lines are being read.
+type pending struct {
+	section string // camera or account
+	line    int
+	values  map[string]expression
+	again   []expression // further lines with a password
+	broken  bool
 }
 
 func read(b []byte) *reader {
@@ -63,7 +63,7 @@ func read(b []byte) *reader {
 			r.unreadable(e)
 		}
 	}
-	r.finishCamera()
+	r.finish()
 	slices.SortStableFunc(r.problems, func(a, b Problem) int { return cmp.Compare(a.Line, b.Line) })
 	if len(r.problems) > maxProblems {
 		r.problems = append(r.problems[:maxProblems-1:maxProblems-1], Problem{
@@ -93,18 +93,20 @@ func printable(key string) string {
 
 // header enters a section.
 func (r *reader) header(e expression) {
-	r.finishCamera()
+	r.finish()
 	name := strings.Join(e.key, ".")
 	r.section = nowhere
+	single := name == admin || name == player || name == access
+	several := name == camera || name == account
 	switch array := e.kind == unstable.ArrayTable; {
-	case name == camera && array:
-		r.section = camera
-		r.cam = &pendingCamera{line: e.line, values: map[string]expression{}}
-	case name == camera:
-		r.problem(e.line, name, "write [[camera]] with two brackets, as there may be several; this one is left out")
-	case (name == admin || name == player) && array:
+	case several && array:
+		r.section = name
+		r.block = &pending{section: name, line: e.line, values: map[string]expression{}}
+	case several:
+		r.problem(e.line, name, fmt.Sprintf("write [[%s]] with two brackets, as there may be several; this one is left out", name))
+	case single && array:
 		r.problem(e.line, name, fmt.Sprintf("write [%s] with one bracket, as there is only one; its lines are left out", name))
-	case name == admin || name == player:
+	case single:
 		if first, ok := r.seen["["+name+"]"]; ok {
 			r.problem(e.line, name, fmt.Sprintf("this section is already on line %d; these lines are left out", first))
 			return
@@ -112,9 +114,12 @@ func (r *reader) header(e expression) {
 		r.seen["["+name+"]"] = e.line
 		r.section = name
 	default:
-		r.problem(e.line, name, "unknown section; there are [admin], [player] and [[camera]]")
+		r.problem(e.line, name, "unknown section; there are "+sections)
 	}
 }
+
+// sections lists the sections for people.
+const sections = "[admin], [player], [access], [[camera]] and [[account]]"
 
 // keyValue takes one setting.
 func (r *reader) keyValue(e expression) {
@@ -122,7 +127,7 @@ func (r *reader) keyValue(e expression) {
 	if section == nowhere {
 		return
 	}
-	if section == top && len(e.key) == 2 && (e.key[0] == admin || e.key[0] == player) {
+	if section == top && len(e.key) == 2 && (e.key[0] == admin || e.key[0] == player || e.key[0] == access) {
 		section, key = e.key[0], e.key[1]
 	}
 	full := key
@@ -133,8 +138,8 @@ func (r *reader) keyValue(e expression) {
 		r.problem(e.line, full, unknownKey(section, key))
 		return
 	}
-	if section == camera {
-		r.cameraValue(e, key)
+	if section == camera || section == account {
+		r.blockValue(e, key)
 		return
 	}
 	if first, ok := r.seen[full]; ok {
@@ -145,7 +150,7 @@ func (r *reader) keyValue(e expression) {
 		return
 	}
 	r.seen[full] = e.line
-	if reason := checkText(e); reason != "" {
+	if reason := checkValue(e, key); reason != "" {
 		r.problem(e.line, full, reason)
 		return
 	}
@@ -162,8 +167,11 @@ func (r *reader) keyValue(e expression) {
 
 // keys lists what may stand in a section.
 func keys(section string) []string {
-	if section == camera {
-		return []string{"id", "name", "url", "user", "password", "transport"}
+	switch section {
+	case camera:
+		return []string{"id", "name", "url", "url2", "url3", "user", "password", "transport", "auth", "always_on", "options"}
+	case account:
+		return []string{"user", "password"}
 	}
 	var out []string
 	for full := range maps.Keys(setters()) {
@@ -177,76 +185,6 @@ func keys(section string) []string {
 	}
 	slices.Sort(out)
 	return out
-}
-
-func (r *reader) cameraValue(e expression, key string) {
-	full := camera + "." + key
-	if first, ok := r.cam.values[key]; ok {
-		r.problem(e.line, full, fmt.Sprintf("is already set on line %d; this line is left out", first.line))
-		if key == "password" {
-			r.cam.again = append(r.cam.again, e)
-		}
-		return
-	}
-	if reason := checkText(e); reason != "" {
-		if key != "name" {
-			r.cam.broken = true
-			reason += "; the camera is left out"
-		}
-		r.problem(e.line, full, reason)
-	}
-	r.cam.values[key] = e
-}
-
-// finishCamera takes the camera whose lines end here.
-func (r *reader) finishCamera() {
-	p := r.cam
-	r.cam = nil
-	if p == nil || p.broken {
-		return
-	}
-	v := func(key string) string { return p.values[key].text }
-	refuse := func(key, reason string) {
-		line := p.line
-		if e, ok := p.values[key]; ok {
-			line = e.line
-		}
-		r.problem(line, camera+"."+key, reason+"; the camera is left out")
-	}
-	for _, key := range []string{"id", "url"} {
-		if _, ok := p.values[key]; !ok {
-			refuse(key, "is missing")
-			return
-		}
-	}
-	c, err := settings.Camera{
-		ID: v("id"), Name: v("name"), URL: v("url"), User: v("user"), Password: v("password"), Transport: settings.Transport(v("transport")),
-	}.Normalize()
-	var wrong *settings.FieldError
-	switch {
-	case errors.As(err, &wrong) && wrong.Field == "url" && strings.HasPrefix(wrong.Reason, "not a URL"):
-		// The reason goes on with a piece of the URL, which may be one of the password.
-		refuse("url", `is not an address; write it like "rtsp://192.168.1.20/stream1", with user and password on lines of their own`)
-	case errors.As(err, &wrong):
-		refuse(wrong.Field, wrong.Reason)
-	case err != nil:
-		refuse("id", err.Error())
-	case c.User == "" && c.Password != "":
-		refuse("password", "needs a line with the user it belongs to")
-	case r.ids[c.ID] != 0:
-		refuse("id", fmt.Sprintf("is already the id of the camera on line %d", r.ids[c.ID]))
-	default:
-		r.ids[c.ID] = p.values["id"].line
-		r.file.Cameras = append(r.file.Cameras, c)
-		if e, ok := p.values["password"]; ok {
-			for _, e := range append(p.again, e) {
-				r.redact = append(r.redact, taken(e, "password"))
-			}
-		}
-		if e := p.values["url"]; strings.TrimSpace(e.text) != c.URL && strings.Contains(e.text, "@") {
-			r.redact = append(r.redact, replacement{e.start, e.end, "url = " + strconv.Quote(c.URL)})
-		}
-	}
 }
 
 func taken(e expression, key string) replacement {

@@ -20,7 +20,7 @@ type expression struct {
 	kind       unstable.Kind // Table, ArrayTable, KeyValue, or Invalid for what cannot be read
 	key        []string
 	value      unstable.Kind
-	text       string // of a String
+	text       string // of a String or Bool
 }
 
 // scan yields the expressions of text one by one. After a line that cannot be read it goes on with the next one: the
@@ -74,7 +74,7 @@ func (e *expression) fill(p *unstable.Parser, off int) {
 		e.start = off + int(n.Raw.Offset)
 		e.end = e.start + int(n.Raw.Length)
 		e.value = n.Value().Kind
-		if e.value == unstable.String {
+		if e.value == unstable.String || e.value == unstable.Bool {
 			e.text = string(n.Value().Data)
 		}
 	}

@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"net/netip"
 	"net/url"
+	"regexp"
 	"slices"
 	"strings"
 	"unicode/utf8"
@@ -30,6 +32,26 @@ func setters() map[string]func(f *File, v string) (reason string) {
 			}
 			f.AdminPassword = v
 			return ""
+		},
+		"access.public_name": func(f *File, v string) string {
+			v = strings.ToLower(strings.TrimSpace(v))
+			if reason := CheckName(v); reason != "" {
+				return reason
+			}
+			f.Access.PublicName = v
+			return ""
+		},
+		"access.only_own_network": func(f *File, v string) string {
+			on := v == "true"
+			f.Access.OnlyOwnNetwork = &on
+			return ""
+		},
+		"access.allowed": func(f *File, v string) string {
+			list, reason := checkAllowed(v)
+			if reason == "" {
+				f.Access.Allowed = list
+			}
+			return reason
 		},
 		"player.show": func(f *File, v string) string {
 			return shown(settings.PlayerSettings{Show: settings.Show(v)}, v, func() { f.Player.Show = settings.Show(v) })
@@ -94,6 +116,47 @@ func checkServer(v string) (origin, reason string) {
 	return u.Scheme + "://" + u.Host, ""
 }
 
+// dnsName is a name with at least one dot (RFC 1123 section 2.1).
+var dnsName = regexp.MustCompile(`^(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z](?:[a-z0-9-]{0,61}[a-z0-9])?$`)
+
+// CheckName says what is wrong with a DNS name, in lower case, or nothing.
+func CheckName(v string) (reason string) {
+	if len(v) > 253 || !dnsName.MatchString(v) {
+		return `is no DNS name; write it like "cams.example.org", without https:// and without a port`
+	}
+	return ""
+}
+
+// maxAllowed bounds the allow list.
+const maxAllowed = 100
+
+// checkAllowed reads addresses, networks and names with spaces or commas between.
+func checkAllowed(v string) (list []string, reason string) {
+	for _, w := range words(strings.ToLower(v)) {
+		_, errA := netip.ParseAddr(w)
+		_, errP := netip.ParsePrefix(w)
+		if errA != nil && errP != nil && CheckName(w) != "" {
+			return nil, "must be addresses, networks and DNS names with spaces between, like \"203.0.113.7 198.51.100.0/24 friend.example.org\""
+		}
+		list = append(list, w)
+	}
+	if len(list) > maxAllowed {
+		return nil, fmt.Sprintf("may have %d entries; write networks like 198.51.100.0/24", maxAllowed)
+	}
+	return list, ""
+}
+
+// checkValue refuses what is not of the kind its key has.
+func checkValue(e expression, key string) string {
+	if key != "always_on" && key != "only_own_network" {
+		return checkText(e)
+	}
+	if e.value != unstable.Bool {
+		return "must be true or false, without quotes"
+	}
+	return ""
+}
+
 // checkText refuses what is not a text or could not be typed into a form.
 func checkText(e expression) string {
 	switch {
@@ -111,8 +174,8 @@ func unknownKey(section, key string) string {
 	switch {
 	case slices.Contains(known, strings.ToLower(key)):
 		return "write it in lowercase"
-	case section == top && (key == admin || key == player || key == camera || key == "cameras"):
-		return "write it as a section: a line [admin], [player] or [[camera]], with its settings on the lines below"
+	case section == top && slices.Contains([]string{admin, player, access, camera, account, "cameras", "accounts"}, key):
+		return "write it as a section: a line " + strings.Replace(sections, " and ", " or ", 1) + ", with its settings on the lines below"
 	case section != top && slices.Contains(keys(top), key):
 		return "move this line above the first [section]"
 	case section == top && slices.Contains(keys(admin), key):
@@ -129,9 +192,9 @@ func unknownKey(section, key string) string {
 func (r *reader) unreadable(e expression) {
 	line := bytes.Trim(e.raw, blank)
 	if line[0] == '[' {
-		r.finishCamera()
+		r.finish()
 		r.section = nowhere
-		r.problem(e.line, "", "this section's first line cannot be read; write [admin], [player] or [[camera]]; the lines below it are left out")
+		r.problem(e.line, "", "this section's first line cannot be read; write "+strings.Replace(sections, " and ", " or ", 1)+"; the lines below it are left out")
 		return
 	}
 	if r.section == nowhere {
@@ -147,9 +210,9 @@ func (r *reader) unreadable(e expression) {
 		}
 	}
 	reason := syntax(line, bytes.Trim(value, blank), assigned)
-	if r.section == camera && full != "" && name != "name" {
-		r.cam.broken = true
-		reason += "; the camera is left out"
+	if r.block != nil && full != "" && name != "name" {
+		r.block.broken = true
+		reason += leftOut(r.section)
 	}
 	r.problem(e.line, full, reason)
 }

@@ -14,12 +14,15 @@ import (
 	"sync"
 	"testing"
 
+	"porthole/media/decode"
+	"porthole/media/decode/decodetest"
 	"porthole/media/rtsp"
 	"porthole/media/samples"
 	"porthole/packages/internal/identity"
 	"porthole/packages/internal/settings"
 	"porthole/packages/internal/unixsock"
 	"porthole/packages/signaling/live"
+	"porthole/packages/signaling/snapshot"
 	"porthole/packages/signaling/web"
 )
 
@@ -50,8 +53,8 @@ type Site struct {
 	sockets map[net.Conn]struct{} // guarded by mu: open connections of Front and Direct
 }
 
-// New starts a Site with the cameras "demo" and "garden"; there is nothing behind the second. change may alter the
-// limits. It ends with the test.
+// New starts a Site with the cameras "demo", which has two streams, and "garden"; there is nothing behind the second.
+// "probe-abc" is being tried out. change may alter the limits. It ends with the test.
 func New(t *testing.T, change func(*live.Config)) *Site {
 	t.Helper()
 	s := &Site{log: slog.New(slog.DiscardHandler), sockets: map[net.Conn]struct{}{}}
@@ -90,9 +93,16 @@ func New(t *testing.T, change func(*live.Config)) *Site {
 	}
 	s.Live = live.Start(ctx, cfg)
 	direct := httptest.NewUnstartedServer(nil)
-	s.Web = web.New(web.Config{Log: s.log, Live: s.Live, Ask: ask, SignalingPort: direct.Listener.Addr().(*net.TCPAddr).Port})
-	s.Live.SetCameras([]string{"demo", "garden"})
-	s.Web.SetCameras([]settings.CameraRef{{ID: "demo", Name: "Front door"}, {ID: "garden", Name: "Garden"}})
+	pictures := snapshot.New(ctx, snapshot.Config{
+		Log: s.log, Play: cfg.Play,
+		Open: func(ctx context.Context, live decode.Live) (*decode.Decoder, error) {
+			return decode.Open(ctx, decode.Options{Binary: decodetest.Binary(t), Live: &live, Frames: 1})
+		},
+	})
+	s.Web = web.New(web.Config{Log: s.log, Live: s.Live, Ask: ask, Take: pictures.Take})
+	s.Web.SetSignalingPort(direct.Listener.Addr().(*net.TCPAddr).Port)
+	s.Live.SetCameras([]string{"demo", "demo/2", "garden"})
+	s.Web.SetCameras([]settings.CameraRef{{ID: "demo", Name: "Front door", Streams: 2}, {ID: "garden", Name: "Garden"}})
 
 	s.Front = s.serve(ctx, httptest.NewUnstartedServer(front(s.Web.Proxied())))
 	direct.Config.Handler = s.Web.Direct()
@@ -104,6 +114,7 @@ func New(t *testing.T, change func(*live.Config)) *Site {
 		s.Direct.Close()
 		s.Web.Wait()
 		s.Live.Wait()
+		pictures.Wait()
 		path.Close()
 		s.StopHub()
 		wg.Wait()
@@ -153,7 +164,10 @@ func (s *Site) StartHub(t *testing.T) {
 	l, err := unixsock.Listen(s.socket, unixsock.Allow(true))
 	must(t, err)
 	hub := rtsp.NewHub(rtsp.Config{Log: s.log})
-	hub.SetSources([]rtsp.Source{{ID: "demo", URL: s.camera, Transport: "tcp"}})
+	hub.SetSources([]rtsp.Source{
+		{ID: "demo", URL: s.camera, Transport: "tcp"}, {ID: "demo/2", URL: s.camera, Transport: "tcp"},
+		{ID: settings.ProbePrefix + "abc", URL: s.camera, Transport: "tcp"},
+	})
 	ctx, cancel := context.WithCancel(context.Background())
 	var wg sync.WaitGroup
 	wg.Go(func() {

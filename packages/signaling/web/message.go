@@ -25,7 +25,7 @@ type clientMessage struct {
 	Type     string `json:"type"`
 	Token    string `json:"token"`
 	CameraID string `json:"cameraId"`
-	// StreamID is accepted for old clients; a camera has one stream.
+	// StreamID is a stream's number; another name, which old clients have, means the first.
 	StreamID  string                   `json:"streamId"`
 	SDPOffer  string                   `json:"sdpOffer"`
 	Candidate *webrtc.ICECandidateInit `json:"candidate"`

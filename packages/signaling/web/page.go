@@ -81,7 +81,8 @@ func (s *Server) servePage(d door, w http.ResponseWriter, r *http.Request) {
 		s.login(d, w, r)
 		return
 	}
-	name, exists, settled := s.camera(camera)
+	ref, exists, settled := s.camera(camera)
+	port := int(s.port.Load())
 	switch {
 	case camera == "":
 		s.problem(d, w, r, http.StatusBadRequest, problem{"Which camera?", "The address names no camera. Choose one from the list.", 0})
@@ -93,8 +94,8 @@ func (s *Server) servePage(d door, w http.ResponseWriter, r *http.Request) {
 		s.problem(d, w, r, http.StatusNotFound, problem{"No such camera", "There is no camera “" + camera + "” here. It may have been renamed or removed.", 0})
 	default:
 		// Links say signaling=8765, whatever number the port has here.
-		forced := q.Has("signaling") && s.cfg.SignalingPort != 0
-		s.render(d, w, r, http.StatusOK, "viewer.html", pageData{camera, name, q.Get("stream"), s.cfg.SignalingPort, forced})
+		forced := q.Has("signaling") && port != 0
+		s.render(d, w, r, http.StatusOK, "viewer.html", pageData{camera, ref.Name, q.Get("stream"), port, forced})
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"html/template"
 	"log/slog"
 	"net/http"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -15,6 +16,7 @@ import (
 	"porthole/packages/internal/identity"
 	"porthole/packages/internal/settings"
 	"porthole/packages/signaling/live"
+	"porthole/packages/signaling/snapshot"
 )
 
 // Config is what a Server needs.
@@ -23,8 +25,8 @@ type Config struct {
 	Live *live.Server
 	// Ask says who is behind credentials, as identity.Asker.Ask does.
 	Ask func(context.Context, identity.Credentials) (identity.Identity, error)
-	// SignalingPort is the port pages try when /ws on their own port fails; 0 means none.
-	SignalingPort int
+	// Take makes a snapshot, as snapshot.Taker.Take does.
+	Take func(ctx context.Context, stream string, width int) (snapshot.Picture, error)
 }
 
 // Server answers requests from browsers.
@@ -32,8 +34,10 @@ type Server struct {
 	cfg   Config
 	pages *template.Template
 	files map[string]file
-	// cameras maps ids to names; nil before the first settings.
-	cameras atomic.Pointer[map[string]string]
+	// cameras maps ids to cameras; nil before the first settings.
+	cameras atomic.Pointer[map[string]settings.CameraRef]
+	// port is what pages try when /ws on their own port fails; 0: there is none.
+	port    atomic.Int64
 	wg      sync.WaitGroup
 	sockets atomic.Int64
 
@@ -46,28 +50,57 @@ func New(cfg Config) *Server {
 	return &Server{cfg: cfg, pages: parsePages(), files: readFiles(), sessions: map[string]*whepSession{}}
 }
 
-// SetCameras replaces the names of cameras. live.Server must know the same ones.
+// SetCameras replaces the cameras. live.Server must know their streams.
 func (s *Server) SetCameras(cameras []settings.CameraRef) {
-	names := make(map[string]string, len(cameras))
+	byID := make(map[string]settings.CameraRef, len(cameras))
 	for _, c := range cameras {
-		names[c.ID] = c.Name
+		byID[c.ID] = c
 	}
-	s.cameras.Store(&names)
+	s.cameras.Store(&byID)
 }
+
+// SetSignalingPort says which port pages try when /ws on their own port fails; 0 means none.
+func (s *Server) SetSignalingPort(port int) { s.port.Store(int64(port)) }
 
 // Wait returns when no WebSocket and no WHEP session is left. They end with the context of their requests and with
 // live.Server.
 func (s *Server) Wait() { s.wg.Wait() }
 
-// camera returns a camera's name. known is false while there are no settings yet.
-func (s *Server) camera(id string) (name string, exists, known bool) {
+// camera returns a camera. known is false while there are no settings yet.
+func (s *Server) camera(id string) (c settings.CameraRef, exists, known bool) {
 	m := s.cameras.Load()
 	if m == nil {
-		return "", false, false
+		return settings.CameraRef{}, false, false
 	}
-	name, exists = (*m)[id]
-	return name, exists, true
+	c, exists = (*m)[id]
+	return c, exists, true
 }
+
+// Streams lists the streams of a camera by their names on rtsp.sock.
+func Streams(c settings.CameraRef) []string {
+	out := []string{c.ID}
+	for n := 2; n <= min(c.Streams, settings.MaxStreams); n++ {
+		out = append(out, c.ID+"/"+strconv.Itoa(n))
+	}
+	return out
+}
+
+// stream finds the stream of a camera that a client asks for: by number, and the first one by any other name, as clients
+// of the camera platform have names of their own. false: the camera has no stream of that number.
+func stream(c settings.CameraRef, asked string) (string, bool) {
+	n, err := strconv.Atoi(asked)
+	if err != nil {
+		return c.ID, true
+	}
+	all := Streams(c)
+	if n < 1 || n > len(all) {
+		return "", false
+	}
+	return all[n-1], true
+}
+
+// noStream is for people who ask for a stream that a camera does not have.
+const noStream = "the camera has no stream of that number"
 
 // Proxied answers requests that proxy forwards: each carries the identity proxy asked console for. Serve it only where
 // nobody but proxy can connect.
@@ -106,6 +139,14 @@ func (s *Server) routes(d door) *http.ServeMux {
 	handle("GET /livestream/viewer", s.servePage)
 	for name := range s.files {
 		handle("GET /livestream/"+name, s.serveFile)
+	}
+	handle("GET /cameras/{id}/snapshot.jpg", s.serveSnapshot)
+	for n := range settings.MaxStreams {
+		number := strconv.Itoa(n + 1)
+		handle("GET /cameras/{id}/"+number+"/snapshot.jpg", func(d door, w http.ResponseWriter, r *http.Request) {
+			r.SetPathValue("stream", number)
+			s.serveSnapshot(d, w, r)
+		})
 	}
 	handle("POST /cameras/{id}/whep", s.whepStart)
 	handle("GET /cameras/{id}/whep", s.whepNothing)

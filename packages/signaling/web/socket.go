@@ -203,11 +203,12 @@ func (k *socket) handle(ctx context.Context, m clientMessage) {
 	switch m.Type {
 	case typeViewer:
 		k.stopWatch()
-		if code, message := k.mayWatch(m.CameraID); code != "" {
+		stream, code, message := k.mayWatch(m.CameraID, m.StreamID)
+		if code != "" {
 			k.send(ctx, serverMessage{Type: "error", Code: code, Message: message})
 			return
 		}
-		k.startWatch(ctx, m)
+		k.startWatch(ctx, stream, m.SDPOffer)
 	case typeStop:
 		k.stopWatch()
 		k.early = nil
@@ -221,20 +222,24 @@ func (k *socket) handle(ctx context.Context, m clientMessage) {
 	}
 }
 
-// mayWatch returns an empty code, or why not.
-func (k *socket) mayWatch(camera string) (code, message string) {
-	_, exists, settled := k.server.camera(camera)
+// mayWatch returns the stream and an empty code, or why not.
+func (k *socket) mayWatch(camera, streamID string) (name, code, message string) {
+	ref, exists, settled := k.server.camera(camera)
 	switch {
 	case !k.allowed.Allow():
-		return string(live.Busy), "too many attempts; wait a moment"
+		return "", string(live.Busy), "too many attempts; wait a moment"
 	case !settled:
-		return "starting", "the device is starting; try again in a moment"
+		return "", "starting", "the device is starting; try again in a moment"
 	case !k.who.MaySee(camera):
-		return "forbidden", "your account may not watch this camera"
+		return "", "forbidden", "your account may not watch this camera"
 	case !exists:
-		return string(live.Unknown), "there is no such camera"
+		return "", string(live.Unknown), "there is no such camera"
 	}
-	return "", ""
+	name, ok := stream(ref, streamID)
+	if !ok {
+		return "", string(live.Unknown), noStream
+	}
+	return name, "", ""
 }
 
 // send writes a message. A client that cannot be written to is noticed by reading.

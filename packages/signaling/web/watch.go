@@ -31,7 +31,7 @@ func (k *socket) stopWatch() {
 }
 
 // startWatch answers a viewer message without holding up the socket.
-func (k *socket) startWatch(ctx context.Context, m clientMessage) {
+func (k *socket) startWatch(ctx context.Context, stream, offer string) {
 	ctx, stop := context.WithCancel(ctx)
 	w := &watch{stop: stop, candidates: make(chan webrtc.ICECandidateInit, maxEarly), done: make(chan struct{})}
 	for _, c := range k.early {
@@ -42,22 +42,22 @@ func (k *socket) startWatch(ctx context.Context, m clientMessage) {
 	k.wg.Go(func() {
 		defer close(w.done)
 		defer stop()
-		k.carry(ctx, w, m, user)
+		k.carry(ctx, w, stream, offer, user)
 	})
 }
 
-// carry shows the camera until ctx ends or the viewer does.
-func (k *socket) carry(ctx context.Context, w *watch, m clientMessage, user string) {
-	v, err := k.server.cfg.Live.Watch(ctx, m.CameraID, m.SDPOffer)
+// carry shows the stream until ctx ends or the viewer does.
+func (k *socket) carry(ctx context.Context, w *watch, stream, offer, user string) {
+	v, err := k.server.cfg.Live.Watch(ctx, stream, offer)
 	if err != nil {
 		if ctx.Err() == nil {
-			k.log.Info("live view refused", "camera", m.CameraID, "user", user, "err", err)
+			k.log.Info("live view refused", "camera", stream, "user", user, "err", err)
 			k.sendRefusal(ctx, err)
 		}
 		return
 	}
 	defer v.Close()
-	k.log.Info("live view", "camera", m.CameraID, "user", user, "viewer", v.ID[:6])
+	k.log.Info("live view", "camera", stream, "user", user, "viewer", v.ID[:6])
 	k.send(ctx, serverMessage{Type: "viewerResponse", SDPAnswer: v.Answer, ViewerID: v.ID})
 	// The answer holds them, too; clients of the camera platform's protocol may look for them here.
 	for _, c := range v.Candidates {

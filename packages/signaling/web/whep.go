@@ -80,7 +80,8 @@ func (s *Server) whepStart(d door, w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	camera := r.PathValue("id")
-	_, exists, settled := s.camera(camera)
+	ref, exists, settled := s.camera(camera)
+	watched, has := stream(ref, r.URL.Query().Get("stream"))
 	switch {
 	case !settled:
 		w.Header().Set("Retry-After", "2")
@@ -92,14 +93,17 @@ func (s *Server) whepStart(d door, w http.ResponseWriter, r *http.Request) {
 	case !exists:
 		refuse(w, http.StatusNotFound, "there is no such camera")
 		return
+	case !has:
+		refuse(w, http.StatusNotFound, noStream)
+		return
 	}
 	body, ok := readBody(w, r, typeSDP)
 	if !ok {
 		return
 	}
-	v, err := s.cfg.Live.Watch(r.Context(), camera, body)
+	v, err := s.cfg.Live.Watch(r.Context(), watched, body)
 	if err != nil {
-		s.cfg.Log.Info("live view refused", "camera", camera, "user", who.User, "remote", d.remote(r), "err", err)
+		s.cfg.Log.Info("live view refused", "camera", watched, "user", who.User, "remote", d.remote(r), "err", err)
 		whepRefuse(w, err)
 		return
 	}
@@ -114,7 +118,7 @@ func (s *Server) whepStart(d door, w http.ResponseWriter, r *http.Request) {
 		delete(s.sessions, v.ID)
 		s.mu.Unlock()
 	})
-	s.cfg.Log.Info("live view", "camera", camera, "user", who.User, "remote", d.remote(r), "viewer", v.ID[:6], "by", "whep")
+	s.cfg.Log.Info("live view", "camera", watched, "user", who.User, "remote", d.remote(r), "viewer", v.ID[:6], "by", "whep")
 	h := w.Header()
 	h.Set("Content-Type", typeSDP)
 	h.Set("Location", "/cameras/"+camera+"/whep/"+v.ID)

@@ -1,0 +1,174 @@
+package main
+
+import (
+	"crypto/x509"
+	"fmt"
+	"net"
+	"strings"
+	"time"
+)
+
+// What Alexa shows: https://developer.amazon.com/docs/device-apis/alexa-camerastreamcontroller.html (port 443, TLS 1.2,
+// the codecs, first picture within 6 s); the rest is what Echo devices were seen to do.
+const (
+	alexaWidth, alexaHeight = 1920, 1080
+	alexaPort               = "443"
+	// goodGOP is how far key pictures may be apart; up to maxGOP it is slow, beyond it often fails.
+	goodGOP, maxGOP = 2.0, 4.0
+	// gopSlack allows for cameras' clocks.
+	gopSlack = 0.15
+)
+
+// verdictLine is one thing that Alexa asks for, and how it is here.
+type verdictLine struct {
+	State state
+	What  string
+	// Text says what is there and, unless all is well, what to do.
+	Text string
+}
+
+func good(what, text string) verdictLine { return verdictLine{state{"ok", toneGood}, what, text} }
+func warn(what, text string) verdictLine { return verdictLine{state{"look", toneBusy}, what, text} }
+func bad(what, text string) verdictLine  { return verdictLine{state{"no", toneBad}, what, text} }
+
+// streamVerdict judges a stream as an Echo would; dropAudio says that its sound is left out.
+func streamVerdict(s cameraStatus, dropAudio bool) []verdictLine {
+	v, ok := s.video()
+	if !ok {
+		return []verdictLine{warn("Picture", "Not known yet: Porthole looks at the picture when somebody first watches. Watch it once, then come back.")}
+	}
+	return []verdictLine{resolutionVerdict(v), codecVerdict(v), orderVerdict(v), gopVerdict(s), soundVerdict(s, dropAudio)}
+}
+
+func resolutionVerdict(v trackStatus) verdictLine {
+	const what = "Resolution"
+	switch {
+	case v.Width == 0 || v.Height == 0:
+		return warn(what, "Not known: the camera does not say. It must not be over 1920×1080.")
+	case v.Width > alexaWidth || v.Height > alexaHeight:
+		return bad(what, sizeOf(v)+" is over 1080p, which Echo devices do not show. Choose 1920×1080 or less in the camera, or give Alexa the camera’s second stream.")
+	}
+	return good(what, sizeOf(v))
+}
+
+func codecVerdict(v trackStatus) verdictLine {
+	const what = "Video codec"
+	switch v.Codec {
+	case "H264":
+		return good(what, strings.TrimSpace("H.264 "+v.Profile))
+	case "H265":
+		return bad(what, "H.265 is not among Alexa’s codecs. Switch the camera, or its second stream, to H.264.")
+	}
+	return bad(what, v.Codec+": Alexa knows H.264, and that is what works. Switch the camera to H.264.")
+}
+
+func orderVerdict(v trackStatus) verdictLine {
+	const what = "B-frames"
+	if v.BFrames {
+		return warn(what, "The camera sends pictures out of order, which costs delay and stutters on some Echo devices. Switch B-frames off, or choose the profile Baseline.")
+	}
+	return good(what, "None")
+}
+
+func gopVerdict(s cameraStatus) verdictLine {
+	const what = "Key pictures"
+	if s.GOPSeconds == 0 {
+		return warn(what, "How often they come is not known yet. At least one in 2 seconds is good.")
+	}
+	every := fmt.Sprintf("One in %.1f s", s.GOPSeconds)
+	switch {
+	case s.GOPSeconds <= goodGOP+gopSlack:
+		return good(what, every)
+	case s.GOPSeconds <= maxGOP+gopSlack:
+		return warn(what, every+". Porthole starts with the last one, so the picture comes at once; after a loss it stands still for that long. Set the I-frame interval to 2 s (twice the frame rate).")
+	}
+	return bad(what, every+" is too seldom: Alexa gives up after 6 s. Set the I-frame interval to 2 s (twice the frame rate).")
+}
+
+func soundVerdict(s cameraStatus, dropped bool) verdictLine {
+	const what = "Sound"
+	a, ok := s.audio()
+	switch {
+	case dropped:
+		return good(what, "Left out, as chosen")
+	case !ok:
+		return good(what, "None")
+	}
+	switch codec := alexaAudio(a.Codec); codec {
+	case "":
+		return bad(what, a.Codec+" is not among Alexa’s codecs. Set the camera to AAC or G.711, or leave out the sound (Edit, under quirks).")
+	default:
+		return good(what, codec)
+	}
+}
+
+// alexaAudio is Alexa's name for an audio codec; empty when it has none.
+func alexaAudio(codec string) string {
+	switch codec {
+	case "AAC", "MPEG-4 Audio":
+		return "AAC"
+	case "PCMU", "PCMA", "G711":
+		return "G711"
+	}
+	return ""
+}
+
+// doorVerdict judges what is the same for all cameras: the name, the port and the certificate.
+func doorVerdict(around proxySettings, host string, cert certificateStatus, certErr error, access accessStatus) []verdictLine {
+	return []verdictLine{nameVerdict(around, access), portVerdict(host), issuerVerdict(around, cert, certErr), keyVerdict(cert, certErr)}
+}
+
+func nameVerdict(around proxySettings, access accessStatus) verdictLine {
+	const what = "Public name"
+	if around.PublicName == "" {
+		return bad(what, "None is set. Amazon’s devices find you by a DNS name that leads to your router from outside: get one (DynDNS) and write it under Proxy.")
+	}
+	for _, p := range access.Problems {
+		if strings.Contains(p, around.PublicName) {
+			return bad(what, printable(p))
+		}
+	}
+	return good(what, around.PublicName)
+}
+
+func portVerdict(host string) verdictLine {
+	const what = "Port 443"
+	port := alexaPort
+	if _, p, err := net.SplitHostPort(host); err == nil {
+		port = p
+	}
+	if port != alexaPort {
+		return warn(what, "You came by port "+port+". Alexa calls port 443 and no other: forward port 443 of your router to this device.")
+	}
+	return good(what, "You came by it. From outside, your router has to forward it to this device.")
+}
+
+func issuerVerdict(around proxySettings, cert certificateStatus, err error) verdictLine {
+	const what = "Certificate"
+	leaf, parseErr := parseCertificate(cert.ChainPEM)
+	if err != nil || parseErr != nil {
+		return warn(what, "Not known while system does not answer.")
+	}
+	if ca, err := parseCertificate(cert.CAPEM); err == nil && leaf.CheckSignatureFrom(ca) == nil {
+		return bad(what, "It is from this device’s own authority, which Amazon does not know. Alexa needs one from a public authority such as Let’s Encrypt, for the public name.")
+	}
+	switch {
+	case time.Now().After(leaf.NotAfter):
+		return bad(what, "It expired on "+leaf.NotAfter.UTC().Format("2 January 2006")+". Renew it.")
+	case around.PublicName != "" && leaf.VerifyHostname(around.PublicName) != nil:
+		return bad(what, "It is not for "+around.PublicName+". Get one that names it.")
+	}
+	return good(what, "From "+leaf.Issuer.CommonName+", until "+leaf.NotAfter.UTC().Format("2 January 2006"))
+}
+
+func keyVerdict(cert certificateStatus, err error) verdictLine {
+	const what = "Certificate’s key"
+	leaf, parseErr := parseCertificate(cert.ChainPEM)
+	if err != nil || parseErr != nil {
+		return warn(what, "Not known while system does not answer.")
+	}
+	if leaf.PublicKeyAlgorithm != x509.RSA {
+		return warn(what, leaf.PublicKeyAlgorithm.String()+". Newer Echo devices take it; older ones and some Fire TVs want RSA.")
+	}
+	return good(what, keyText(leaf))
+}
