@@ -122,3 +122,17 @@ func checkSecrets(t *testing.T, a vm.Agent) {
 		return err
 	})
 }
+
+// checkRunDir: each process has a folder of its own below /run/porthole that another one's user cannot enter.
+func checkRunDir(t *testing.T, a vm.Agent) {
+	t.Helper()
+	for name, uid := range map[string]int{"proxy": 2001, "signaling": 2002, "console": 2004} {
+		dir := "/run/porthole/" + name
+		if may, err := a.MayOpen(t.Context(), uid, nil, dir); err != nil || !may {
+			t.Errorf("%s may not enter %s: %v", name, dir, err)
+		}
+		if may, err := a.MayOpen(t.Context(), 2003, nil, dir); err != nil || may {
+			t.Errorf("another user may enter %s: %v", dir, err)
+		}
+	}
+}
