@@ -56,7 +56,11 @@ func checkUsers(t *testing.T, a vm.Agent, c *http.Client, at string) {
 			t.Error(err)
 			continue
 		}
-		for line := range strings.Lines(log) {
+		for line := range strings.SplitSeq(log, "</p>") {
+			if strings.Contains(line, "player may not use the screen yet") {
+				// Until system has handed it over: docs/architecture.md, Devices.
+				continue
+			}
 			if strings.Contains(line, "permission denied") || strings.Contains(line, "not permitted") {
 				t.Errorf("%s: %s", p.Name, strings.TrimSpace(line))
 			}
