@@ -146,6 +146,10 @@ func killEach(t *testing.T, m *vm.Machine) {
 					return nil
 				}
 			}
+			if err := isDemo(img); name == "player" && err != nil {
+				show(t, "without player", img)
+				t.Fatalf("the player's last frame does not stay until there is another player: %v", err)
+			}
 			return errors.New("not yet")
 		})
 		moves(t, m, "the camera after "+name)
