@@ -19,6 +19,7 @@ func TestLongWatchdog(t *testing.T) {
 			m := boot(t, vm.Options{Disk: newDisk(t, theVMImage(t), 0), Forward: []int{443, vm.AgentPort}, Reboot: true})
 			waitProcesses(t, m)
 			a := m.Agent()
+			heartBeats(t, a) // before the first beat another rule holds
 			if err := a.Signal(t.Context(), find(t, a, c.stop).PID, syscall.SIGSTOP); err != nil {
 				t.Fatal(err)
 			}
