@@ -24,7 +24,8 @@ TEST_DEBS := gcc libc6-dev ffmpeg chromium fonts-dejavu-core openssl gstreamer1.
              gstreamer1.0-plugins-good gstreamer1.0-plugins-bad gstreamer1.0-libav glib-networking
 
 # Debian packages that images are made and tried with.
-IMAGE_DEBS := git gcc libc6-dev make nasm pkgconf dpkg-dev util-linux gcc-aarch64-linux-gnu squashfs-tools dosfstools mtools e2fsprogs
+IMAGE_DEBS := git gcc libc6-dev make nasm pkgconf dpkg-dev util-linux \
+              gcc-aarch64-linux-gnu libc6-dev-arm64-cross squashfs-tools dosfstools mtools e2fsprogs
 VM_DEBS    := qemu-system-x86 qemu-system-arm ovmf zbar-tools imagemagick
 
 .PHONY: help run build image vm-image vm flash test test-vm test-quick lint fuzz bench clean
