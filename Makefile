@@ -67,12 +67,12 @@ vm: vm-image ## boot build/porthole-vm.img in QEMU; the console is at https://lo
 	@.ci/setup $(VM_DEBS)
 	@go run ./integration/vm/run -image build/porthole-vm.img -https "$(HTTPS_PORT)" -wss "$(WSS_PORT)"
 
-flash: ## write build/porthole-pi.img to a card: make flash DISK=/dev/sdX
+flash: ## write build/porthole-pi.img to a card: make flash DISK=/dev/sdX (FIXED=1 for a disk that is built in)
 	@.ci/setup
 	@[ -n "$(DISK)" ] || { echo 'name the card: make flash DISK=/dev/sdX (lsblk lists the disks)' >&2; exit 1; }
 	@[ -e build/porthole-pi.img ] || { echo 'there is no build/porthole-pi.img yet: make image' >&2; exit 1; }
 	@mkdir -p build/bin && go build -o build/bin/imager ./gokrazy-instance/imager
-	@build/bin/imager flash -disk "$(DISK)"
+	@build/bin/imager flash -disk "$(DISK)" $(if $(FIXED),-fixed)
 
 test: ## everything CI tests: all packages with the race detector, real cameras, real browsers
 	@.ci/setup $(TEST_DEBS) $(IMAGE_DEBS) $(VM_DEBS)
