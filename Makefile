@@ -104,8 +104,9 @@ fuzz: ## fuzz every parser of outside bytes for FUZZTIME each
 	@.ci/setup
 	@.ci/fuzz "$(FUZZTIME)"
 
-bench: build ## latency, first frame, CPU and memory, beside MEDIAMTX= and GO2RTC= binaries where given
-	@.ci/setup ffmpeg
+bench: build ## latency, first frame, CPU and memory, beside MEDIAMTX= and GO2RTC= binaries where given; sizes and start of the images in build/
+	@.ci/setup ffmpeg qemu-system-x86 ovmf $(IMAGE_DEBS)
+	@overlays/decoder/build.sh "$$(go env GOARCH)" "build/decoder-$$(go env GOARCH)"
 	BENCHTIME="$(BENCHTIME)" MEDIAMTX="$(MEDIAMTX)" GO2RTC="$(GO2RTC)" go run ./bench -bin build/bin
 
 clean: ## remove what was built and what `make run` stored
