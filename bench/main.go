@@ -23,10 +23,12 @@ func main() {
 	bin := flag.String("bin", "build/bin", "`folder` of Porthole's programs")
 	perStep := flag.Duration("time", envDuration("BENCHTIME", 20*time.Second), "how long each load is held")
 	joins := flag.Int("joins", 20, "how often the time to the first picture is taken")
+	build := flag.String("build", "build", "`folder` of the images")
+	only := flag.String("only", "", "measure only `what`: peers or appliance")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
-	if err := run(ctx, *bin, *perStep, *joins); err != nil {
+	if err := run(ctx, *only, *bin, *build, *perStep, *joins); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		stop()
 		os.Exit(1)
@@ -40,13 +42,29 @@ func envDuration(name string, otherwise time.Duration) time.Duration {
 	return otherwise
 }
 
-func run(ctx context.Context, bin string, perStep time.Duration, joins int) error {
+func run(ctx context.Context, only, bin, build string, perStep time.Duration, joins int) error {
 	dir, err := os.MkdirTemp("", "porthole-bench")
 	if err != nil {
 		return fmt.Errorf("make a folder for the servers: %w", err)
 	}
 	defer os.RemoveAll(dir)
+	if only != "appliance" {
+		if err := besidePeers(ctx, dir, bin, perStep, joins); err != nil {
+			return err
+		}
+	}
+	if only == "peers" {
+		return nil
+	}
+	t, err := measureAppliance(ctx, dir, bin, build, perStep)
+	if err != nil {
+		return err
+	}
+	return t.print(os.Stdout)
+}
 
+// besidePeers asks Porthole and its peers the same questions.
+func besidePeers(ctx context.Context, dir, bin string, perStep time.Duration, joins int) error {
 	camera, err := startCamera(ctx)
 	if err != nil {
 		return err
