@@ -28,8 +28,9 @@ TEST_DEBS := gcc libc6-dev ffmpeg chromium fonts-dejavu-core openssl gstreamer1.
              gstreamer1.0-plugins-good gstreamer1.0-plugins-bad gstreamer1.0-libav glib-networking
 
 # Debian packages that images are made and tried with.
-IMAGE_DEBS := git gcc libc6-dev make nasm pkgconf dpkg-dev util-linux gcc-aarch64-linux-gnu squashfs-tools dosfstools mtools e2fsprogs
-VM_DEBS    := qemu-system-x86 qemu-system-arm ovmf zbar-tools imagemagick
+IMAGE_DEBS := git gcc libc6-dev make nasm pkgconf dpkg-dev util-linux \
+              gcc-aarch64-linux-gnu libc6-dev-arm64-cross squashfs-tools dosfstools mtools e2fsprogs
+VM_DEBS    := qemu-system-x86 qemu-system-arm qemu-user ovmf zbar-tools tesseract-ocr tesseract-ocr-eng iproute2
 
 .PHONY: help run build image vm-image vm flash test test-vm test-quick lint fuzz bench soak clean
 
@@ -70,25 +71,27 @@ vm: vm-image ## boot build/porthole-vm.img in QEMU; the console is at https://lo
 	@.ci/setup $(VM_DEBS)
 	@go run ./integration/vm/run -image build/porthole-vm.img -https "$(HTTPS_PORT)" -wss "$(WSS_PORT)"
 
-flash: ## write build/porthole-pi.img to a card: make flash DISK=/dev/sdX
+flash: ## write build/porthole-pi.img to a card: make flash DISK=/dev/sdX (FIXED=1 for a disk that is built in)
 	@.ci/setup
 	@[ -n "$(DISK)" ] || { echo 'name the card: make flash DISK=/dev/sdX (lsblk lists the disks)' >&2; exit 1; }
 	@[ -e build/porthole-pi.img ] || { echo 'there is no build/porthole-pi.img yet: make image' >&2; exit 1; }
 	@mkdir -p build/bin && go build -o build/bin/imager ./gokrazy-instance/imager
-	@build/bin/imager flash -disk "$(DISK)"
+	@build/bin/imager flash -disk "$(DISK)" $(if $(FIXED),-fixed)
 
-test: ## everything CI tests: all packages with the race detector, real cameras, real browsers
+test: ## everything CI tests: all packages with the race detector, real cameras, real browsers, the images in QEMU
 	@.ci/setup $(TEST_DEBS) $(IMAGE_DEBS) $(VM_DEBS)
 	@$(PROGRESS) "compiling the tests" go test -v -race -run '^$$' -vet=off ./...
 	go test -race -timeout 25m $$(go list ./... | grep -v /integration/vm)
+	@# The rest is over: QEMU interprets, and would take the processors from those who need them in time.
+	go test -v -timeout 35m -skip '^TestLong' ./integration/vm
 
-test-vm: ## boot the images in QEMU: the appliance, the screen, damaged and full cards, power cuts, the Pi's own kernel
+test-vm: ## boot the images in QEMU, with the long tests that `make test` leaves out: the watchdog, lost cards, more power cuts
 	@.ci/setup $(TEST_DEBS) $(IMAGE_DEBS) $(VM_DEBS)
 	go test -v -timeout 80m ./integration/vm
 
 test-quick: ## the inner loop: no race detector, no browser, no whole-system tests
 	@.ci/setup ffmpeg
-	go test -timeout 5m $$(go list ./... | grep -v -e /integration -e /bench)
+	go test -timeout 5m $$(go list ./... | grep -v -e /integration -e /bench -e /vmtest)
 
 lint: build/tools/golangci-lint ## gofmt, vet, staticcheck, golangci-lint, tidy, arm64 build, known vulnerabilities
 	@.ci/setup
@@ -107,8 +110,9 @@ fuzz: ## fuzz every parser of outside bytes for FUZZTIME each
 	@.ci/setup
 	@.ci/fuzz "$(FUZZTIME)"
 
-bench: build ## latency, first frame, CPU and memory, beside MEDIAMTX= and GO2RTC= binaries where given
-	@.ci/setup ffmpeg
+bench: build ## latency, first frame, CPU and memory, beside MEDIAMTX= and GO2RTC= binaries where given; sizes and start of the images in build/
+	@.ci/setup ffmpeg qemu-system-x86 ovmf $(IMAGE_DEBS)
+	@overlays/decoder/build.sh "$$(go env GOARCH)" "build/decoder-$$(go env GOARCH)"
 	BENCHTIME="$(BENCHTIME)" MEDIAMTX="$(MEDIAMTX)" GO2RTC="$(GO2RTC)" go run ./bench -bin build/bin
 
 soak: build ## readers that come, go, stall and misbehave for SOAK; memory, threads and descriptors of proxy must be flat

@@ -24,6 +24,8 @@ func main() {
 	perStep := flag.Duration("time", envDuration("BENCHTIME", 20*time.Second), "how long each load is held")
 	joins := flag.Int("joins", 50, "how often the time to the first picture is taken")
 	viewers := flag.Bool("whep", true, "measure WHEP viewers too")
+	build := flag.String("build", "build", "`folder` of the images")
+	only := flag.String("only", "", "measure only `what`: peers or appliance")
 	soakFor := flag.Duration("soak", 0, "instead have readers come, go, stall and misbehave for this `time`, and see what stays")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
@@ -32,7 +34,7 @@ func main() {
 	if !*viewers {
 		p.viewers = nil
 	}
-	do := func() error { return run(ctx, *bin, p) }
+	do := func() error { return run(ctx, *only, *bin, *build, p) }
 	if *soakFor > 0 {
 		do = func() error { return runSoak(ctx, *bin, *soakFor) }
 	}
@@ -50,13 +52,29 @@ func envDuration(name string, otherwise time.Duration) time.Duration {
 	return otherwise
 }
 
-func run(ctx context.Context, bin string, p plan) error {
+func run(ctx context.Context, only, bin, build string, p plan) error {
 	dir, err := os.MkdirTemp("", "porthole-bench")
 	if err != nil {
 		return fmt.Errorf("make a folder for the servers: %w", err)
 	}
 	defer os.RemoveAll(dir)
+	if only != "appliance" {
+		if err := besidePeers(ctx, dir, bin, p); err != nil {
+			return err
+		}
+	}
+	if only == "peers" {
+		return nil
+	}
+	t, err := measureAppliance(ctx, dir, bin, build, p.perStep)
+	if err != nil {
+		return err
+	}
+	return t.print(os.Stdout)
+}
 
+// besidePeers asks Porthole and its peers the same questions.
+func besidePeers(ctx context.Context, dir, bin string, p plan) error {
 	camera, err := startCamera(ctx)
 	if err != nil {
 		return err

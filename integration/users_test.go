@@ -23,7 +23,7 @@ import (
 )
 
 // users are the processes with their users (docs/architecture.md).
-var users = map[string]int{"system": 0, "proxy": 2001, "signaling": 2002, "console": 2004}
+var users = map[string]int{"system": 0, "proxy": 2001, "signaling": 2002, "player": 2003, "console": 2004}
 
 // video is the group of those who may use the screen.
 const video = 2101
@@ -78,6 +78,7 @@ func startRooted(t *testing.T, provision string) *rooted {
 		"system":    {"-gokrazy-socket", dir + "/run/gokrazy-http.sock", "-cpu-governor", ""},
 		"proxy":     {"-https", ports[0], "-http", ports[1]},
 		"signaling": {"-wss", ports[2], "-ice-udp", iceUDP, "-loopback"},
+		"player":    {"-display", "offscreen"},
 	}
 	var commands []supervise.Command
 	for name := range users {
@@ -215,7 +216,7 @@ func checkUsers(t *testing.T, r *rooted) map[string]int {
 	}
 	for name, uid := range users {
 		want := strings.TrimSpace(strings.Repeat(strconv.Itoa(uid)+" ", 4))
-		wantCaps := map[string]string{"system": "000000000060000b", "console": "0000000000000000"}[name]
+		wantCaps := map[string]string{"system": "000000000060000b", "player": "0000000000000000", "console": "0000000000000000"}[name]
 		if wantCaps == "" {
 			wantCaps = "0000000000000400"
 		}
@@ -258,7 +259,7 @@ func checkDevice(t *testing.T, r *rooted) {
 		}
 		return err
 	})
-	for _, name := range []string{"proxy", "signaling", "console"} {
+	for _, name := range []string{"proxy", "signaling", "player", "console"} {
 		if !regexp.MustCompile(name + `: .*gave up all privileges but these.*user=` + strconv.Itoa(users[name])).MatchString(r.said()) {
 			t.Errorf("%s does not say what it gave up", name)
 		}
@@ -266,7 +267,7 @@ func checkDevice(t *testing.T, r *rooted) {
 	for path, want := range map[string]string{
 		"perm/console": "2004:2004 drwx------", "perm/console/porthole.db": "2004:2004 -rw-------", "perm/tls": "0:2100 drwxr-x---",
 		"perm/tls/device/privkey.pem": "0:2100 -rw-r-----", "perm/system": "0:0 drwx------", "run/proxy": "2001:2001 drwx--x--x",
-		"run/proxy/settings.json": "2001:2001 -rw-------",
+		"run/proxy/settings.json": "2001:2001 -rw-------", "perm/player": "2003:2003 drwx------", "run/player": "2003:2003 drwx--x--x",
 	} {
 		st, err := os.Stat(filepath.Join(r.dir, path))
 		if err != nil {

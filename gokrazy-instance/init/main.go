@@ -29,6 +29,7 @@ const (
 	permDir   = "/perm"
 	runDir    = "/run/porthole"
 	heartbeat = runDir + "/system/heartbeat"
+	withheld  = runDir + "/system/withheld"
 	permFile  = runDir + "/perm-status.json"
 )
 
@@ -52,7 +53,7 @@ func run(ctx context.Context, log *slog.Logger) error {
 			return fmt.Errorf("mount %s: %w", m[1], err)
 		}
 	}
-	feeder := &watchdog.Feeder{Heartbeat: heartbeat, Say: kernelLog}
+	feeder := &watchdog.Feeder{Heartbeat: heartbeat, Withheld: withheld, Say: kernelLog}
 	fed := make(chan struct{})
 	dog, err := watchdog.Open("/dev/watchdog")
 	if err != nil {
@@ -129,12 +130,13 @@ func writeStatus(status perm.Status) error {
 	return nil
 }
 
-// kernelLog writes a line to the kernel's log, which a restart by the watchdog leaves in pstore.
+// kernelLog writes a line to the kernel's log, which a restart by the watchdog leaves in pstore where there is one. It is
+// critical (2): that comes to the serial console too, despite loglevel=3 on the command line.
 func kernelLog(line string) {
 	f, err := os.OpenFile("/dev/kmsg", os.O_WRONLY, 0)
 	if err != nil {
 		return
 	}
 	defer f.Close()
-	fmt.Fprintf(f, "<3>porthole: %s\n", line)
+	fmt.Fprintf(f, "<2>porthole: %s\n", line)
 }

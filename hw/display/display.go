@@ -135,8 +135,8 @@ type Options struct {
 	// Prefer is the best kind to use: KindPrimary leaves video planes alone, KindFramebuffer leaves KMS alone. Empty means
 	// KindPlanes.
 	Prefer Kind
-	// KeepFrame leaves the last frame on the screen after Close where the kernel can (KMS, Linux 6.8), so that
-	// nobody sees a restart.
+	// KeepFrame leaves the last frame on the screen after Close, and when this process is killed, where the kernel can
+	// (KMS, Linux 6.8), so that nobody sees a restart.
 	KeepFrame bool
 	// Sys is the kernel; nil means the real one.
 	Sys *sys.Sys

@@ -220,6 +220,9 @@ func refused(err error) bool {
 
 // put brings a scene on the screen, with the whole layout when that does not run, and waits until it is there.
 func (s *kms) put(ctx context.Context, next scene) (Vblank, error) {
+	if err := s.attach(next); err != nil {
+		return Vblank{}, err
+	}
 	flags := uint32(drm.CommitEvent | drm.CommitNonblock)
 	var r *drm.Request
 	if s.lit {
@@ -235,7 +238,26 @@ func (s *kms) put(ctx context.Context, next scene) (Vblank, error) {
 		return Vblank{}, err
 	}
 	s.shown, s.lit = next, true
+	if s.opts.KeepFrame {
+		s.detach(next)
+	}
 	return s.complete(ctx)
+}
+
+// attach makes a scene's buffers known to the kernel.
+func (s *kms) attach(sc scene) error {
+	if sc.video != nil {
+		if err := s.board.card.Attach(sc.video); err != nil {
+			return err
+		}
+	}
+	return s.board.card.Attach(sc.base)
+}
+
+// detach lets go of a scene that is on its way to the screen: it stays there even if this process is killed. It reports
+// false on kernels that cannot do that.
+func (s *kms) detach(sc scene) bool {
+	return (sc.video == nil || s.board.card.Detach(sc.video)) && s.board.card.Detach(sc.base)
 }
 
 // clear switches off what is not ours, in a commit without an event: the kernel refuses events for a CRTC that is and

@@ -118,7 +118,7 @@ func (s *kms) discard(l, keep *layout) {
 
 func (s *kms) test(l *layout, sc scene) error {
 	r := &drm.Request{}
-	if err := errors.Join(s.board.rivals(r, l.crtc.id, l.out.id), s.modeset(r, l, sc)); err != nil {
+	if err := errors.Join(s.attach(sc), s.board.rivals(r, l.crtc.id, l.out.id), s.modeset(r, l, sc)); err != nil {
 		return err
 	}
 	return s.board.card.Commit(r, drm.CommitTestOnly|drm.CommitAllowModeset, 0)

@@ -205,6 +205,32 @@ func TestKeepFrameOverARestart(t *testing.T) {
 	}
 }
 
+func TestKeepFrameOfAKilledProcess(t *testing.T) {
+	for _, keep := range []bool{false, true} {
+		d, card, s := vc4(t, 0, display.Options{KeepFrame: keep})
+		f := fill(s, red)
+		present(t, s, f)
+		f.Video, f.VideoRect = solid(64, 48, 235, 128, 128), image.Rect(0, 0, 80, 90)
+		present(t, s, f)
+		// Only the video changes: the base is shown anew too.
+		present(t, s, display.Frame{Video: solid(64, 48, 40, 128, 128), VideoRect: f.VideoRect})
+		if fbs, _, _ := card.Left(); fbs > 4 {
+			t.Errorf("%d framebuffers for two base and two video buffers", fbs)
+		}
+		card.Kill()
+		kept := card.Screen(0)
+		if keep != (kept != nil) {
+			t.Errorf("keep %v: signal after a kill %v", keep, kept != nil)
+		}
+		if keep {
+			wantPixels(t, "after a kill", kept, map[image.Point]color.RGBA{{0, 0}: {28, 28, 28, 255}, {159, 89}: red})
+		}
+		next := open(t, d, display.Options{KeepFrame: keep})
+		present(t, next, fill(next, green))
+		wantAll(t, "the next process", card.Screen(0), green)
+	}
+}
+
 func TestAnotherOwner(t *testing.T) {
 	d, card, first := vc4(t, 0, display.Options{})
 	present(t, first, fill(first, red))

@@ -53,8 +53,8 @@ func cea1080p60() drm.ModeInfo {
 
 // candidates orders the modes of a connector by how much they are wanted; the first that the hardware accepts is taken.
 //
-// The order: the caller's own mode; one given on the kernel's command line; the display's preferred size, fastest
-// first; everything else, largest first; interlaced modes. A display that does not say what it can show (see silent) is
+// The order: the caller's own mode; one given on the kernel's command line; the display's preferred size (or a smaller
+// one, see forMotion), fastest first; everything else, largest first; interlaced modes. A display that does not say what it can show (see silent) is
 // tried at 1080p before what the kernel guesses for it, 1024×768 and less.
 func candidates(modes []drm.ModeInfo, wanted Mode, silent bool) []drm.ModeInfo {
 	list := slices.Clone(modes)
@@ -66,7 +66,10 @@ func candidates(modes []drm.ModeInfo, wanted Mode, silent bool) []drm.ModeInfo {
 		best = list[i]
 	} else if silent {
 		best = cea1080p60()
+	} else {
+		best = largest(list)
 	}
+	best = forMotion(list, best)
 	rank := func(m drm.ModeInfo) int {
 		switch {
 		case matches(mode(m), wanted):
@@ -75,7 +78,7 @@ func candidates(modes []drm.ModeInfo, wanted Mode, silent bool) []drm.ModeInfo {
 			return 1
 		case m.Flags&drm.ModeFlagInterlace != 0:
 			return 4
-		case m.HDisplay == best.HDisplay && m.VDisplay == best.VDisplay:
+		case sameSize(m, best):
 			return 2
 		}
 		return 3
@@ -94,6 +97,52 @@ func candidates(modes []drm.ModeInfo, wanted Mode, silent bool) []drm.ModeInfo {
 		return cmp.Or(order, cmp.Compare(area(b), area(a)), cmp.Compare(refreshMilliHz(b), refreshMilliHz(a)))
 	})
 	return list
+}
+
+// smoothMilliHz is the least rate at which television's 50 pictures a second are seen, less half a hertz for those that
+// are written 50 and are not.
+const smoothMilliHz = 49_500
+
+func smooth(m drm.ModeInfo) bool {
+	return m.Flags&drm.ModeFlagInterlace == 0 && refreshMilliHz(m) >= smoothMilliHz
+}
+
+// forMotion returns best, or what serves video better: a television prefers 3840×2160, and a Pi 4 drives that at 30 Hz
+// only. Video is decoded in software, up to 1080p, so the pixels would show nothing more and half of the motion would be
+// lost. So a size above 1080p is the display's own choice only at 50 Hz or faster; else it is the largest smaller one that
+// is, of the same shape or 1920×1080. Where there is none, best stays.
+func forMotion(modes []drm.ModeInfo, best drm.ModeInfo) drm.ModeInfo {
+	full := cea1080p60()
+	fast := func(m drm.ModeInfo) bool { return sameSize(m, best) && smooth(m) }
+	if area(best) <= area(full) || slices.ContainsFunc(modes, fast) {
+		return best
+	}
+	pick := best
+	for _, m := range modes {
+		if !smooth(m) || area(m) < area(full) || area(m) > area(best) || !sameShape(m, best) && !sameSize(m, full) {
+			continue
+		}
+		if sameSize(pick, best) || area(m) > area(pick) {
+			pick = m
+		}
+	}
+	return pick
+}
+
+// largest returns the largest mode that is not interlaced; its zero value if there is none.
+func largest(modes []drm.ModeInfo) (best drm.ModeInfo) {
+	for _, m := range modes {
+		if m.Flags&drm.ModeFlagInterlace == 0 && area(m) > area(best) {
+			best = m
+		}
+	}
+	return best
+}
+
+func sameSize(a, b drm.ModeInfo) bool { return a.HDisplay == b.HDisplay && a.VDisplay == b.VDisplay }
+
+func sameShape(a, b drm.ModeInfo) bool {
+	return int(a.HDisplay)*int(b.VDisplay) == int(b.HDisplay)*int(a.VDisplay)
 }
 
 func preferred(m drm.ModeInfo) bool { return m.Type&drm.ModeTypePreferred != 0 }

@@ -34,6 +34,17 @@ func TestModeChoice(t *testing.T) {
 		xga   = timing(1024, 768, 65000, 1344, 806, 0, 0)
 		user  = timing(1280, 720, 74250, 1650, 750, drm.ModeTypeUserDef, 0)
 		at50  = timing(1920, 1080, 148500, 2640, 1125, drm.ModeTypePreferred, 0)
+		// A 4K television at a Pi 4 (297 MHz at most) and at a Pi 5 (594 MHz), and what else such displays offer.
+		uhd30  = timing(3840, 2160, 297000, 4400, 2250, drm.ModeTypePreferred, 0)
+		uhd60  = timing(3840, 2160, 594000, 4400, 2250, 0, 0)
+		uhd25  = timing(3840, 2160, 297000, 5280, 2250, 0, 0)
+		uhd60i = timing(3840, 2160, 297000, 4400, 2250, 0, drm.ModeFlagInterlace)
+		dci24  = timing(4096, 2160, 297000, 5500, 2250, drm.ModeTypePreferred, 0)
+		qhd    = timing(2560, 1440, 241500, 2720, 1481, 0, 0)
+		qhd30  = timing(2560, 1440, 120750, 2720, 1481, drm.ModeTypePreferred, 0)
+		wide   = timing(2560, 1080, 198000, 3000, 1100, 0, 0)
+		plain  = timing(1920, 1080, 148500, 2200, 1125, 0, 0)
+		p30    = timing(1920, 1080, 74250, 2200, 1125, drm.ModeTypePreferred, 0)
 	)
 	tv := []drm.ModeInfo{p60, uhd, i50, p24, p50, p5994, hd, vga}
 	for _, c := range []struct {
@@ -52,6 +63,16 @@ func TestModeChoice(t *testing.T) {
 		{"wanted is not offered", tv, display.Mode{Width: 800, Height: 600}, false, []string{"1920x1080 at 60 Hz"}},
 		{"kernel command line", []drm.ModeInfo{p60, user}, display.Mode{}, false, []string{"1280x720 at 60 Hz"}},
 		{"no preferred mode", []drm.ModeInfo{vga, hd, uhd}, display.Mode{}, false, []string{"3840x2160 at 30 Hz"}},
+		{"4K at 30 Hz only", []drm.ModeInfo{uhd30, uhd25, uhd60i, wide, p24, plain, hd}, display.Mode{}, false, []string{"1920x1080 at 60 Hz", "1920x1080 at 24 Hz", "3840x2160 at 30 Hz", "3840x2160 at 25 Hz", "2560x1080 at 60 Hz"}},
+		{"4K at 60 Hz", []drm.ModeInfo{uhd30, uhd60, plain}, display.Mode{}, false, []string{"3840x2160 at 60 Hz", "3840x2160 at 30 Hz", "1920x1080 at 60 Hz"}},
+		{"4K at 30 Hz is wanted", []drm.ModeInfo{uhd30, plain}, display.Mode{Width: 3840, Height: 2160}, false, []string{"3840x2160 at 30 Hz", "1920x1080 at 60 Hz"}},
+		{"4K at 30 Hz and a size between", []drm.ModeInfo{uhd30, plain, qhd}, display.Mode{}, false, []string{"2560x1440 at 59.95 Hz"}},
+		{"4K at 30 Hz and nothing fast above 720p", []drm.ModeInfo{uhd30, p24, hd}, display.Mode{}, false, []string{"3840x2160 at 30 Hz"}},
+		{"cinema 4K at 24 Hz", []drm.ModeInfo{dci24, uhd25, plain}, display.Mode{}, false, []string{"1920x1080 at 60 Hz"}},
+		{"a slow size between", []drm.ModeInfo{qhd30, plain}, display.Mode{}, false, []string{"1920x1080 at 60 Hz"}},
+		{"no larger than preferred", []drm.ModeInfo{qhd30, uhd60, plain}, display.Mode{}, false, []string{"1920x1080 at 60 Hz", "3840x2160 at 60 Hz"}},
+		{"1080p at 30 Hz stays", []drm.ModeInfo{p30, hd}, display.Mode{}, false, []string{"1920x1080 at 30 Hz"}},
+		{"no preferred mode, 4K at 30 Hz", []drm.ModeInfo{hd, uhd, plain}, display.Mode{}, false, []string{"1920x1080 at 60 Hz"}},
 		{"silent", []drm.ModeInfo{vga, xga}, display.Mode{}, true, []string{"1920x1080 at 60 Hz", "1024x768 at 60 Hz", "640x480 at 59.94 Hz"}},
 		{"silent, but the user knows", []drm.ModeInfo{vga, xga}, display.Mode{Width: 1024, Height: 768}, true, []string{"1024x768 at 60 Hz", "1920x1080 at 60 Hz"}},
 		{"nothing", nil, display.Mode{}, false, nil},

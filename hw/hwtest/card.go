@@ -260,14 +260,21 @@ func (c *Card) close(f *os.File) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	cl := c.clients[f]
+	c.bury(cl)
+	delete(c.clients, f)
+	cl.events.Close()
+}
+
+// bury takes a client's framebuffers and memory; c.mu is held.
+func (c *Card) bury(cl *client) {
 	for id := range cl.fbs {
 		c.removeFB(id)
 	}
 	for id := range cl.dumbs {
 		delete(c.dumbs, id)
 	}
-	delete(c.clients, f)
-	cl.events.Close()
+	clear(cl.fbs)
+	clear(cl.dumbs)
 }
 
 func (c *Card) mmap(f *os.File, offset int64, length int) ([]byte, error) {

@@ -59,6 +59,16 @@ func (c *Card) Reject(refused func(Mode) bool) {
 // OldKernel takes away what came in Linux 6.8: framebuffers that stay when their owner has gone.
 func (c *Card) OldKernel() { c.set(func() { c.oldKernel = true }) }
 
+// Kill takes from all programs what the kernel takes from a dead one (drm_file_free). What they do afterwards has no effect.
+func (c *Card) Kill() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, cl := range c.clients {
+		c.bury(cl)
+		cl.master = false
+	}
+}
+
 // NoVblank makes flips complete at once, without a sequence number, as drivers do that have no vertical blanking.
 func (c *Card) NoVblank() { c.set(func() { c.noVblank = true }) }
 

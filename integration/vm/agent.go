@@ -11,6 +11,7 @@ import (
 	"net/url"
 	"path/filepath"
 	"strconv"
+	"syscall"
 	"time"
 )
 
@@ -94,8 +95,11 @@ func (a Agent) MayOpen(ctx context.Context, uid int, groups []int, path string) 
 }
 
 // Kill kills a process.
-func (a Agent) Kill(ctx context.Context, pid int) error {
-	_, err := a.do(ctx, http.MethodPost, "/kill", url.Values{"pid": {strconv.Itoa(pid)}}, nil)
+func (a Agent) Kill(ctx context.Context, pid int) error { return a.Signal(ctx, pid, syscall.SIGKILL) }
+
+// Signal sends a process a signal.
+func (a Agent) Signal(ctx context.Context, pid int, sig syscall.Signal) error {
+	_, err := a.do(ctx, http.MethodPost, "/kill", url.Values{"pid": {strconv.Itoa(pid)}, "signal": {strconv.Itoa(int(sig))}}, nil)
 	return err
 }
 

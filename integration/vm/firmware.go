@@ -190,7 +190,7 @@ func SDSize(atLeast int64) int64 {
 }
 
 // StartPi boots a Raspberry Pi's card in QEMU's raspi3b: the real kernel and root file system, started as the firmware
-// of a Pi 3 would. There is no KMS display, only the firmware's framebuffer, and no network.
+// of a Pi 3 would. There is no KMS display, only the firmware's framebuffer, and no network until PlugIn.
 func StartPi(ctx context.Context, o Options, tryboot bool) (*Machine, error) {
 	files, err := OpenBoot(o.Disk)
 	if err != nil {
@@ -216,13 +216,26 @@ func StartPi(ctx context.Context, o Options, tryboot bool) (*Machine, error) {
 		}
 	}
 	// The firmware names the serial port: the small one here, because the overlay that gives it the good one is not applied.
-	// QEMU has no FIQ for the driver of the USB controller, and resets the machine as soon as the watchdog is started.
+	// QEMU has no FIQ for the driver of the USB controller, and resets the machine as soon as the watchdog is started. It has
+	// no VideoCore either: the driver that talks to its programs (vchiq) gives up, and one of its threads then crashes the
+	// kernel more often than not, before there is a console to say so.
 	line := strings.Replace(boot.Cmdline, "console=serial0,", "console=ttyS0,", 1) +
-		" dwc_otg.fiq_fsm_enable=0 initcall_blacklist=bcm2835_wdt_driver_init"
+		" dwc_otg.fiq_fsm_enable=0 initcall_blacklist=bcm2835_wdt_driver_init,vchiq_driver_init"
 	args := []string{"-M", "raspi3b", "-accel", "tcg,thread=multi", "-kernel", filepath.Join(dir, "kernel"),
 		"-dtb", filepath.Join(dir, "dtb"), "-append", line, "-drive", "if=sd,format=raw,file=" + o.Disk, "-serial", "null"}
 	if o.MemoryMB != 0 {
 		args = append(args, "-m", strconv.Itoa(o.MemoryMB))
 	}
+	user := "user,id=net0"
+	for _, port := range o.Forward {
+		user += fmt.Sprintf(",hostfwd=tcp:127.0.0.1:0-:%d", port)
+	}
+	args = append(args, "-netdev", user)
 	return start(ctx, "qemu-system-aarch64", "qemu-system-arm", dir, args, o)
+}
+
+// PlugIn plugs a USB network adapter into a machine of StartPi, on QEMU's user network. Its address is one of Raspberry
+// Pi's: the kernel calls it eth0, as it does the Pi 3's own adapter, which sits on USB too.
+func (m *Machine) PlugIn(ctx context.Context) error {
+	return m.qmp.do(ctx, "device_add", map[string]string{"driver": "usb-net", "netdev": "net0", "id": "nic", "mac": "b8:27:eb:12:34:56"}, nil)
 }

@@ -166,7 +166,7 @@ func checkPermEmpty(t *testing.T, disk string) {
 }
 
 // TestSameBytes builds the image again, from another folder, at another time, with another time zone and umask: not a
-// byte may differ.
+// byte may differ. The decoder is compiled again as well, which takes minutes; with -short it comes out of the cache.
 func TestSameBytes(t *testing.T) {
 	first := thePiImage(t)
 	elsewhere := filepath.Join(t.TempDir(), "somewhere", "else")
@@ -175,16 +175,71 @@ func TestSameBytes(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	// The copy is no git checkout: it is told the time of the commit.
+	env := []string{"SOURCE_DATE_EPOCH=" + strings.TrimSpace(string(epoch)), "TZ=Asia/Kathmandu", "LANG=de_DE.UTF-8"}
+	if !testing.Short() {
+		env = append(env, otherCache(t)...)
+	}
 	second, err := vm.BuildImage(t.Context(), vm.ImageOptions{
-		Repo: elsewhere, Out: filepath.Join(elsewhere, "build"), Board: "pi", Version: "test", Progress: progress(t),
-		// The copy is no git checkout: it is told the time of the commit.
-		Env: []string{"SOURCE_DATE_EPOCH=" + strings.TrimSpace(string(epoch)), "TZ=Asia/Kathmandu", "LANG=de_DE.UTF-8"},
+		Repo: elsewhere, Out: filepath.Join(elsewhere, "build"), Board: "pi", Version: "test", Progress: progress(t), Env: env,
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
 	if a, b := sum(t, first), sum(t, second); a != b {
 		t.Errorf("the images differ: %s", difference(t, first, second))
+	}
+}
+
+// otherCache makes a cache that holds what Porthole's builds have downloaded, and nothing they have built, and returns the
+// environment that names it. Go's own cache stays: what it holds is checked by its content.
+func otherCache(t *testing.T) []string {
+	t.Helper()
+	cache, err := os.UserCacheDir()
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := exec.CommandContext(t.Context(), "go", "env", "GOCACHE").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	for _, downloads := range []string{"porthole/decoder/sources", "porthole/deb"} {
+		if err := os.CopyFS(filepath.Join(dir, downloads), os.DirFS(filepath.Join(cache, downloads))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return []string{"XDG_CACHE_HOME=" + dir, "GOCACHE=" + strings.TrimSpace(string(out))}
+}
+
+// TestLicences: the image holds the licences of what it is made of, where Go's own tools do not put them, and the offer
+// of the decoder's source.
+func TestLicences(t *testing.T) {
+	root := unpackRoot(t, thePiImage(t))
+	for name, want := range map[string]string{
+		"README":                                 "e2fsprogs",
+		"porthole/LICENSE":                       "Apache License",
+		"go-fonts/LICENSE-go-fonts.txt":          "Bigelow & Holmes",
+		"decoder/SOURCE-OFFER.txt":               "complete corresponding source",
+		"decoder/LICENSES/ffmpeg-LGPL-2.1.txt":   "GNU LESSER GENERAL PUBLIC LICENSE",
+		"decoder/LICENSES/libvpx-LICENSE.txt":    "The WebM Project authors",
+		"decoder/LICENSES/opus-COPYING.txt":      "Xiph.Org",
+		"decoder/LICENSES/glibc-copyright.txt":   "GNU C Library",
+		"e2fsck/copyright":                       "GPL",
+		"kernel.rpi/LICENSE.linux":               "GNU GENERAL PUBLIC LICENSE",
+		"go/github.com/pion/webrtc/v4@*/LICENSE": "Permission is hereby granted",
+	} {
+		found, err := filepath.Glob(filepath.Join(root, "usr", "share", "licenses", name))
+		if err != nil || len(found) == 0 {
+			t.Errorf("the image has no %s (%v)", name, err)
+			continue
+		}
+		if text, err := os.ReadFile(found[0]); err != nil || !strings.Contains(string(text), want) {
+			t.Errorf("%s does not speak of %q (%v)", name, want, err)
+		}
+	}
+	if info, err := os.Stat(filepath.Join(root, "usr", "local", "bin", "ffmpeg-porthole")); err != nil || info.Mode()&0o111 == 0 {
+		t.Errorf("the image has no decoder: %v", err)
 	}
 }
 

@@ -43,15 +43,33 @@ func RunInLAN(t *testing.T, env ...string) bool {
 	cmd := exec.CommandContext(t.Context(), "unshare", append(args, self, "-test.run", "^"+t.Name()+"$", "-test.v")...)
 	cmd.Env = append(append(os.Environ(), insideLAN+"=1"), env...)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	out, err := cmd.CombinedOutput()
-	t.Logf("in a network of its own:\n%s", out)
-	if err != nil {
-		t.Errorf("in a network of its own: %v", err)
+	said := &relay{t: t}
+	cmd.Stdout, cmd.Stderr = said, said
+	if err := cmd.Run(); err != nil {
+		t.Errorf("in a network of its own (Debian package util-linux): %v", err)
 	}
-	if !strings.Contains(string(out), "--- PASS: "+t.Name()) {
+	if !strings.Contains(said.all.String(), "--- PASS: "+t.Name()) {
 		t.Errorf("the test did not run there")
 	}
 	return false
+}
+
+// relay logs what the other process says, line by line as it comes.
+type relay struct {
+	t    *testing.T
+	all  strings.Builder
+	part string
+}
+
+func (r *relay) Write(p []byte) (int, error) {
+	r.t.Helper()
+	r.all.Write(p)
+	lines := strings.Split(r.part+string(p), "\n")
+	r.part = lines[len(lines)-1]
+	for _, line := range lines[:len(lines)-1] {
+		r.t.Log(line)
+	}
+	return len(p), nil
 }
 
 // LAN is a network with this process and one guest in it, by way of a tap device: unlike QEMU's user network it carries
@@ -96,8 +114,8 @@ func NewLAN(ctx context.Context) (*LAN, error) {
 	return l, nil
 }
 
-// Net returns QEMU's arguments for a guest in the network.
-func (l *LAN) Net() []string {
+// qemu returns QEMU's arguments for a guest in the network.
+func (l *LAN) qemu() []string {
 	return []string{"-netdev", "tap,id=net0,ifname=" + l.device + ",script=no,downscript=no", "-device", "virtio-net-pci,netdev=net0"}
 }
 

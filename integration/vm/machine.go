@@ -11,6 +11,8 @@ import (
 	"image"
 	"image/png"
 	"io"
+	"net"
+	"net/netip"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -30,6 +32,8 @@ type Machine struct {
 	done   chan struct{}
 	exit   error // set before done is closed
 	ports  map[int]int
+	// guest is the guest's own address in a LAN.
+	guest netip.Addr
 }
 
 // Options say what to boot.
@@ -40,8 +44,10 @@ type Options struct {
 	MemoryMB int
 	// Forward lists the guest's TCP ports that are to be reached on loopback (VM only).
 	Forward []int
-	// Net are QEMU's arguments for the network instead of the default user network, for example a tap device.
+	// Net are QEMU's arguments for the network instead of the default user network.
 	Net []string
+	// LAN, instead of the default network, puts the guest into it: all its ports are reached at its own address.
+	LAN *LAN
 	// Reboot lets the guest restart; otherwise a restart ends the machine.
 	Reboot bool
 	// Extra are further arguments of QEMU.
@@ -72,6 +78,9 @@ func StartVM(ctx context.Context, o Options) (*Machine, error) {
 	if o.MemoryMB == 0 {
 		o.MemoryMB = 1024
 	}
+	if o.LAN != nil {
+		o.Net, o.Forward = o.LAN.qemu(), nil
+	}
 	if o.Net == nil {
 		user := "user,id=net0"
 		for _, port := range o.Forward {
@@ -85,7 +94,11 @@ func StartVM(ctx context.Context, o Options) (*Machine, error) {
 		"-drive", "if=pflash,format=raw,file=" + filepath.Join(dir, "vars.fd"),
 		"-drive", "if=virtio,format=raw,file=" + o.Disk,
 		"-device", "virtio-gpu-pci", "-device", "virtio-rng-pci", "-device", "i6300esb", "-action", "watchdog=reset"}
-	return start(ctx, "qemu-system-x86_64", "qemu-system-x86", dir, append(args, o.Net...), o)
+	m, err := start(ctx, "qemu-system-x86_64", "qemu-system-x86", dir, append(args, o.Net...), o)
+	if err == nil && o.LAN != nil {
+		m.guest = o.LAN.Guest
+	}
+	return m, err
 }
 
 // start runs QEMU with a serial console, a QMP socket and no window. pkg is the Debian package it comes from.
@@ -155,8 +168,13 @@ func (m *Machine) findPorts(ctx context.Context) error {
 	return nil
 }
 
-// Addr returns where on this machine a forwarded port of the guest is reached.
-func (m *Machine) Addr(guest int) string { return "127.0.0.1:" + strconv.Itoa(m.ports[guest]) }
+// Addr returns where a port of the guest is reached: at its own address in a LAN, else where it is forwarded on this machine.
+func (m *Machine) Addr(guest int) string {
+	if m.guest.IsValid() {
+		return net.JoinHostPort(m.guest.String(), strconv.Itoa(guest))
+	}
+	return net.JoinHostPort("127.0.0.1", strconv.Itoa(m.ports[guest]))
+}
 
 // Serial returns what the guest has said on its serial console.
 func (m *Machine) Serial() string { return m.serial.String() }

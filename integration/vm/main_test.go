@@ -97,8 +97,9 @@ func thePiImage(t *testing.T) string {
 // password is what the tests' porthole.toml sets.
 const password = "correct horse battery"
 
-// newDisk copies an image to a disk of the given size and writes a porthole.toml on it.
-func newDisk(t *testing.T, image string, size int64) string {
+// newDisk copies an image to a disk of the given size and writes a porthole.toml on it: the admin's password and what
+// else is to stand there.
+func newDisk(t *testing.T, image string, size int64, more ...string) string {
 	t.Helper()
 	disk := filepath.Join(t.TempDir(), "disk.img")
 	if err := vm.CopyDisk(image, disk, size); err != nil {
@@ -108,16 +109,23 @@ func newDisk(t *testing.T, image string, size int64) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := boot.Write(t.Context(), "porthole.toml", []byte("[admin]\npassword = \""+password+"\"\n")); err != nil {
+	if err := boot.Write(t.Context(), "porthole.toml", []byte("[admin]\npassword = \""+password+"\"\n\n"+strings.Join(more, "\n"))); err != nil {
 		t.Fatal(err)
 	}
 	return disk
 }
 
-// startVM boots a disk with https and the agent within reach and powers it off with the test.
+// startVM boots a disk in QEMU's user network with https and the agent within reach.
 func startVM(t *testing.T, disk string) *vm.Machine {
 	t.Helper()
-	m, err := vm.StartVM(t.Context(), vm.Options{Disk: disk, Forward: []int{443, vm.AgentPort}, Log: serialLog()})
+	return boot(t, vm.Options{Disk: disk, Forward: []int{443, vm.AgentPort}})
+}
+
+// boot starts a machine and powers it off with the test.
+func boot(t *testing.T, o vm.Options) *vm.Machine {
+	t.Helper()
+	o.Log = serialLog()
+	m, err := vm.StartVM(t.Context(), o)
 	if err != nil {
 		t.Fatal(err)
 	}

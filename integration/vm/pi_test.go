@@ -2,7 +2,18 @@ package vm_test
 
 import (
 	"context"
+	"crypto/tls"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"image"
+	"image/png"
+	"net/http"
+	"os"
+	"os/exec"
 	"path"
+	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -114,12 +125,16 @@ func TestPiFirmware(t *testing.T) {
 	}
 }
 
-// TestPi boots the Raspberry Pi's image until every process runs. There is no network: the serial console tells.
+// TestPi boots the Raspberry Pi's image as it is shipped, first without a network: every process runs, and the screen says
+// what is missing. Then the cable is plugged in: the screen shows the console's address, and the console is there.
 func TestPi(t *testing.T) {
-	disk := newDisk(t, thePiImage(t), vm.SDSize(0))
+	disk := filepath.Join(t.TempDir(), "disk.img")
+	if err := vm.CopyDisk(thePiImage(t), disk, vm.SDSize(0)); err != nil {
+		t.Fatal(err)
+	}
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
-	m, err := vm.StartPi(ctx, vm.Options{Disk: disk, Log: serialLog()}, false)
+	m, err := vm.StartPi(ctx, vm.Options{Disk: disk, Forward: []int{443}, Log: serialLog()}, false)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -133,4 +148,119 @@ func TestPi(t *testing.T) {
 	}
 	t.Log("the storage is up")
 	waitProcesses(t, m)
+	t.Log("the processes run")
+	code := piAlone(t, m)
+	if err := m.PlugIn(ctx); err != nil {
+		t.Fatal(err)
+	}
+	piOnline(t, m, code)
+}
+
+// claimCode is what the console gives a device without an owner.
+var claimCode = regexp.MustCompile(`\b[A-Z]{4}-[0-9]{4}\b`)
+
+// piAlone reads the screen of a Pi without a network, and returns the code on it: there is no address yet, so no code to
+// scan either, and a sentence says why.
+func piAlone(t *testing.T, m *vm.Machine) (code string) {
+	t.Helper()
+	eventually(t, "read the screen without a network", func(ctx context.Context) error {
+		img, err := m.Screen(ctx)
+		if err != nil {
+			return err
+		}
+		text, err := readText(ctx, t.TempDir(), img)
+		if err != nil {
+			return err
+		}
+		for _, want := range []string{"There is no network. Is the cable plugged in?", "Waiting for the network", "Code to set it up", "porthole"} {
+			if !strings.Contains(text, want) {
+				return fmt.Errorf("the screen does not say %q, but:\n%s", want, text)
+			}
+		}
+		if code = claimCode.FindString(text); code == "" {
+			return fmt.Errorf("the screen has no code to set the device up:\n%s", text)
+		}
+		if qr, err := readQR(ctx, t.TempDir(), img); err == nil {
+			t.Errorf("without a network there is a code to scan, for %q", qr)
+		}
+		show(t, "no network", img)
+		return nil
+	})
+	t.Log("the screen asks for a network")
+	return code
+}
+
+// piOnline reads the screen of a Pi that QEMU's user network has given an address, and asks what stands on it.
+func piOnline(t *testing.T, m *vm.Machine, code string) {
+	t.Helper()
+	eventually(t, "read the console's address from the screen", func(ctx context.Context) error {
+		img, err := m.Screen(ctx)
+		if err != nil {
+			return err
+		}
+		url, err := readQR(ctx, t.TempDir(), img)
+		if err != nil {
+			return err
+		}
+		if url != "https://10.0.2.15/" {
+			return fmt.Errorf("the code on the screen says %q", url)
+		}
+		text, err := readText(ctx, t.TempDir(), img)
+		if err != nil {
+			return err
+		}
+		if !strings.Contains(text, code) || strings.Contains(text, "no network") {
+			return fmt.Errorf("the screen does not show the code %s alone, but:\n%s", code, text)
+		}
+		show(t, "online", img)
+		return nil
+	})
+	t.Log("the screen shows the address")
+	insecure := &http.Client{Transport: &http.Transport{
+		DisableKeepAlives: true,
+		TLSClientConfig:   &tls.Config{InsecureSkipVerify: true}, //nolint:gosec // a device nobody has met yet
+	}}
+	eventually(t, "ask the console", func(ctx context.Context) error {
+		req, err := http.NewRequestWithContext(ctx, http.MethodGet, "https://"+m.Addr(443)+"/api/health", nil)
+		if err != nil {
+			return err
+		}
+		res, err := insecure.Do(req)
+		if err != nil {
+			return err
+		}
+		defer res.Body.Close()
+		var health struct {
+			Status    string
+			Processes map[string]string
+		}
+		if err := json.NewDecoder(res.Body).Decode(&health); err != nil {
+			return err
+		}
+		if health.Status != "ok" || health.Processes["player"] != "running" {
+			return fmt.Errorf("the console says %+v", health)
+		}
+		return nil
+	})
+}
+
+// readText reads what is written on a picture, with Debian's tesseract.
+func readText(ctx context.Context, dir string, img image.Image) (string, error) {
+	file := filepath.Join(dir, "screen.png")
+	f, err := os.Create(file)
+	if err != nil {
+		return "", err
+	}
+	defer f.Close()
+	if err := png.Encode(f, img); err != nil {
+		return "", err
+	}
+	if _, err := exec.LookPath("tesseract"); err != nil {
+		return "", errors.New("tesseract is missing: install the Debian packages tesseract-ocr and tesseract-ocr-eng")
+	}
+	out, err := exec.CommandContext(ctx, "tesseract", file, "-").Output()
+	if err != nil {
+		return "", fmt.Errorf("read the screen: %w", err)
+	}
+	return string(out), nil
 }

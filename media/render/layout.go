@@ -285,11 +285,16 @@ func (l *layout) messages(f *flow, area image.Rectangle, s Status, e effort) int
 	}
 	pad := f.px(26)
 	f.start(image.Rect(area.Min.X+pad, 0, area.Max.X-pad, area.Max.Y))
+	// A few may be long: the end of one says what to do.
+	lines := 2
+	if n <= 2 {
+		lines = 3
+	}
 	for i, text := range s.Messages[:n] {
 		if i > 0 {
 			f.gap(14)
 		}
-		f.paragraph(KindMessage, text, styleMessage, f.px(34), f.area.Dx()-f.px(34), 2)
+		f.paragraph(KindMessage, text, styleMessage, f.px(34), f.area.Dx()-f.px(34), lines)
 	}
 	if rest := len(s.Messages) - n; rest > 0 {
 		f.gap(8)

@@ -35,6 +35,8 @@ check_tools() {
 		gcc gcc
 		$triplet-gcc $compiler_package
 	LIST
+	# Debian only recommends it beside the compiler. Without it the compiler makes no program, and configure scripts say no more.
+	if [ "$("$triplet-gcc" -print-file-name=crt1.o 2>/dev/null)" = crt1.o ]; then missing+=("$libc_package"); fi
 	[ ${#missing[@]} -eq 0 ] || die "these Debian packages are missing: $(printf '%s\n' "${missing[@]}" | sort -u | xargs). Install them and try again."
 }
 

@@ -1,10 +1,10 @@
 # What is compiled in, and how. Sourced by build.sh and compile.sh.
 
-# set_target ARCH sets the compiler's prefix and where it comes from.
+# set_target ARCH sets the compiler's prefix, and the packages that it and its C library's headers come from.
 set_target() {
 	case $1 in
-	amd64) triplet=x86_64-linux-gnu compiler_package=gcc-x86-64-linux-gnu ffmpeg_arch=x86_64 vpx_target=x86_64-linux-gcc ;;
-	arm64) triplet=aarch64-linux-gnu compiler_package=gcc-aarch64-linux-gnu ffmpeg_arch=aarch64 vpx_target=arm64-linux-gcc ;;
+	amd64) triplet=x86_64-linux-gnu compiler_package=gcc-x86-64-linux-gnu libc_package=libc6-dev ffmpeg_arch=x86_64 vpx_target=x86_64-linux-gcc ;;
+	arm64) triplet=aarch64-linux-gnu compiler_package=gcc-aarch64-linux-gnu libc_package=libc6-dev-arm64-cross ffmpeg_arch=aarch64 vpx_target=arm64-linux-gcc ;;
 	*) die "unknown architecture $1: amd64 and arm64 are the ones Porthole runs on." ;;
 	esac
 }

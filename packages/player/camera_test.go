@@ -200,7 +200,7 @@ func TestNoDecoder(t *testing.T) {
 	d.console(ownDemo()).claim()
 	d.start()
 	d.shows("what is wrong", render.Status{
-		Name: "porthole", URL: "https://192.168.178.20/", Addresses: []string{"192.168.178.20"},
+		Name: "porthole", URL: "https://192.168.178.20/",
 		Messages: []string{"The camera Garden cannot be shown: the decoder cannot be started; player's log says why."},
 	})
 }
@@ -213,7 +213,7 @@ func TestSwitch(t *testing.T) {
 	c.claim()
 	d.start()
 	d.demoFills(image.Rect(0, 0, 1280, 720))
-	want := render.Status{Name: "porthole", URL: "https://192.168.178.20/", Addresses: []string{"192.168.178.20"}}
+	want := render.Status{Name: "porthole", URL: "https://192.168.178.20/"}
 	c.change(func(v *settings.Player) { v.Settings.Show = settings.ShowStatus })
 	d.shows("again", want)
 	if pids := children(t); len(pids) != 0 {

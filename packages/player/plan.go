@@ -149,8 +149,11 @@ func (d *director) statusScreen(w wait, now time.Time) stage.Status {
 	if !f.Claim.Claimed {
 		s.ClaimCode = f.Claim.Code
 	}
-	for _, a := range f.Addresses[:min(len(f.Addresses), maxAddresses)] {
-		s.Addresses = append(s.Addresses, a.String())
+	// A single one stands in the console's address already.
+	if len(f.Addresses) > 1 {
+		for _, a := range f.Addresses[:min(len(f.Addresses), maxAddresses)] {
+			s.Addresses = append(s.Addresses, a.String())
+		}
 	}
 	if len(f.Addresses) > 0 {
 		s.URL = consoleURL(f.Addresses[0], d.port)

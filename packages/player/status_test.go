@@ -19,7 +19,7 @@ func TestStatusScreen(t *testing.T) {
 		t.Run("", func(t *testing.T) {
 			d := newDevice(t, display.OpenOffscreen(size[0], size[1])).start()
 			// Nobody else runs.
-			want := render.Status{Name: "kernel-name", URL: "https://192.168.178.20/", Addresses: []string{"192.168.178.20"}}
+			want := render.Status{Name: "kernel-name", URL: "https://192.168.178.20/"}
 			d.shows("what the kernel knows", want)
 			m, _ := d.screen.Last()
 			if got := qr(t, m); got != want.URL {
@@ -62,7 +62,7 @@ func TestProblems(t *testing.T) {
 		t.Fatal(err)
 	}
 	d.start()
-	want := render.Status{Name: "kernel-name", URL: "https://192.168.178.20/", Addresses: []string{"192.168.178.20"}, Messages: []string{storage}}
+	want := render.Status{Name: "kernel-name", URL: "https://192.168.178.20/", Messages: []string{storage}}
 	d.shows("the damaged storage", want)
 	c := d.console(settings.Player{Hostname: "porthole", Notices: []string{"line 3: hostname: use lowercase letters"}})
 	c.claim()

@@ -23,8 +23,8 @@ var licenceFile = regexp.MustCompile(`(?i)^(licen[cs]e|copying|notice|patents)`)
 // dep matches a module in a program's build information: dep, path, version.
 var dep = regexp.MustCompile(`(?m)^(?:dep|=>)\t(\S+)\t(v\S+)`)
 
-// addLicences puts in the licences of the Go modules that are in the image's programs, of Go itself, and of what the
-// parts module brings (kernel, firmware, boot loader).
+// addLicences puts in the licences of the Go modules that are in the image's programs, of Go itself, of the checkout, and
+// of what the parts module brings (kernel, firmware, boot loader).
 func (b *Builder) addLicences(ctx context.Context, t tree, buildInfos []string) error {
 	env, err := goEnv(ctx, "GOMODCACHE", "GOROOT")
 	if err != nil {
@@ -48,7 +48,19 @@ func (b *Builder) addLicences(ctx context.Context, t tree, buildInfos []string) 
 			return err
 		}
 	}
+	if err := b.addOwnLicences(t); err != nil {
+		return err
+	}
 	return b.addPartLicences(ctx, t)
+}
+
+// addOwnLicences takes what the checkout itself holds: Porthole's licence, and that of the fonts on the screen, which are
+// in player's program and have another licence than the module they come in.
+func (b *Builder) addOwnLicences(t tree) error {
+	if err := addLicenceFiles(t, "porthole", b.Repo); err != nil {
+		return err
+	}
+	return addLicenceFiles(t, "go-fonts", filepath.Join(b.Repo, "media", "samples", "fonts"))
 }
 
 // addPartLicences takes the licences of kernel and firmware from their modules.

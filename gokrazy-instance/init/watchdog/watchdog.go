@@ -11,8 +11,10 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"strings"
 	"sync"
 	"time"
+	"unicode"
 
 	"golang.org/x/sys/unix"
 )
@@ -63,8 +65,8 @@ func (d *Device) Feed() error {
 type Feeder struct {
 	// Feed feeds the hardware.
 	Feed func() error
-	// Heartbeat is the file that system rewrites.
-	Heartbeat string
+	// Heartbeat is the file that system rewrites; Withheld is where it says why it does not, if it can.
+	Heartbeat, Withheld string
 	// Say gets one line whenever something changes; it must reach a log that survives the restart.
 	Say func(string)
 
@@ -101,7 +103,7 @@ func (f *Feeder) Run(ctx context.Context) {
 		why := starve(time.Now(), begin, f.started(), lastChange)
 		switch {
 		case why != "" && !hungry:
-			f.Say("watchdog: not fed any more, the device will restart: " + why)
+			f.Say("watchdog: not fed any more, the device will restart: " + why + f.reason())
 		case why == "" && hungry:
 			f.Say("watchdog: fed again")
 		}
@@ -121,6 +123,24 @@ func (f *Feeder) Run(ctx context.Context) {
 	}
 }
 
+// reason is what system says, on one line; empty if it says nothing.
+func (f *Feeder) reason() string {
+	text, err := readOwn(f.Withheld, maxReason)
+	if err != nil {
+		return ""
+	}
+	text = strings.Map(func(r rune) rune {
+		if unicode.IsPrint(r) {
+			return r
+		}
+		return ' '
+	}, text)
+	if text = strings.TrimSpace(text); text == "" {
+		return ""
+	}
+	return "; system says: " + text
+}
+
 // starve says why the watchdog must not be fed; empty if it must.
 func starve(now, begin, running, beat time.Time) string {
 	switch {
@@ -136,27 +156,33 @@ func starve(now, begin, running, beat time.Time) string {
 	return ""
 }
 
-// maxHeartbeat bounds what is read of the heartbeat.
-const maxHeartbeat = 256
+// maxHeartbeat and maxReason bound what is read of system's files; a line of the kernel's log has about 1000 bytes.
+const (
+	maxHeartbeat = 256
+	maxReason    = 700
+)
 
-// readHeartbeat returns the heartbeat's content. Only root's file counts: any other process could write one.
-func readHeartbeat(path string) (string, error) {
+// readHeartbeat returns the heartbeat's content.
+func readHeartbeat(path string) (string, error) { return readOwn(path, maxHeartbeat) }
+
+// readOwn returns the start of a file. Only root's counts: any other process could write one.
+func readOwn(path string, limit int) (string, error) {
 	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
 	if err != nil {
-		return "", fmt.Errorf("read heartbeat: %w", err)
+		return "", fmt.Errorf("read sign of life: %w", err)
 	}
 	defer f.Close()
 	var st unix.Stat_t
 	if err := unix.Fstat(int(f.Fd()), &st); err != nil {
-		return "", fmt.Errorf("look at heartbeat: %w", err)
+		return "", fmt.Errorf("look at sign of life: %w", err)
 	}
 	if st.Mode&unix.S_IFMT != unix.S_IFREG || int(st.Uid) != os.Geteuid() {
-		return "", fmt.Errorf("heartbeat %s is not a file of user %d", path, os.Geteuid())
+		return "", fmt.Errorf("%s is not a file of user %d", path, os.Geteuid())
 	}
-	buf := make([]byte, maxHeartbeat)
+	buf := make([]byte, limit)
 	n, err := f.Read(buf)
 	if err != nil {
-		return "", fmt.Errorf("read heartbeat: %w", err)
+		return "", fmt.Errorf("read sign of life: %w", err)
 	}
 	return string(buf[:n]), nil
 }

@@ -68,7 +68,7 @@ func watch(t *testing.T, f func(t *testing.T, feeder *watchdog.Feeder, d *device
 	path := filepath.Join(t.TempDir(), "heartbeat")
 	synctest.Test(t, func(t *testing.T) {
 		d := &device{}
-		feeder := &watchdog.Feeder{Feed: d.feed, Heartbeat: path, Say: d.say}
+		feeder := &watchdog.Feeder{Feed: d.feed, Heartbeat: path, Withheld: path + "-withheld", Say: d.say}
 		ctx, cancel := context.WithCancel(t.Context())
 		var wg sync.WaitGroup
 		wg.Go(func() { feeder.Run(ctx) })
@@ -116,6 +116,44 @@ func TestFedWhileHeartbeatIsFresh(t *testing.T) {
 		if !d.hungry() || strings.Count(d.lines(), "no heartbeat for") != 1 {
 			t.Errorf("a dead appliance is kept alive; said %q", d.lines())
 		}
+	})
+}
+
+// TestSaysWhatSystemSays: the last words name what has stopped working, on one line of bounded length, and only if they
+// are in root's own file.
+func TestSaysWhatSystemSays(t *testing.T) {
+	for name, c := range map[string]struct{ text, want string }{
+		"reason":        {"console’s health does not answer\n", "; system says: console’s health does not answer"},
+		"several lines": {"one\n<0>two\x1b[2J\n", "; system says: one <0>two [2J"},
+		"long":          {strings.Repeat("x", 5000), "; system says: " + strings.Repeat("x", 700)},
+		"empty":         {"\n", ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			watch(t, func(t *testing.T, f *watchdog.Feeder, d *device) {
+				f.Running()
+				beat(t, f.Heartbeat, 1)
+				if err := os.WriteFile(f.Withheld, []byte(c.text), 0o600); err != nil {
+					t.Fatal(err)
+				}
+				pass(watchdog.Stale + 3*watchdog.Interval)
+				if want := "watchdog: not fed any more, the device will restart: no heartbeat for 45s" + c.want; d.lines() != want {
+					t.Errorf("said %q, want %q", d.lines(), want)
+				}
+			})
+		})
+	}
+	t.Run("a link", func(t *testing.T) {
+		watch(t, func(t *testing.T, f *watchdog.Feeder, d *device) {
+			f.Running()
+			beat(t, f.Heartbeat, 1)
+			if err := os.Symlink(f.Heartbeat, f.Withheld); err != nil {
+				t.Fatal(err)
+			}
+			pass(watchdog.Stale + 3*watchdog.Interval)
+			if strings.Contains(d.lines(), "system says") {
+				t.Errorf("followed a link: %q", d.lines())
+			}
+		})
 	})
 }
 

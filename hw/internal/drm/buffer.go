@@ -9,7 +9,7 @@ import (
 
 // Buffer is a framebuffer in plain memory that CPU and display both see.
 type Buffer struct {
-	// FB is its id as a framebuffer.
+	// FB is its id as a framebuffer; 0 after Detach, until Attach.
 	FB            uint32
 	Width, Height int
 	// Pix is the memory: write only, in order; reading it back is slow (it is uncached on a Pi).
@@ -17,7 +17,9 @@ type Buffer struct {
 	// Strides and Offsets of up to three components, in bytes.
 	Strides, Offsets [3]int
 
-	handle uint32
+	handle     uint32
+	format     uint32
+	components int
 }
 
 // ErrTooLarge is a buffer beyond what the interface can express.
@@ -30,10 +32,8 @@ func (c *Card) NewXRGB(width, height int) (*Buffer, error) {
 		return nil, err
 	}
 	b.Strides[0], b.Width, b.Height = pitch, width, height
-	if err := c.addFB(b, FormatXRGB8888, 1); err != nil {
-		return nil, err
-	}
-	return b, nil
+	b.format, b.components = FormatXRGB8888, 1
+	return c.announce(b)
 }
 
 // NewYUV420 makes a planar 4:2:0 buffer, Y then U then V. Width and height must be even.
@@ -50,10 +50,8 @@ func (c *Card) NewYUV420(width, height int) (*Buffer, error) {
 	b.Strides = [3]int{pitch, pitch / 2, pitch / 2}
 	b.Offsets = [3]int{0, pitch * height, pitch*height + pitch/2*(height/2)}
 	b.Width, b.Height = width, height
-	if err := c.addFB(b, FormatYUV420, 3); err != nil {
-		return nil, err
-	}
-	return b, nil
+	b.format, b.components = FormatYUV420, 3
+	return c.announce(b)
 }
 
 // dumb allocates and maps memory for height lines of width pixels with bpp bits each.
@@ -78,21 +76,47 @@ func (c *Card) dumb(width, height, bpp int) (*Buffer, int, error) {
 	return b, int(d.Pitch), nil
 }
 
-// addFB announces b as a framebuffer with the given components; it frees b when the kernel refuses.
-func (c *Card) addFB(b *Buffer, format uint32, components int) error {
-	cmd := FBCmd2{Width: uint32(b.Width), Height: uint32(b.Height), PixelFormat: format}
-	for i := range components {
+// announce makes a new buffer a framebuffer; it frees b when the kernel refuses.
+func (c *Card) announce(b *Buffer) (*Buffer, error) {
+	if err := c.Attach(b); err != nil {
+		c.Free(b)
+		return nil, err
+	}
+	return b, nil
+}
+
+// Attach makes b a framebuffer, unless it is one.
+func (c *Card) Attach(b *Buffer) error {
+	if b.FB != 0 {
+		return nil
+	}
+	cmd := FBCmd2{Width: uint32(b.Width), Height: uint32(b.Height), PixelFormat: b.format}
+	for i := range b.components {
 		cmd.Handles[i], cmd.Pitches[i], cmd.Offsets[i] = b.handle, uint32(b.Strides[i]), uint32(b.Offsets[i])
 	}
 	if err := c.ioctl(IoctlAddFB2, unsafe.Pointer(&cmd)); err != nil {
-		c.Free(b)
 		return fmt.Errorf("add framebuffer of %d×%d: %w", b.Width, b.Height, err)
 	}
 	b.FB = cmd.FBID
 	return nil
 }
 
-// Free removes the framebuffer and gives back its memory. A plane that still shows it is switched off by the kernel.
+// Detach makes b no framebuffer any more, except for planes that show it: they go on until they are told to show
+// something else, also when this process has died, while the kernel would switch off what belongs to a dead process.
+// It reports false, and does nothing, on kernels before 6.8 (DRM_IOCTL_MODE_CLOSEFB, include/uapi/drm/drm_mode.h).
+func (c *Card) Detach(b *Buffer) bool {
+	if b.FB == 0 {
+		return true
+	}
+	if c.ioctl(IoctlCloseFB, unsafe.Pointer(&CloseFB{FBID: b.FB})) != nil {
+		return false
+	}
+	b.FB = 0
+	return true
+}
+
+// Free removes the framebuffer and gives back its memory. A plane that still shows it is switched off by the kernel, unless
+// b was detached.
 //
 // Nothing here fails in a way anybody could act on: whatever the kernel keeps goes when the card is closed.
 func (c *Card) Free(b *Buffer) {
@@ -109,12 +133,11 @@ func (c *Card) Free(b *Buffer) {
 }
 
 // Leave gives back a buffer's memory as Free does, but a plane that shows it goes on until somebody else uses it. It
-// reports false, and does nothing, on kernels before 6.8.
+// reports false, and does nothing, where Detach does.
 func (c *Card) Leave(b *Buffer) bool {
-	if c.ioctl(IoctlCloseFB, unsafe.Pointer(&CloseFB{FBID: b.FB})) != nil {
+	if !c.Detach(b) {
 		return false
 	}
-	b.FB = 0
 	c.Free(b)
 	return true
 }

@@ -134,10 +134,15 @@ func open(path string) int {
 	return 0
 }
 
+// kill sends a process a signal, SIGKILL unless another number is given.
 func kill(w http.ResponseWriter, r *http.Request) {
 	pid, err := strconv.Atoi(r.FormValue("pid"))
+	sig := int(syscall.SIGKILL)
+	if text := r.FormValue("signal"); err == nil && text != "" {
+		sig, err = strconv.Atoi(text)
+	}
 	if err == nil {
-		err = syscall.Kill(pid, syscall.SIGKILL)
+		err = syscall.Kill(pid, syscall.Signal(sig))
 	}
 	answer(w, err)
 }

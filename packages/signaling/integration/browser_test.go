@@ -20,7 +20,7 @@ import (
 	"porthole/packages/signaling/sitetest"
 )
 
-const deadline = 30 * time.Second
+const deadline = 90 * time.Second
 
 // browser is a headless Chromium with one page.
 type browser struct {
@@ -120,8 +120,9 @@ func (b *browser) until(what string, ok func() bool) {
 	defer tick.Stop()
 	for end := time.Now().Add(deadline); !ok(); {
 		if time.Now().After(end) {
-			b.t.Fatalf("never happened: %s\nthe page says %q\nits log:\n%s\nconsole: %q", what, b.text("#message"),
-				eval[string](b, `[...document.querySelectorAll('#log li')].map(l => l.textContent).join('\n')`), b.console())
+			b.t.Fatalf("never happened: %s\nthe page says %q\nits log:\n%s\nits facts:\n%s\nconsole: %q", what, b.text("#message"),
+				eval[string](b, `[...document.querySelectorAll('#log li')].map(l => l.textContent).join('\n')`),
+				eval[string](b, `[...document.querySelectorAll('#facts div')].map(d => d.textContent).join('\n')`), b.console())
 		}
 		<-tick.C
 	}

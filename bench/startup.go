@@ -1,0 +1,139 @@
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"image"
+	"io/fs"
+	"net/http"
+	"os"
+	"path/filepath"
+	"time"
+
+	"porthole/integration/vm"
+)
+
+// startup boots the virtual machine's image and reports how long after init's first word the supervisor listened (the
+// floor: gokrazy's own part), the first picture was on the screen and the console answered. QEMU interprets every
+// instruction: read the times against the floor.
+func startup(ctx context.Context, t *table, dir, built string) error {
+	const row = "init → "
+	if _, err := os.Stat(built); errors.Is(err, fs.ErrNotExist) {
+		t.set(value, row+"first picture, console", "not built (make vm-image)")
+		return nil
+	}
+	disk := filepath.Join(dir, "disk.img")
+	if err := vm.CopyDisk(built, disk, 0); err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Minute)
+	defer cancel()
+	m, err := vm.StartVM(ctx, vm.Options{Disk: disk, Forward: []int{443}})
+	if err != nil {
+		return err
+	}
+	defer m.Kill()
+	at, _, err := m.WaitSerial(ctx, 0, `Porthole \S+`)
+	if err != nil {
+		return err
+	}
+	from := time.Now()
+	// Before the first picture the screen is what the kernel left: one colour.
+	picture, answer, floor := make(chan time.Duration, 1), make(chan time.Duration, 1), make(chan time.Duration, 1)
+	failed := make(chan error, 3)
+	since := func(to chan<- time.Duration, what func(context.Context) error) {
+		if err := what(ctx); err != nil {
+			failed <- err
+			return
+		}
+		to <- time.Since(from)
+	}
+	go since(floor, func(ctx context.Context) error {
+		_, _, err := m.WaitSerial(ctx, at, `now listening on /run/gokrazy-http.sock`)
+		return err
+	})
+	go since(picture, func(ctx context.Context) error { return poll(ctx, func() error { return hasPicture(ctx, m) }) })
+	go since(answer, func(ctx context.Context) error { return poll(ctx, func() error { return healthy(ctx, m.Addr(443)) }) })
+	var base time.Duration
+	got := map[string]time.Duration{}
+	for range 3 {
+		select {
+		case err := <-failed:
+			return err
+		case base = <-floor:
+		case got["first picture"] = <-picture:
+		case got["console answers"] = <-answer:
+		}
+	}
+	t.set(value, row+"gokrazy's supervisor listens (the floor)", fmt.Sprintf("%.1f s", base.Seconds()))
+	for _, what := range []string{"first picture", "console answers"} {
+		t.set(value, row+what, fmt.Sprintf("%.1f s, %.1f × the floor", got[what].Seconds(), float64(got[what])/float64(base)))
+	}
+	return nil
+}
+
+// poll tries until ok succeeds or ctx ends.
+func poll(ctx context.Context, ok func() error) error {
+	tick := time.NewTicker(100 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		err := ok()
+		if err == nil {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return err
+		case <-tick.C:
+		}
+	}
+}
+
+// hasPicture says whether the screen shows more than a few colours, which text of the firmware has.
+func hasPicture(ctx context.Context, m *vm.Machine) error {
+	img, err := m.Screen(ctx)
+	if err != nil {
+		return err
+	}
+	if n := colours(img); n < 32 {
+		return fmt.Errorf("the screen has %d colours", n)
+	}
+	return nil
+}
+
+// colours counts those of every eighth pixel.
+func colours(img image.Image) int {
+	seen := map[[3]uint32]bool{}
+	b := img.Bounds()
+	for y := b.Min.Y; y < b.Max.Y; y += 8 {
+		for x := b.Min.X; x < b.Max.X; x += 8 {
+			r, g, bl, _ := img.At(x, y).RGBA()
+			seen[[3]uint32{r, g, bl}] = true
+		}
+	}
+	return len(seen)
+}
+
+func healthy(ctx context.Context, addr string) error {
+	ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
+	defer cancel()
+	c := &http.Client{Transport: &http.Transport{
+		DisableKeepAlives: true,
+		TLSClientConfig:   &tls.Config{InsecureSkipVerify: true}, //nolint:gosec // a device nobody has met yet
+	}}
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "https://"+addr+"/api/health", nil)
+	if err != nil {
+		return fmt.Errorf("ask the console: %w", err)
+	}
+	res, err := c.Do(req)
+	if err != nil {
+		return fmt.Errorf("ask the console: %w", err)
+	}
+	defer res.Body.Close()
+	if res.StatusCode != http.StatusOK {
+		return fmt.Errorf("the console answers %s", res.Status)
+	}
+	return nil
+}
