@@ -15,7 +15,9 @@ func TestAlwaysOn(t *testing.T) {
 	cam := startClip(t, "127.0.0.1:0", samples.Demo(), "", "")
 	src := cam.source("cam")
 	src.AlwaysOn = true
-	h := startHub(t, quick, src)
+	cfg := patient
+	cfg.Linger = quick.Linger
+	h := startHub(t, cfg, src)
 	live := func() bool { return h.status("cam").State == "live" }
 	idle := func() bool { return h.status("cam").State == "idle" && cam.open.Load() == 0 }
 	eventually(t, "it is live without readers", live)

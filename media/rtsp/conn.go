@@ -43,6 +43,9 @@ type conn struct {
 	// request. When gortsplib closes and has not been reading, could have, and has not made a request of what came, it
 	// was malformed; gortsplib itself would say nothing to that.
 	reading, failed, unread atomic.Bool
+	// frame: what came since then begins with a packet. Players send reports after PAUSE and TEARDOWN too, which gortsplib
+	// ends the connection for; they are not malformed.
+	frame atomic.Bool
 	// released is the reader whose packets may follow the answer that is written next.
 	released atomic.Pointer[reader]
 }
@@ -77,7 +80,8 @@ func (c *conn) peer() netip.Addr {
 func (c *conn) Read(b []byte) (int, error) {
 	c.reading.Store(true)
 	n, err := c.Conn.Read(b)
-	if n > 0 {
+	if n > 0 && !c.unread.Load() {
+		c.frame.Store(b[0] == '$')
 		c.unread.Store(true)
 	}
 	if err != nil {
@@ -96,7 +100,7 @@ func (c *conn) Read(b []byte) (int, error) {
 
 func (c *conn) Close() error {
 	c.once.Do(func() {
-		if c.unread.Load() && !c.reading.Load() && !c.failed.Load() {
+		if c.unread.Load() && !c.frame.Load() && !c.reading.Load() && !c.failed.Load() {
 			if c.malformed != nil {
 				c.malformed()
 			}
