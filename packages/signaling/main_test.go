@@ -116,7 +116,7 @@ func until(t *testing.T, what string, ok func() bool) {
 	t.Helper()
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
-	for end := time.Now().Add(15 * time.Second); !ok(); {
+	for end := time.Now().Add(40 * time.Second); !ok(); {
 		if time.Now().After(end) {
 			t.Fatalf("never happened: %s", what)
 		}
