@@ -93,7 +93,7 @@ func TestTryCamera(t *testing.T) {
 		t.Fatalf("try: %d\n%s", a.status, a.body)
 	}
 	checkPage(t, "tried", a)
-	expect(t, "the form", a.body, "Stream 1: pictures come", `src="/cameras/probe-7f3a/snapshot.jpg"`, "H264 Main, 1280×720", "AAC, 48000 Hz", "over TCP", "It was mended.",
+	expect(t, "the form", a.body, "Stream 1: pictures come", `src="/cameras/probe-7f3a/snapshot.jpg?w=640"`, "H264 Main, 1280×720", "AAC, 48000 Hz", "over TCP", "It was mended.",
 		"Stream 2: no picture", "nothing at this address (404)", "Nothing was saved.", `value="rtsp://192.168.1.30/sub"`)
 	p.mu.Lock()
 	probed := map[string]map[string]string{}

@@ -198,7 +198,7 @@ func addresses(stream, token string, a streamAccount, host string, test bool) []
 }
 
 func newStreamView(n int, id string, s cameraStatus, known bool) streamView {
-	v := streamView{N: n, ID: id, State: state{"unknown", toneMuted}, Picture: "/cameras/" + id + "/snapshot.jpg"}
+	v := streamView{N: n, ID: id, State: state{"unknown", toneMuted}, Picture: "/cameras/" + id + "/snapshot.jpg?w=640"}
 	if !known {
 		return v
 	}

@@ -33,7 +33,7 @@ func TestCameraPage(t *testing.T) {
 	account := streamPassword(t, b)
 	expect(t, "the page", a.body, "live for 3 min", "H264", "1280×720", "Main", "AAC, 48000 Hz", "25.0 a second", "every 50 pictures, 2.0 s", "1.5 Mbit/s",
 		"12 MB, over TCP", "34 MB", ">17<", "5 min ago, for 1 min", "3 gaps, 120 packets", "A missing &lt;control&gt; line was added.", "Last time: nothing answers",
-		`src="/cameras/yard/snapshot.jpg"`, `src="/cameras/yard/2/snapshot.jpg"`, `href="/camera/yard/token/2"`,
+		`src="/cameras/yard/snapshot.jpg?w=640"`, `src="/cameras/yard/2/snapshot.jpg?w=640"`, `href="/camera/yard/token/2"`,
 		`data-whole="rtsps://porthole:`+account+`@porthole.lan:8443/yard/2"`, ">rtsps://porthole:••••••@porthole.lan:8443/yard/2<",
 		"!test socket", "!hunter2", "!192.168.1.30")
 }

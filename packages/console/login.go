@@ -75,8 +75,11 @@ func (c *console) stranger(w http.ResponseWriter, r *http.Request, needClaimed b
 }
 
 // form bounds and reads a form; false when it was answered already.
-func (c *console) form(w http.ResponseWriter, r *http.Request) bool {
-	r.Body = http.MaxBytesReader(w, r.Body, maxBody)
+func (c *console) form(w http.ResponseWriter, r *http.Request) bool { return c.formOf(w, r, maxBody) }
+
+// formOf is form with another bound, in bytes.
+func (c *console) formOf(w http.ResponseWriter, r *http.Request, limit int64) bool {
+	r.Body = http.MaxBytesReader(w, r.Body, limit)
 	if err := r.ParseForm(); err != nil {
 		c.sorry(w, r, http.StatusBadRequest, "Not understood", "The form did not arrive whole. Go back and send it again.")
 		return false

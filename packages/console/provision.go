@@ -86,23 +86,8 @@ func (c *console) applyProvision(ctx context.Context, p provisioning) error {
 	if err != nil {
 		return err
 	}
-	problems := p.Problems
-	var cameras []settings.Camera
-	for _, cam := range p.Provision.Cameras {
-		cam, err := cam.Normalize()
-		if err == nil {
-			err = c.checkID(cam.ID)
-		}
-		if err != nil {
-			problem := provision.Problem{Key: "camera", Reason: err.Error()}
-			if fe, ok := errors.AsType[*settings.FieldError](err); ok {
-				problem = provision.Problem{Key: "camera." + fe.Field, Reason: fe.Reason}
-			}
-			problems = append(problems, problem)
-			continue
-		}
-		cameras = append(cameras, cam)
-	}
+	cameras, refused := c.provisionedCameras(p.Provision.Cameras)
+	problems := slices.Concat(p.Problems, refused)
 	player, err := playerValues(p.Provision.Player)
 	if err != nil {
 		return err
@@ -155,6 +140,26 @@ func (c *console) applyProvision(ctx context.Context, p provisioning) error {
 		c.log.Warn("provisioning: refused", "line", problem.Line, "key", problem.Key, "reason", problem.Reason)
 	}
 	return nil
+}
+
+// provisionedCameras returns the cameras of a file that may be kept, and what is wrong with the others.
+func (c *console) provisionedCameras(asked []settings.Camera) (cameras []settings.Camera, problems []provision.Problem) {
+	for _, cam := range asked {
+		cam, err := cam.Normalize()
+		if err == nil {
+			err = c.checkID(cam.ID)
+		}
+		if err != nil {
+			problem := provision.Problem{Key: "camera", Reason: err.Error()}
+			if fe, ok := asFieldError(err); ok {
+				problem = provision.Problem{Key: "camera." + fe.Field, Reason: fe.Reason}
+			}
+			problems = append(problems, problem)
+			continue
+		}
+		cameras = append(cameras, cam)
+	}
+	return cameras, problems
 }
 
 // provisionedHash returns the hash to keep for the admin's password; empty when there is none, or when the admin has

@@ -20,6 +20,7 @@ func TestSessions(t *testing.T) {
 	p := &proxyFake{sessions: []rtsp.SessionStatus{
 		{ID: "s2", Stream: "yard/2", Peer: "203.0.113.7", Via: rtsp.ViaTLS, Auth: "token", UserAgent: "Fire OS/6.0 <stagefright>", Transport: "tcp", Since: now.Add(-90 * time.Second), BytesOut: 17_000_000, Dropped: 9, DroppedGOPs: 2},
 		{ID: "s1", Stream: "yard", Peer: "192.168.1.7", Via: rtsp.ViaTest, User: "joe", Auth: "digest", Transport: "udp", Since: now.Add(-2 * time.Hour), Ended: now.Add(-time.Hour), Reason: "the reader left"},
+		{ID: "s0", Stream: "yard", Via: rtsp.ViaSocket, Auth: "trusted", Transport: "tcp", Since: now.Add(-time.Minute), Ended: now, Reason: "a snapshot was made"},
 	}}
 	d.peer("proxy", p)
 	d.start()
@@ -28,7 +29,7 @@ func TestSessions(t *testing.T) {
 	a := b.get("/sessions")
 	checkPage(t, "sessions", a)
 	expect(t, "sessions", a.body, "Yard, stream 2", "203.0.113.7", "Fire OS/6.0 &lt;stagefright&gt;", ">token<", "TCP in TLS", ">1 min<", "17 MB", "2 gaps, 9 packets", `action="/sessions/s2/end"`,
-		"192.168.1.7", "Digest, joe", "UDP, test socket", "1 h 0 min, ended 1 h 0 min ago", "the reader left", `!action="/sessions/s1/end"`)
+		"192.168.1.7", "Digest, joe", "UDP, test socket", "1 h 0 min, ended 1 h 0 min ago", "the reader left", "!a snapshot was made", `!action="/sessions/s1/end"`)
 	if a := b.post("/sessions/s2/end"); a.status != http.StatusSeeOther || a.location != "/sessions" {
 		t.Fatalf("end: %d to %q", a.status, a.location)
 	}

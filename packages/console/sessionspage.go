@@ -36,9 +36,11 @@ func (c *console) sessionsPage(w http.ResponseWriter, r *http.Request, id identi
 	}
 	for _, s := range answer.Sessions {
 		row := newSessionRow(s, cameras)
-		if s.Ended.IsZero() {
+		switch {
+		case s.Ended.IsZero():
 			v.Running = append(v.Running, row)
-		} else {
+		case s.Via != "socket":
+			// Porthole's own come and go with every picture on a page: they would bury the others.
 			v.Ended = append(v.Ended, row)
 		}
 	}

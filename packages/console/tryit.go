@@ -62,6 +62,9 @@ func tried(n int, answer probeAnswer, status int, err error) triedStream {
 	case status == http.StatusTooManyRequests:
 		t.Text = "Too many cameras are being tried just now. Wait a few seconds, then try again."
 		return t
+	case status != 0 && err != nil:
+		t.Text = "The camera could not be tried. Save it and watch it instead; proxy’s log says what went wrong."
+		return t
 	case err != nil:
 		t.Text = "proxy, which connects to cameras, does not answer. It may be restarting: try again in a moment."
 		return t
@@ -78,7 +81,7 @@ func tried(n int, answer probeAnswer, status int, err error) triedStream {
 	}
 	t.Repairs = answer.Result.Repairs
 	if strings.HasPrefix(answer.ID, settings.ProbePrefix) {
-		t.Picture = "/cameras/" + answer.ID + "/snapshot.jpg"
+		t.Picture = "/cameras/" + answer.ID + "/snapshot.jpg?w=640"
 	}
 	return t
 }

@@ -125,7 +125,7 @@ func nameVerdict(around proxySettings, access accessStatus) verdictLine {
 	}
 	for _, p := range access.Problems {
 		if strings.Contains(p, around.PublicName) {
-			return bad(what, around.PublicName+" does not resolve: "+printable(p))
+			return bad(what, printable(p))
 		}
 	}
 	return good(what, around.PublicName)

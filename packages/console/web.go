@@ -67,6 +67,8 @@ func (c *console) pageHandler() http.Handler {
 	mux.HandleFunc("GET /certificate", c.user(c.certificatePage))
 	mux.HandleFunc("GET /settings/proxy", c.admin(c.proxyPage))
 	mux.HandleFunc("POST /settings/proxy", c.admin(c.saveProxy))
+	mux.HandleFunc("GET /settings/import", c.admin(c.importPage))
+	mux.HandleFunc("POST /settings/import", c.admin(c.takeImport))
 	mux.HandleFunc("POST /settings/proxy/accounts", c.admin(c.addAccount))
 	mux.HandleFunc("GET /settings/proxy/accounts/{user}", c.admin(c.accountPage))
 	mux.HandleFunc("POST /settings/proxy/accounts/{user}", c.admin(c.changeAccount))

@@ -310,6 +310,54 @@ func TestSessions(t *testing.T) {
 	}
 }
 
+// TestProbe: a camera that is to be added is tried, and what is wrong is said in a sentence.
+func TestProbe(t *testing.T) {
+	r := newRig(t)
+	r.publish(t, "device")
+	view := house(t)
+	url := view.Cameras[0].URL
+	view.Cameras = nil
+	r.serve(t, "console-internal", newOffice(view))
+	r.start(t)
+	until(t, "settings", func() bool { return strings.Contains(r.log.String(), "settings applied") })
+	c := unixsock.NewClient(r.env.Socket("proxy"))
+	defer c.Close()
+	type found struct {
+		Result rtsp.ProbeResult
+		ID     string
+	}
+	try := func(url, user, password string) (f found) {
+		t.Helper()
+		ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+		defer cancel()
+		if _, err := c.Call(ctx, http.MethodPost, "/probe", map[string]string{"url": url, "user": user, "password": password}, &f); err != nil {
+			t.Fatal(err)
+		}
+		return f
+	}
+	for url, code := range map[string]string{"http://192.168.1.2/": "address", "": "address", "rtsp://127.0.0.1:1/x": "refused", url: "unauthorized"} {
+		if f := try(url, "", ""); f.Result.OK || f.Result.Code != code || !strings.HasSuffix(f.Result.Problem, ".") || f.ID != "" {
+			t.Errorf("%q: %+v", url, f)
+		}
+	}
+	f := try(url, "admin", "cam-secret")
+	if !f.Result.OK || len(f.Result.Tracks) != 2 || !strings.HasPrefix(f.ID, settings.ProbePrefix) {
+		t.Fatalf("%+v", f)
+	}
+	if _, said := probe(t, "rtsps://porthole:secret@"+r.https+"/"+f.ID); !strings.Contains(said, "404") {
+		t.Errorf("a stranger with an account: %s", said)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	got := &sink{enough: cancel}
+	rtsp.Play(ctx, rtsp.PlayConfig{
+		Camera: f.ID, Dial: func(ctx context.Context) (net.Conn, error) { return unixsock.Dial(ctx, r.env.Socket("rtsp")) },
+	}, got)
+	if got.units < 10 {
+		t.Errorf("%d units", got.units)
+	}
+}
+
 // TestMetrics: whom console knows gets them, others do not.
 func TestMetrics(t *testing.T) {
 	r := newRig(t)

@@ -66,6 +66,7 @@ func (p *proxy) serveAPI(ctx context.Context) error {
 		p.hub.ClearLog()
 		w.WriteHeader(http.StatusNoContent)
 	})
+	mux.HandleFunc("POST /probe", p.probe)
 	return unixsock.Serve(ctx, l, mux)
 }
 

@@ -25,6 +25,7 @@ func echo(process string) http.Handler {
 		if id, err := identity.Of(r.Header); err == nil {
 			user = id.User
 		}
+		w.Header().Set("Saw-Tls", strings.Join(r.Header.Values("Porthole-TLS"), "|"))
 		if r.Header.Get("Upgrade") == "" {
 			n, err := io.Copy(io.Discard, r.Body)
 			fmt.Fprintf(w, "%s says hello to %s, %d bytes, %v", process, user, n, err)
@@ -87,7 +88,11 @@ func TestWeb(t *testing.T) {
 			} {
 				req := request(t, "GET", "https://"+r.https+q.path, nil)
 				req.Header.Set("Cookie", q.cookie)
+				req.Header.Set("Porthole-TLS", "SSL 2.0")
 				res, body := fetch(t, c, req)
+				if saw := res.Header.Get("Saw-Tls"); !strings.HasPrefix(saw, "TLS 1.3 TLS_") || strings.Contains(saw, "|") {
+					t.Errorf("%s over %s: negotiated %q", q.path, res.Proto, saw)
+				}
 				if body != q.want || (res.ProtoMajor == 2) != (protocol == "h2") {
 					t.Errorf("%s over %s: %q", q.path, res.Proto, body)
 				}

@@ -65,7 +65,7 @@ function follow(img) {
     if (!seen || document.hidden || loading) return;
     loading = true;
     const next = new Image();
-    next.src = `${address}?at=${Date.now()}`;
+    next.src = `${address}${address.includes('?') ? '&' : '?'}at=${Date.now()}`;
     try {
       await next.decode();
       img.src = next.src;

@@ -129,13 +129,13 @@ func TestMoves(t *testing.T) {
 		synctest.Wait()
 		check(t, l, map[string]bool{"203.0.113.7": true, "203.0.113.99": false})
 		w.set(func() { w.names = nil })
-		time.Sleep(6 * time.Minute)
+		<-time.After(6 * time.Minute)
 		check(t, l, map[string]bool{"203.0.113.7": true})
 		if p := l.Status().Problems; len(p) != 1 || !strings.Contains(p[0], "home.example.org") || !strings.Contains(p[0], "203.0.113.7") {
 			t.Errorf("%q", p)
 		}
 		w.set(func() { w.names = map[string][]netip.Addr{"home.example.org": {netip.MustParseAddr("203.0.113.99")}} })
-		time.Sleep(time.Minute)
+		<-time.After(time.Minute)
 		check(t, l, map[string]bool{"203.0.113.7": false, "203.0.113.99": true})
 		if p := l.Status().Problems; len(p) != 0 {
 			t.Errorf("%q", p)
@@ -152,10 +152,10 @@ func TestNewNetwork(t *testing.T) {
 		l.Set(allow.Rules{Restricted: true})
 		synctest.Wait()
 		w.set(func() { w.networks = append(w.networks, netip.MustParsePrefix("10.7.0.0/24")) })
-		time.Sleep(2 * time.Second)
+		<-time.After(2 * time.Second)
 		check(t, l, map[string]bool{"10.7.0.5": true, "10.8.0.5": false})
 		w.set(func() { w.networks, w.netErr = nil, errors.New("no netlink") })
-		time.Sleep(6 * time.Minute)
+		<-time.After(6 * time.Minute)
 		check(t, l, map[string]bool{"10.7.0.5": true, "192.168.1.4": true})
 		if p := l.Status().Problems; len(p) != 1 {
 			t.Errorf("%q", p)
