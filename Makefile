@@ -8,10 +8,11 @@ LDFLAGS   := -X porthole/packages/internal/daemon.version=$(VERSION)
 PROCESSES := system proxy signaling console player
 PROGRESS  := .ci/progress
 
-# Ports of `make run`; on a device they are 443, 80 and 8765.
+# Ports of `make run`; on a device they are 443, 80, 8765 and 5001.
 HTTPS_PORT ?= 8443
 HTTP_PORT  ?= 8080
 WSS_PORT   ?= 8765
+TEST_PORT  ?= 5001
 PROVISION  ?=
 STATE      ?= build/run
 
@@ -36,9 +37,9 @@ help: ## list the targets
 	@echo "Porthole $(VERSION)"
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-run: build ## run everything here: console, camera proxy, live view, with a built-in demo camera (PROVISION=file, HTTPS_PORT=, HTTP_PORT=, WSS_PORT=)
+run: build ## run everything here: console, camera proxy, live view, with a built-in demo camera (PROVISION=file, HTTPS_PORT=, HTTP_PORT=, WSS_PORT=, TEST_PORT=)
 	@exec build/bin/hostrun -config gokrazy-instance/pi/config.json -bin build/bin -state "$(STATE)" \
-	  -https "$(HTTPS_PORT)" -http "$(HTTP_PORT)" -wss "$(WSS_PORT)" $(if $(PROVISION),-provision "$(PROVISION)")
+	  -https "$(HTTPS_PORT)" -http "$(HTTP_PORT)" -wss "$(WSS_PORT)" -test "$(TEST_PORT)" $(if $(PROVISION),-provision "$(PROVISION)")
 
 build: ## build the programs into build/bin
 	@.ci/setup

@@ -57,8 +57,9 @@ type arrivals struct {
 	seed  maphash.Seed
 	video int
 	mu    sync.Mutex
-	// at is guarded by mu; the clip loops, so a unit's last arrival counts.
-	at map[uint64]time.Time
+	// at is guarded by mu; the clip loops, so a unit's last arrival counts. first is when the first one came.
+	at    map[uint64]time.Time
+	first time.Time
 }
 
 func (a *arrivals) Tracks(tracks []rtsp.Track) {
@@ -80,6 +81,9 @@ func (a *arrivals) Unit(u rtsp.Unit) {
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	if a.first.IsZero() {
+		a.first = now
+	}
 	a.at[h.Sum64()] = now
 }
 
@@ -102,9 +106,11 @@ func addedLatency(ctx context.Context, t *table, srv *server, cam *camera, d tim
 	if err := errors.Join(unlessEnded(ctx, <-errs), unlessEnded(ctx, <-errs)); err != nil {
 		return fmt.Errorf("read for latency: %w", err)
 	}
+	// A server that keeps a GOP begins with pictures that are older than the connection: those tell nothing.
+	settled := through.first.Add(time.Second)
 	var added []time.Duration
 	for unit, at := range through.at {
-		if from, ok := direct.at[unit]; ok {
+		if from, ok := direct.at[unit]; ok && from.After(settled) {
 			// A unit of the loop's last round may have come on one connection only.
 			if d := at.Sub(from); d < time.Second && d > -time.Second {
 				added = append(added, d)

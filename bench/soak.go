@@ -215,7 +215,7 @@ func soak(ctx context.Context, srv *server, d time.Duration) error {
 	if after.rss > before.rss*5/4+8<<20 || after.descriptors > before.descriptors+2 || after.threads > before.threads+8 {
 		return fmt.Errorf("proxy has grown: %v, then %v", before, after)
 	}
-	fmt.Println("verdict: flat")
+	fmt.Fprintln(os.Stdout, "verdict: flat")
 	return nil
 }
 

@@ -27,6 +27,7 @@ func start(args []string) int {
 	fs.StringVar(&o.Bind, "bind", "", "`address` to listen on; empty means all")
 	fs.IntVar(&o.HTTPS, "https", 8443, "`port` of console, cameras and live view")
 	fs.IntVar(&o.HTTP, "http", 8080, "`port` that redirects to https; 0 switches it off")
+	fs.IntVar(&o.Test, "test", 0, "`port` of the plain RTSP test socket, while the setting for it is on; RTP over UDP comes from the next even port but one; 0: never")
 	fs.IntVar(&o.WSS, "wss", 8765, "`port` of WebRTC signaling; 0 switches it off")
 	fs.IntVar(&o.ICE, "ice-udp", -1, "UDP `port` of WebRTC media; 0 switches it off (default: the number of -https)")
 	fs.StringVar(&o.Provision, "provision", "", "porthole.toml `file` to start with")

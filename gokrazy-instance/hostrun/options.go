@@ -18,6 +18,7 @@ type options struct {
 	Bind                 string
 	HTTPS, HTTP, WSS     int
 	ICE                  int
+	Test                 int
 	Provision, ReadyFile string
 	Quiet                bool
 	// Args are further arguments by process name.
@@ -68,7 +69,22 @@ func (o options) complete() (options, error) {
 		}
 		used[l.port] = l.flag
 	}
+	// Proxy opens this one when the settings want it, and says so if it cannot.
+	if o.Test < 0 || o.Test > 65000 {
+		return options{}, fmt.Errorf("-test %d: use a port from 1 to 65000", o.Test)
+	}
+	if other, ok := used[o.Test]; ok {
+		return options{}, fmt.Errorf("-%s and -test both say %d: choose different ports", other, o.Test)
+	}
 	return o, nil
+}
+
+// testUDP is the even port for RTP of the test socket's readers: 5004 for 5001.
+func (o options) testUDP() int {
+	if o.Test == 0 {
+		return 0
+	}
+	return (o.Test + 3) &^ 1
 }
 
 // listener is a port that the processes will open.

@@ -64,7 +64,7 @@ func TestDeviceProcessList(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	o := options{Config: file, Bin: bin, State: "/s", Bind: "", HTTPS: 8443, HTTP: 0, WSS: 8765, ICE: 8444}
+	o := options{Config: file, Bin: bin, State: "/s", Bind: "", HTTPS: 8443, HTTP: 0, WSS: 8765, ICE: 8444, Test: 5001}
 	commands, hostname, err := plan(o, "rtsp://demo:pw@127.0.0.1:1/demo")
 	if err != nil {
 		t.Fatal(err)
@@ -75,7 +75,7 @@ func TestDeviceProcessList(t *testing.T) {
 	}
 	want := map[string]string{
 		"system":    "-gokrazy-socket run/gokrazy-http.sock",
-		"proxy":     "-https :8443 -http ",
+		"proxy":     "-https :8443 -http  -test :5001 -test-udp :5004",
 		"signaling": "-wss :8765 -ice-udp :8444 -loopback " + strings.Join(decoderArgs(bin), " "),
 		"console":   "-builtin-camera demo=rtsp://demo:pw@127.0.0.1:1/demo",
 		"player":    "-display offscreen -console-port 8443 " + strings.Join(decoderArgs(bin), " "),
@@ -144,7 +144,7 @@ func TestPlanOrder(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := strings.Join(commands[0].Args, " "); got != "-https :443 -run run -perm perm -boot boot -single-user -https [::1]:1 -http " {
+	if got := strings.Join(commands[0].Args, " "); got != "-https :443 -run run -perm perm -boot boot -single-user -https [::1]:1 -http  -test  -test-udp " {
 		t.Errorf("proxy: %s", got)
 	}
 	if c := commands[1]; c.Name != "renamed" || !c.DontStart || !cmp.Equal(c.Args, []string{"-x"}) || !cmp.Equal(commands[0].Env, []string{"A=b"}) {

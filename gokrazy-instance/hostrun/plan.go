@@ -67,7 +67,7 @@ func hostArgs(o options, pkg, demoURL string) []string {
 	case "system":
 		args = append(args, "-gokrazy-socket", controlSocket)
 	case "proxy":
-		args = append(args, "-https", o.addr(o.HTTPS), "-http", o.addr(o.HTTP))
+		args = append(args, "-https", o.addr(o.HTTPS), "-http", o.addr(o.HTTP), "-test", o.addr(o.Test), "-test-udp", o.addr(o.testUDP()))
 	case "signaling":
 		args = append(args, "-wss", o.addr(o.WSS), "-ice-udp", o.addr(o.ICE), "-loopback")
 		args = append(args, decoderArgs(o.Bin)...)

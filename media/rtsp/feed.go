@@ -251,6 +251,7 @@ func (c *camera) report(l *lane, now time.Time) *sent {
 	if !ok {
 		return nil
 	}
+	date = l.steady(ts, date, now)
 	// How much a reader was sent is put in when it is.
 	raw, err := (&rtcp.SenderReport{SSRC: l.ssrc, NTPTime: ntp.Encode(date), RTPTime: ts}).Marshal()
 	if err != nil {

@@ -82,7 +82,7 @@ func (s *hubServer) OnResponse(sc *gortsplib.ServerConn, res *base.Response) {
 // OnSetup makes the session a reader with its first track.
 func (s *hubServer) OnSetup(ctx *gortsplib.ServerHandlerOnSetupCtx) (*base.Response, *gortsplib.ServerStream, error) {
 	p := peerOf(ctx.Conn)
-	if !tcpOnly(ctx.Transport) && !(s.udpFor(p) && plainUDP(ctx.Transport)) {
+	if fits := tcpOnly(ctx.Transport) || s.udpFor(p) && plainUDP(ctx.Transport); !fits {
 		return refuse(base.StatusUnsupportedTransport, ""), nil, nil
 	}
 	r, old := ctx.Session.UserData().(*reader)

@@ -12,6 +12,13 @@ import (
 // maxJump is how far a camera's timestamps may differ from the time that passed before they are taken for restarted.
 const maxJump = 10 * time.Second
 
+const (
+	// maxSlew is by how much reported capture times may go back, per time that passes: 20 ms between two reports.
+	maxSlew = 0.004
+	// maxStep is from where on it is no measurement that varies but a clock that was set.
+	maxStep = time.Second
+)
+
 // lane carries the packets of one format of one track to the readers, whose sequence numbers and timestamps go on
 // over every restart of the camera. A camera's mutex guards it.
 type lane struct {
@@ -23,6 +30,10 @@ type lane struct {
 	// pushedTS is the timestamp of the last packet; reportedAt is when all readers got a sender report.
 	pushedTS   uint32
 	reportedAt time.Time
+	// What the last report said, and when.
+	toldTS  uint32
+	toldNTP time.Time
+	toldAt  time.Time
 
 	// rebase is set when the next packet is the first of a new connection.
 	rebase bool
@@ -127,6 +138,20 @@ func (l *lane) position(now time.Time) (ts uint32, ntp time.Time, ok bool) {
 	}
 	passed := now.Sub(l.lastAt)
 	return l.lastTS + l.ticks(passed), l.lastNTP.Add(passed), true
+}
+
+// steady keeps what reports say of capture times from going back faster than maxSlew: players compute when to show a picture
+// from it, and ffmpeg ends when that is before the picture in front. A step of the wall clock is passed on at once.
+func (l *lane) steady(ts uint32, ntp, now time.Time) time.Time {
+	if !l.toldNTP.IsZero() {
+		expected := l.toldNTP.Add(l.duration(int64(int32(ts - l.toldTS))))
+		least := expected.Add(-time.Duration(float64(now.Sub(l.toldAt)) * maxSlew))
+		if ntp.Before(least) && expected.Sub(ntp) < maxStep {
+			ntp = least
+		}
+	}
+	l.toldTS, l.toldNTP, l.toldAt = ts, ntp, now
+	return ntp
 }
 
 func (l *lane) ticks(d time.Duration) uint32 {

@@ -151,3 +151,27 @@ func TestOffsetFollowsSteps(t *testing.T) {
 		t.Errorf("after a step forward: %v", got)
 	}
 }
+
+// TestLaneSteady: a measurement that turns out to be late is corrected in steps that no player trips over.
+func TestLaneSteady(t *testing.T) {
+	l := videoLane()
+	now := time.Unix(1000, 0)
+	ts := uint32(0xfffff000)
+	if got := l.steady(ts, now, now); !got.Equal(now) {
+		t.Fatalf("the first report says %v", got)
+	}
+	for i := 1; i <= 20; i++ {
+		now = now.Add(5 * time.Second)
+		ts += 450000
+		want := now.Add(-time.Duration(min(20*i, 150)) * time.Millisecond)
+		if got := l.steady(ts, now.Add(-150*time.Millisecond), now); got.Sub(want).Abs() > time.Millisecond {
+			t.Fatalf("report %d says %v, want %v", i, got, want)
+		}
+	}
+	if got := l.steady(ts, now.Add(100*time.Millisecond), now); !got.Equal(now.Add(100 * time.Millisecond)) {
+		t.Errorf("forward: %v", got)
+	}
+	if got := l.steady(ts, now.Add(-time.Hour), now); !got.Equal(now.Add(-time.Hour)) {
+		t.Errorf("after the clock was set: %v", got)
+	}
+}

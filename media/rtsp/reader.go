@@ -236,7 +236,7 @@ func (r *reader) write(c *conn, b []byte) error {
 	// Moving the deadline costs as much as encrypting a packet.
 	if now := time.Now(); r.deadline.Sub(now) < r.stall*3/4 {
 		r.deadline = now.Add(r.stall)
-		if err := c.Conn.SetWriteDeadline(r.deadline); err != nil {
+		if err := c.SetWriteDeadline(r.deadline); err != nil {
 			return err
 		}
 	}

@@ -2,6 +2,7 @@ package rtsp
 
 import (
 	"bytes"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -20,6 +21,9 @@ const (
 	// maxSections bounds the tracks of a description that has to be repaired.
 	maxSections = 32
 )
+
+// plainID is a name of a track that gortsplib takes.
+var plainID = regexp.MustCompile(`^[0-9A-Za-z]+$`)
 
 // mender repairs one description and notes what it did, in sentences for the camera's owner.
 type mender struct{ notes []string }
@@ -254,8 +258,7 @@ func (m *mender) ids(out *sdp.SessionDescription) {
 	bad := false
 	for _, md := range out.MediaDescriptions {
 		id, ok := md.Attribute("mid")
-		plain := strings.IndexFunc(id, func(r rune) bool { return !('0' <= r && r <= '9' || 'a' <= r && r <= 'z' || 'A' <= r && r <= 'Z') }) < 0
-		bad = bad || ok && (id == "" || !plain || seen[id])
+		bad = bad || ok && (!plainID.MatchString(id) || seen[id])
 		seen[id] = true
 	}
 	if seen[""] && len(seen) == 1 || !bad && !seen[""] {

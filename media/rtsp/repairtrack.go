@@ -101,7 +101,6 @@ func (s *section) mediaLine(value string) (formats []string, ok bool) {
 	}
 	transport := false
 	if len(rest) > 0 && strings.ContainsFunc(rest[0], func(r rune) bool { return r >= 'A' && r <= 'z' }) && !strings.HasPrefix(rest[0], "smart/") {
-		transport = true
 		words := strings.Split(strings.ToUpper(rest[0]), "/")
 		known := !slices.ContainsFunc(words, func(w string) bool { return !slices.Contains(rtpProfiles, w) })
 		if known {

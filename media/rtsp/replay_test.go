@@ -8,6 +8,9 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/pion/rtcp"
+	"github.com/pion/rtp"
+
 	"porthole/media/rtsp"
 	"porthole/media/samples"
 )
@@ -103,4 +106,117 @@ func plainDigest(challenge answer, method, url string) string {
 	ha1 := md5Hex(user + ":" + rtsp.Realm + ":" + password)
 	return fmt.Sprintf(`Authorization: Digest username="%s", realm="%s", nonce="%s", uri="%s", response="%s"`,
 		user, rtsp.Realm, nonce, url, md5Hex(ha1+":"+nonce+":"+md5Hex(method+":"+url)))
+}
+
+// TestEchoCold: an Echo that asks for a camera which has to be started waits for it and gets the same.
+func TestEchoCold(t *testing.T) {
+	t.Parallel()
+	h := startHub(t, patient, startClip(t, "127.0.0.1:0", samples.Demo(), "", "").source("door"))
+	k := dial(t, h)
+	const url = "rtsp://cams.example.org:443/door"
+	const agent = "User-Agent: Fire OS/6.0 stagefright/1.2 (Linux;Android 7.1.2)"
+	challenge := k.ask("DESCRIBE", url, "Accept: application/sdp", agent)
+	described := k.ask("DESCRIBE", url, "Accept: application/sdp", agent, digest(t, challenge, "DESCRIBE", url, password))
+	if described.status != 200 || !strings.HasPrefix(described.header.Get("Content-Base"), "rtsp://") || !strings.Contains(described.body, "m=video") {
+		t.Fatalf("%s: %v\n%s", described.line, described.header, described.body)
+	}
+	var session string
+	for i, channels := range []string{"0-1", "2-3"} {
+		track := url + "/trackID=" + itoa(i)
+		lines := []string{"Transport: RTP/AVP/TCP;interleaved=" + channels, agent, digest(t, challenge, "SETUP", track, password)}
+		if session != "" {
+			lines = append(lines, session)
+		}
+		a := k.ask("SETUP", track, lines...)
+		if a.status != 200 || a.header.Get("Transport") == "" || !strings.Contains(a.header.Get("Session"), ";timeout=") {
+			t.Fatalf("%s: %v", a.line, a.header)
+		}
+		session = "Session: " + strings.Split(a.header.Get("Session"), ";")[0]
+	}
+	play := k.ask("PLAY", url, session, agent, digest(t, challenge, "PLAY", url, password))
+	if play.status != 200 {
+		t.Fatal(play.line)
+	}
+	checkCold(t, k)
+	// The keep-alive, which an Echo sends with its first nonce for as long as it plays.
+	if a := k.ask("OPTIONS", url, session, agent, digest(t, challenge, "OPTIONS", url, password)); a.status != 200 {
+		t.Errorf("keep-alive: %s", a.line)
+	}
+	eventually(t, "pictures go on", func() bool { return k.nextFrame().channel == 0 })
+}
+
+// TestRealPlayers: ffmpeg and GStreamer read with every way of authentication that is offered to them.
+func TestRealPlayers(t *testing.T) {
+	t.Parallel()
+	cam := startClip(t, "127.0.0.1:0", samples.Demo(), "", "")
+	var sources []rtsp.Source
+	for _, a := range []rtsp.Auth{rtsp.AnyAuth, rtsp.DigestAuth, rtsp.BasicAuth} {
+		src := cam.source(string(a))
+		src.Auth = a
+		sources = append(sources, src)
+	}
+	sources[0].TokenHash = sha256Hex(token)
+	h := startHub(t, patient, sources...)
+	urls := map[string]string{"token": "rtsp://" + h.door.Addr().String() + "/t/" + token}
+	for _, id := range []string{"any", "digest", "basic"} {
+		urls[id] = h.url(id)
+	}
+	for id, url := range urls {
+		out, err := tool(t, "ffmpeg", "-v", "error", "-rtsp_transport", "tcp", "-i", url, "-map", "0", "-c", "copy", "-t", "0.5", "-f", "null", "-")
+		if err != nil {
+			t.Errorf("ffmpeg, %s: %v: %s", id, err, out)
+		}
+		out, err = tool(t, "gst-launch-1.0", "-q", "rtspsrc", "location="+url, "protocols=tcp", "!", "rtph264depay", "!", "h264parse", "!",
+			"fakesink", "num-buffers=10")
+		if err != nil {
+			t.Errorf("GStreamer, %s: %v: %s", id, err, out)
+		}
+	}
+	for _, l := range h.Log(0, "digest") {
+		if strings.Contains(l.Text, "Bad Request") {
+			t.Errorf("%s", l.Text)
+		}
+	}
+}
+
+// checkCold checks what a reader gets first of a camera that had to be started: video from a key picture on, and for each
+// track a sender report with its first packets, none of which is missing.
+func checkCold(t *testing.T, k *talk) {
+	t.Helper()
+	seq := map[byte]uint16{}
+	packets, reported := map[byte]int{}, map[byte]int{}
+	key := false
+	for packets[0] < 60 || packets[2] < 20 {
+		f := k.nextFrame()
+		if f.channel%2 == 1 {
+			list, err := rtcp.Unmarshal(f.payload)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, ok := list[0].(*rtcp.SenderReport); ok && reported[f.channel] == 0 {
+				reported[f.channel] = packets[f.channel-1] + 1
+			}
+			continue
+		}
+		var p rtp.Packet
+		if err := p.Unmarshal(f.payload); err != nil {
+			t.Fatal(err)
+		}
+		if packets[f.channel]++; packets[f.channel] > 1 && p.SequenceNumber != seq[f.channel]+1 {
+			t.Fatalf("channel %d: packet %d after %d", f.channel, p.SequenceNumber, seq[f.channel])
+		}
+		seq[f.channel] = p.SequenceNumber
+		if kind := p.Payload[0] & 0x1f; f.channel == 0 && packets[0] <= 4 {
+			// A key picture, or the start of one in fragments, behind its parameter sets (RFC 6184).
+			key = key || kind == 5 || kind == 28 && p.Payload[1]&0x1f == 5 || kind == 24 && packets[0] > 1
+		}
+	}
+	if !key {
+		t.Error("video does not begin with a key picture")
+	}
+	for _, c := range []byte{1, 3} {
+		if reported[c] == 0 || reported[c] > 3 {
+			t.Errorf("the first report on channel %d comes after %d packets", c, reported[c]-1)
+		}
+	}
 }

@@ -46,6 +46,8 @@ const (
 
 // Options change what readers are told of a stream.
 type Options struct {
+	// DropAudio leaves the sound out; it is not even asked for. DropFramerate leaves out a=framerate, and DropFramesize
+	// a=framesize and a=x-dimensions, which pass otherwise.
 	DropAudio, DropFramerate, DropFramesize bool
 	// NptNow turns a=range:npt=0- into npt=now-, ExtraCRLF ends the description with an empty line more.
 	NptNow, ExtraCRLF bool
@@ -120,7 +122,7 @@ type LogLine struct {
 type ProbeResult struct {
 	// OK says that pictures come. Problem is one sentence on what is wrong, or what to look out for, for the camera's
 	// owner; empty if all is well. Code names it: "address", "refused", "timeout", "unauthorized", "not-found", "tls",
-	// "no-video", "codec", "failed".
+	// "no-video", "codec", "failed". A problem without a code is only to look out for.
 	OK      bool   `json:"ok"`
 	Code    string `json:"code,omitempty"`
 	Problem string `json:"problem,omitempty"`

@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/netip"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -34,6 +35,11 @@ type bench struct {
 // open starts a Door that ends with the test.
 func open(t *testing.T, change func(*door.Limits)) *bench {
 	t.Helper()
+	return openWith(t, change, nil)
+}
+
+func openWith(t *testing.T, change func(*door.Limits), allow func(netip.Addr) bool) *bench {
+	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -45,7 +51,7 @@ func open(t *testing.T, change func(*door.Limits)) *bench {
 	b := &bench{addr: l.Addr().String(), log: &testkit.Log{}}
 	web, plain := door.NewFeed(l.Addr()), door.NewFeed(l.Addr())
 	b.Door = door.New(door.Config{
-		Log: slog.New(slog.NewTextHandler(b.log, nil)), Limits: limits,
+		Log: slog.New(slog.NewTextHandler(b.log, nil)), Limits: limits, Allow: allow,
 		HTTP: web.Give, Plain: plain.Give, RTSP: func(c net.Conn) { toyRTSP(c) },
 	})
 	srv := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

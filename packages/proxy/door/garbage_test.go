@@ -4,9 +4,11 @@ import (
 	"crypto/tls"
 	"io"
 	"net"
+	"net/netip"
 	"regexp"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -46,6 +48,45 @@ func TestRefused(t *testing.T) {
 	}
 	b.good(t)
 	until(t, "all places given back", func() bool { s := b.Status(); return s.Connections == 0 && s.Undecided == 0 })
+}
+
+// TestNotAllowed: who may not connect is closed before a word, counted, and keeps no place.
+func TestNotAllowed(t *testing.T) {
+	var closedTo atomic.Bool
+	b := openWith(t, nil, func(a netip.Addr) bool { return a == netip.MustParseAddr("127.0.0.1") && !closedTo.Load() })
+	b.good(t)
+	closedTo.Store(true)
+	for range 3 {
+		if got, err := closed(b.dial(t)); err != nil || got != "" {
+			t.Errorf("got %q, %v", got, err)
+		}
+	}
+	b.untilRefused(t, "not_allowed", 3)
+	closedTo.Store(false)
+	b.good(t)
+	b.RefusedLogin()
+	b.Malformed()
+	b.NotAllowed()
+	s := b.Status()
+	if s.Refused["logins"] != 1 || s.Refused["garbage"] != 1 || s.Refused["not_allowed"] != 4 {
+		t.Errorf("%v", s.Refused)
+	}
+}
+
+// TestNegotiated: what was negotiated is counted, with nothing weak among it.
+func TestNegotiated(t *testing.T) {
+	b := open(t, nil)
+	for _, version := range []uint16{tls.VersionTLS12, tls.VersionTLS13} {
+		c := tls.Client(b.dial(t), &tls.Config{InsecureSkipVerify: true, MaxVersion: version})
+		io.WriteString(c, "OPTIONS * RTSP/1.0\r\n\r\n")
+		if _, err := io.ReadAll(c); err != nil {
+			t.Fatal(err)
+		}
+		name := door.TLSName(c.ConnectionState())
+		if b.Status().TLS[name] != 1 || !strings.HasPrefix(name, tls.VersionName(version)+" TLS_") {
+			t.Errorf("%s: %v", name, b.Status().TLS)
+		}
+	}
 }
 
 // TestLeft: who says half a word and hangs up is gone at once, not when the time is over.

@@ -234,3 +234,20 @@ func TestRefused(t *testing.T) {
 		t.Errorf("bad host: %d %s", rec.Code, rec.Body)
 	}
 }
+
+// TestMetricsRoute: metrics are for those whom console knows, and console never sees the request.
+func TestMetricsRoute(t *testing.T) {
+	w := newWorld(t)
+	w.cfg.Metrics = http.HandlerFunc(func(rw http.ResponseWriter, _ *http.Request) { io.WriteString(rw, "up 1\n") })
+	h := route.Public(w.cfg)
+	for cookie, want := range map[string]int{"session=anna": 200, "session=old": 401, "session=lost": 503} {
+		res := ask(h, "GET", "https://h/metrics", "Cookie", cookie)
+		body, err := io.ReadAll(res.Body)
+		if err != nil || res.StatusCode != want || strings.Contains(string(body), "up 1") != (want == 200) {
+			t.Errorf("%s: %d %s", cookie, res.StatusCode, body)
+		}
+		if (res.Header.Get("WWW-Authenticate") != "") != (want == 401) {
+			t.Errorf("%s: %v", cookie, res.Header)
+		}
+	}
+}

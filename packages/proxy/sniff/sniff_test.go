@@ -6,6 +6,9 @@ import (
 	"encoding/binary"
 	"errors"
 	"net"
+	"os"
+	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -159,7 +162,44 @@ func TestFirstLine(t *testing.T) {
 	}
 }
 
+// captured returns the ClientHellos that real programs sent to this machine, by program.
+func captured(t testing.TB) map[string][]byte {
+	t.Helper()
+	files, err := filepath.Glob("testdata/hello/*")
+	if err != nil || len(files) == 0 {
+		t.Fatal("no captures", err)
+	}
+	all := map[string][]byte{}
+	for _, file := range files {
+		if all[filepath.Base(file)], err = os.ReadFile(file); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return all
+}
+
+// TestCaptured: real programs are taken for what they are, and nothing is guessed from less than their whole hello.
+func TestCaptured(t *testing.T) {
+	for name, b := range captured(t) {
+		kind, hello := sniff.Classify(b)
+		if kind != sniff.TLS {
+			t.Errorf("%s: %s", name, kind)
+		}
+		if alpn := slices.Contains(hello.Protocols, "h2"); alpn != (name == "curl" || name == "chromium") {
+			t.Errorf("%s offers %q", name, hello.Protocols)
+		}
+		for n := range b {
+			if kind, _ := sniff.Classify(b[:n]); kind != sniff.More {
+				t.Fatalf("%s: %s after %d bytes", name, kind, n)
+			}
+		}
+	}
+}
+
 func FuzzClassify(f *testing.F) {
+	for _, b := range captured(f) {
+		f.Add(b, uint16(len(b)/2))
+	}
 	h := hello(f, &tls.Config{ServerName: "porthole.local", NextProtos: []string{"h2", "acme-tls/1"}})
 	for _, b := range [][]byte{h, h[:50], records(h, 64), check(12), []byte("OPTIONS * RTSP/1.0\r\n"), []byte("GET / HTTP/1.1\r\n\r\n"), {0x16, 3, 1}, {0, 20}, nil} {
 		f.Add(b, uint16(len(b)/2))
@@ -180,7 +220,11 @@ func FuzzClassify(f *testing.F) {
 }
 
 func FuzzFirstLine(f *testing.F) {
-	for _, s := range []string{"OPTIONS * RTSP/1.0\r\n", "OPTIONS * HTTP/1.1\r\n", "GET /", "PRI * HTTP/2.0\r\n", "\r\n", ""} {
+	for _, s := range []string{
+		"OPTIONS * RTSP/1.0\r\n", "OPTIONS * HTTP/1.1\r\n", "GET /", "DESCRIBE rtsp://cams.example.org:443/door RTSP/1.0\r\nAccept: application/sdp\r\nUser-Agent: Fire OS/6.0 stagefright/1.2 (Linux;Android 7.1.2)\r\nCSeq: 1\r\n\r\n",
+		"OPTIONS rtsp://cams.example.org/t/k3jq5zv2m7xw4hb6yt3rd5nc2f RTSP/1.0\r\nCSeq: 2\r\nUser-Agent: LibVLC/3.0.6 (LIVE555 Streaming Media v2016.11.28)\r\n\r\n",
+		"PRI * HTTP/2.0\r\n", "\r\n", "",
+	} {
 		f.Add([]byte(s), uint16(len(s)/2))
 	}
 	f.Fuzz(func(t *testing.T, b []byte, cut uint16) {
