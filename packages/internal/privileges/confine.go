@@ -55,6 +55,9 @@ func (p Plan) Confine() (Landlock, error) {
 		return l, ErrNoLandlock
 	}
 	config := landlock.V9.BestEffort()
+	// Every thread gets a domain of its own, and a child belongs to that of the thread that started it: the others could
+	// not kill it (EPERM), and a decoder would outlive its picture. Signals to other users' processes need a capability.
+	config.Scoped &^= ll.ScopeSignal
 	var rules []landlock.Rule
 	allow := func(rights landlock.AccessFSSet, paths []string) error {
 		for _, path := range paths {

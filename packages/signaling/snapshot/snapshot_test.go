@@ -226,7 +226,7 @@ func TestFresh(t *testing.T) {
 			return plays(rtsp.Track{Kind: rtsp.Video, Codec: "JPEG"}, []rtsp.Unit{{Track: 1, Payload: picture}})(ctx, stream, sink)
 		}})
 		for _, wait := range []time.Duration{0, 900 * time.Millisecond, 200 * time.Millisecond} {
-			<-time.After(wait) // the bubble's clock
+			<-time.After(wait)
 			if _, err := taker.Take(ctx, "door", 0); err != nil {
 				t.Fatal(err)
 			}
