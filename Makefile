@@ -83,7 +83,7 @@ test: ## everything CI tests: all packages with the race detector, real cameras,
 	@$(PROGRESS) "compiling the tests" go test -v -race -run '^$$' -vet=off ./...
 	go test -race -timeout 25m $$(go list ./... | grep -v /integration/vm)
 	@# The rest is over: QEMU interprets, and would take the processors from those who need them in time.
-	go test -v -timeout 35m -skip '^TestLong' ./integration/vm
+	go test -v -short -timeout 35m -skip '^TestLong' ./integration/vm
 
 test-vm: ## boot the images in QEMU, with the long tests that `make test` leaves out: the watchdog, lost cards, more power cuts
 	@.ci/setup $(TEST_DEBS) $(IMAGE_DEBS) $(VM_DEBS)
