@@ -16,8 +16,9 @@ import (
 )
 
 // startup boots the virtual machine's image and reports how long after init's first word the supervisor listened (the
-// floor: gokrazy's own part), the first picture was on the screen and the console answered. QEMU interprets every
-// instruction: read the times against the floor.
+// floor: gokrazy's own part, and the wait for the first picture), the first picture was on the screen, the status screen
+// with the console's address and the console answered; and what init itself measured. QEMU interprets every instruction:
+// read the times against each other.
 func startup(ctx context.Context, t *table, dir, built string) error {
 	const row = "init → "
 	if _, err := os.Stat(built); errors.Is(err, fs.ErrNotExist) {
@@ -42,7 +43,8 @@ func startup(ctx context.Context, t *table, dir, built string) error {
 	from := time.Now()
 	// Before the first picture the screen is what the kernel left: one colour.
 	picture, answer, floor := make(chan time.Duration, 1), make(chan time.Duration, 1), make(chan time.Duration, 1)
-	failed := make(chan error, 3)
+	address := make(chan time.Duration, 1)
+	failed := make(chan error, 4)
 	since := func(to chan<- time.Duration, what func(context.Context) error) {
 		if err := what(ctx); err != nil {
 			failed <- err
@@ -55,22 +57,30 @@ func startup(ctx context.Context, t *table, dir, built string) error {
 		return err
 	})
 	go since(picture, func(ctx context.Context) error { return poll(ctx, func() error { return hasPicture(ctx, m) }) })
+	go since(address, func(ctx context.Context) error { return poll(ctx, func() error { return hasCode(ctx, m) }) })
 	go since(answer, func(ctx context.Context) error { return poll(ctx, func() error { return healthy(ctx, m.Addr(443)) }) })
 	var base time.Duration
 	got := map[string]time.Duration{}
-	for range 3 {
+	for range 4 {
 		select {
 		case err := <-failed:
 			return err
 		case base = <-floor:
 		case got["first picture"] = <-picture:
+		case got["QR code on the screen"] = <-address:
 		case got["console answers"] = <-answer:
 		}
 	}
 	t.set(value, row+"gokrazy's supervisor listens (the floor)", fmt.Sprintf("%.1f s", base.Seconds()))
-	for _, what := range []string{"first picture", "console answers"} {
+	for _, what := range []string{"first picture", "QR code on the screen", "console answers"} {
 		t.set(value, row+what, fmt.Sprintf("%.1f s, %.1f × the floor", got[what].Seconds(), float64(got[what])/float64(base)))
 	}
+	// init's own clock, without the time that a picture of the screen takes.
+	_, said, err := m.WaitSerial(ctx, at, `msg="first picture" after=(\S+)`)
+	if err != nil {
+		return err
+	}
+	t.set(value, row+"first picture, by init's clock", said[1])
 	return nil
 }
 
@@ -99,6 +109,27 @@ func hasPicture(ctx context.Context, m *vm.Machine) error {
 	}
 	if n := colours(img); n < 32 {
 		return fmt.Errorf("the screen has %d colours", n)
+	}
+	return nil
+}
+
+// hasCode says whether a white square, the ground of a QR code, is on the screen.
+func hasCode(ctx context.Context, m *vm.Machine) error {
+	img, err := m.Screen(ctx)
+	if err != nil {
+		return err
+	}
+	white := 0
+	b := img.Bounds()
+	for y := b.Min.Y; y < b.Max.Y; y += 8 {
+		for x := b.Min.X; x < b.Max.X; x += 8 {
+			if r, g, bl, _ := img.At(x, y).RGBA(); r&g&bl == 0xffff {
+				white++
+			}
+		}
+	}
+	if all := b.Dx() / 8 * b.Dy() / 8; white < all/50 {
+		return fmt.Errorf("%d of %d dots of the screen are white", white, all)
 	}
 	return nil
 }

@@ -9,10 +9,12 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"time"
 
 	"github.com/gokrazy/gokrazy"
 	"golang.org/x/sys/unix"
 
+	"porthole/gokrazy-instance/init/firstpicture"
 	"porthole/gokrazy-instance/init/perm"
 	"porthole/gokrazy-instance/init/processes"
 	"porthole/gokrazy-instance/init/report"
@@ -63,6 +65,11 @@ func run(ctx context.Context, log *slog.Logger) error {
 		feeder.Feed = dog.Feed
 		go func() { defer close(fed); feeder.Run(ctx) }()
 	}
+	list, err := processes.Read("/etc/porthole/processes.json")
+	if err != nil {
+		return err
+	}
+	picture := startPicture(ctx, list)
 	disk, err := perm.FindDisk("/", "/sys", "/dev")
 	if err != nil {
 		return err
@@ -76,10 +83,6 @@ func run(ctx context.Context, log *slog.Logger) error {
 	if err := gokrazy.Boot(version); err != nil {
 		return fmt.Errorf("set up the system: %w", err)
 	}
-	list, err := processes.Read("/etc/porthole/processes.json")
-	if err != nil {
-		return err
-	}
 	if err := processes.MakeRunDir(runDir, list, os.Chown); err != nil {
 		return err
 	}
@@ -90,6 +93,7 @@ func run(ctx context.Context, log *slog.Logger) error {
 	if err := unix.Mount(disk.Partitions[bootPartition], "/boot", "vfat", unix.MS_RDONLY|unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC, "umask=0077"); err != nil {
 		log.Error("cannot mount", "dir", "/boot", "err", err)
 	}
+	picture(log)
 	feeder.Running()
 	if err := gokrazy.SuperviseServices(processes.Services(list)); err != nil {
 		return fmt.Errorf("supervise processes: %w", err)
@@ -99,6 +103,29 @@ func run(ctx context.Context, log *slog.Logger) error {
 	}).Run(ctx)
 	<-fed
 	return ctx.Err()
+}
+
+// pictureFirst is how long the processes wait for the first picture, for which they would compete for processor and card.
+// It is made while init does all that comes before, and on a device there sooner.
+const pictureFirst = 3 * time.Second
+
+// startPicture has player show a picture. What it returns waits for it and says how long it took.
+func startPicture(ctx context.Context, list []processes.Process) (wait func(*slog.Logger)) {
+	for _, p := range list {
+		if uid, ok := processes.User(p.Name()); ok && p.Name() == "player" && !p.Stopped {
+			s := firstpicture.Start(ctx, firstpicture.Program{Path: p.Path, Args: []string{"first-picture"}, User: uid, Video: processes.VideoGroup})
+			return func(log *slog.Logger) {
+				defer s.Stop()
+				took, err := s.Wait(ctx, pictureFirst)
+				if err != nil {
+					log.Warn("no first picture", "err", err)
+					return
+				}
+				log.Info("first picture", "after", took.Round(time.Millisecond))
+			}
+		}
+	}
+	return func(*slog.Logger) {}
 }
 
 // bringPerm brings up /perm from the boot disk.

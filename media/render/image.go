@@ -67,8 +67,9 @@ func (m *Image) Fill(r image.Rectangle, c color.RGBA) {
 		return
 	}
 	first := m.row(r, r.Min.Y)
-	for i := 0; i < len(first); i += 4 {
-		first[i], first[i+1], first[i+2], first[i+3] = c.B, c.G, c.R, 0xff
+	first[0], first[1], first[2], first[3] = c.B, c.G, c.R, 0xff
+	for n := 4; n < len(first); n *= 2 {
+		copy(first[n:], first[:n])
 	}
 	for y := r.Min.Y + 1; y < r.Max.Y; y++ {
 		copy(m.row(r, y), first)

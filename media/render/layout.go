@@ -248,7 +248,12 @@ func (l *layout) access(f *flow, s Status, area image.Rectangle) {
 	if s.ClaimCode != "" {
 		caption = "Scan to set up this device"
 	}
-	if s.URL == "" {
+	switch {
+	case s.Starting:
+		caption = "Starting …"
+	case s.Unreachable:
+		caption = "The console cannot be opened now"
+	case s.URL == "":
 		caption = "Waiting for the network …"
 	}
 	f.paragraph(KindLabel, caption, styleLabel, 0, area.Dx(), 2)
@@ -318,17 +323,23 @@ func (l *layout) footer(f *flow, area image.Rectangle, s Status, e effort) int {
 		return area.Max.Y
 	}
 	clock := "The clock is not set yet"
+	if s.Starting {
+		clock = ""
+	}
 	if !s.Time.IsZero() {
-		clock = s.Time.Format("Monday, 2 January 2006, 15:04")
+		clock = s.Time.Format("Monday, 2 January 2006, 15:04 MST")
 	}
 	size := f.textSize(styleFooter.size)
 	top := area.Max.Y - f.w.height(Regular, size)
 	f.start(image.Rect(area.Min.X, top, area.Max.X, area.Max.Y))
-	half := (area.Dx() - f.px(40)) / 2
-	f.line(KindFooter, clock, styleFooter, 0, half)
+	width := area.Dx() - f.px(40)
+	version := min(f.w.width(s.Version, styleFooter.font, size), width/2)
+	if clock != "" {
+		f.line(KindFooter, clock, styleFooter, 0, width-version)
+	}
 	if s.Version != "" {
-		f.line(KindFooter, s.Version, styleFooter, 0, half)
-		r := &f.boxes[1].Rect
+		f.line(KindFooter, s.Version, styleFooter, 0, width/2)
+		r := &f.boxes[len(f.boxes)-1].Rect
 		*r = r.Add(image.Pt(area.Max.X-r.Max.X, 0))
 	}
 	l.boxes = append(l.boxes, f.boxes...)

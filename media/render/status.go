@@ -15,9 +15,11 @@ type Status struct {
 	Addresses   []string // the most useful first: what does not fit is only counted
 	Fingerprint string   // of the certificate, in its short form
 	ClaimCode   string   // while nobody has taken the device over
+	Starting    bool     // the device has only just been switched on: nothing else is known yet
+	Unreachable bool     // nobody can open the console: Messages say why
 	Messages    []string // what is wrong and what to do, the most important first
 
-	Time    time.Time // in the local zone; zero: the clock is not set
+	Time    time.Time // in the zone to show it in, which is named; zero: the clock is not set
 	Version string
 }
 
@@ -35,6 +37,9 @@ func (s Status) clean() Status {
 		return out
 	}
 	s.Addresses, s.Messages = all(s.Addresses, 80), all(s.Messages, 320)
+	if s.Unreachable || s.Starting {
+		s.URL, s.ClaimCode = "", ""
+	}
 	return s
 }
 

@@ -97,7 +97,7 @@ func TestStatusScreen(t *testing.T) {
 			checkBoxes(t, size, boxes)
 			for kind, want := range map[render.Kind][]string{
 				render.KindName: {s.Name}, render.KindURL: {s.URL}, render.KindAddress: s.Addresses, render.KindFingerprint: {s.Fingerprint},
-				render.KindCode: {s.ClaimCode}, render.KindQR: {s.URL}, render.KindFooter: {"Friday, 20 November 2026, 14:05", s.Version},
+				render.KindCode: {s.ClaimCode}, render.KindQR: {s.URL}, render.KindFooter: {"Friday, 20 November 2026, 14:05 UTC", s.Version},
 			} {
 				if got := find(boxes, kind); !slices.Equal(got, want) {
 					t.Errorf("%s: %q, want %q", kind, got, want)
@@ -170,6 +170,31 @@ func TestFirstSecond(t *testing.T) {
 		}
 		if got := find(boxes, render.KindLabel); !slices.Equal(got, []string{"Waiting for the network …"}) {
 			t.Errorf("labels %q", got)
+		}
+	}
+}
+
+// TestUnreachable: where nobody can open the console, nobody is asked to.
+func TestUnreachable(t *testing.T) {
+	for _, size := range sizes {
+		m := render.NewImage(size.X, size.Y)
+		s := ordinary()
+		s.Unreachable, s.Messages = true, []string{"The storage on the card is damaged and could not be repaired."}
+		boxes := render.StatusScreen(m, s)
+		checkBoxes(t, size, boxes)
+		for _, kind := range []render.Kind{render.KindQR, render.KindURL, render.KindCode} {
+			if got := find(boxes, kind); len(got) > 0 {
+				t.Errorf("%v: %s %q is shown", size, kind, got)
+			}
+		}
+		for kind, want := range map[render.Kind][]string{render.KindName: {s.Name}, render.KindAddress: s.Addresses} {
+			if got := find(boxes, kind); !slices.Equal(got, want) {
+				t.Errorf("%v: %s %q, want %q", size, kind, got, want)
+			}
+		}
+		labels := strings.Join(find(boxes, render.KindLabel), " ")
+		if strings.Contains(labels, "Scan") || strings.Contains(labels, "code") || !strings.Contains(labels, "cannot be opened now") {
+			t.Errorf("%v: labels %q", size, labels)
 		}
 	}
 }

@@ -144,7 +144,7 @@ func (d *director) direct() (begin func(context.Context)) {
 }
 
 func same(a, b stage.Status) bool {
-	return a.Minute.Equal(b.Minute) && a.Name == b.Name && a.URL == b.URL && a.Fingerprint == b.Fingerprint && a.ClaimCode == b.ClaimCode &&
+	return a.Minute.Equal(b.Minute) && a.Name == b.Name && a.URL == b.URL && a.Fingerprint == b.Fingerprint && a.ClaimCode == b.ClaimCode && a.Unreachable == b.Unreachable &&
 		slices.Equal(a.Addresses, b.Addresses) && slices.Equal(a.Messages, b.Messages)
 }
 

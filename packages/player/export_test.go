@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"time"
 
+	"porthole/hw/display"
 	"porthole/media/decode"
 	"porthole/media/rtsp"
 	"porthole/packages/internal/settings"
@@ -49,4 +50,9 @@ func (d *Director) Video() {
 func (d *Director) Problems() []string {
 	_, p := d.d.state()
 	return p
+}
+
+// FirstPicture is what init calls player for, on a screen of the test's.
+func FirstPicture(ctx context.Context, open func(context.Context) (display.Screen, error)) error {
+	return firstPicture(ctx, open)
 }

@@ -14,6 +14,9 @@ import (
 
 func main() {
 	decode.Child()
+	if len(os.Args) == 2 && os.Args[1] == firstArgument {
+		os.Exit(first())
+	}
 	var o Options
 	daemon.Process{
 		Name: "player",

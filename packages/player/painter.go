@@ -21,7 +21,7 @@ func clockSet() time.Time { return time.Date(2026, time.January, 1, 0, 0, 0, 0, 
 func (painter) Status(dst *display.Image, s stage.Status) {
 	r := render.Status{
 		Name: s.Name, URL: s.URL, Addresses: s.Addresses, Fingerprint: s.Fingerprint, ClaimCode: s.ClaimCode, Messages: s.Messages,
-		Version: "Porthole " + daemon.Version(),
+		Unreachable: s.Unreachable, Version: "Porthole " + daemon.Version(),
 	}
 	if s.Minute.After(clockSet()) {
 		r.Time = s.Minute

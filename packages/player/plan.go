@@ -139,23 +139,23 @@ func (d *director) cameraName(id string) string {
 // statusScreen says what is known.
 func (d *director) statusScreen(w wait, now time.Time) stage.Status {
 	f := d.facts
-	s := stage.Status{Name: d.view.Hostname, Fingerprint: f.Fingerprint, Minute: now.Truncate(time.Minute)}
+	s := stage.Status{Name: d.view.Hostname, Fingerprint: f.Fingerprint, Unreachable: f.Unreachable, Minute: now.Truncate(time.Minute)}
 	if s.Name == "" {
 		s.Name = f.Kernel
 	}
 	if s.Name == "" {
 		s.Name = defaultName
 	}
-	if !f.Claim.Claimed {
+	if !f.Claim.Claimed && !f.Unreachable {
 		s.ClaimCode = f.Claim.Code
 	}
-	// A single one stands in the console's address already.
-	if len(f.Addresses) > 1 {
+	// A single one stands in the console's address already, if that is shown.
+	if len(f.Addresses) > 1 || f.Unreachable {
 		for _, a := range f.Addresses[:min(len(f.Addresses), maxAddresses)] {
 			s.Addresses = append(s.Addresses, a.String())
 		}
 	}
-	if len(f.Addresses) > 0 {
+	if len(f.Addresses) > 0 && !f.Unreachable {
 		s.URL = consoleURL(f.Addresses[0], d.port)
 	}
 	s.Messages = d.messages(w, now)
@@ -186,7 +186,8 @@ func (d *director) messages(w wait, now time.Time) []string {
 			add(p.Text)
 		}
 	}
-	if !d.facts.Claim.Known && now.Sub(d.start) > slowStart {
+	// Without a certificate, the reason for that stands above.
+	if !d.facts.Claim.Known && !d.facts.Unreachable && now.Sub(d.start) > slowStart {
 		add("The console does not answer. It may be restarting.")
 	}
 	if len(d.facts.Addresses) == 0 && now.Sub(d.start) > slowNetwork {

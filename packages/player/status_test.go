@@ -62,8 +62,9 @@ func TestProblems(t *testing.T) {
 		t.Fatal(err)
 	}
 	d.start()
-	want := render.Status{Name: "kernel-name", URL: "https://192.168.178.20/", Messages: []string{storage}}
+	want := render.Status{Name: "kernel-name", Addresses: []string{"192.168.178.20"}, Unreachable: true, Messages: []string{storage}}
 	d.shows("the damaged storage", want)
+	d.keep("unreachable")
 	c := d.console(settings.Player{Hostname: "porthole", Notices: []string{"line 3: hostname: use lowercase letters"}})
 	c.claim()
 	want.Name = "porthole"
@@ -87,7 +88,7 @@ func TestProblems(t *testing.T) {
 	if err := os.Remove(file); err != nil {
 		t.Fatal(err)
 	}
-	want.Messages = nil
+	want = render.Status{Name: "porthole", URL: "https://192.168.178.20/"}
 	d.shows("that all is well", want)
 }
 

@@ -47,6 +47,21 @@ func main() {
 }
 
 func run(ctx context.Context, env daemon.Env, o options) error {
+	g, ctx := errgroup.WithContext(ctx)
+	if !env.SingleUser {
+		events, err := uevent.Listen()
+		if err != nil {
+			return err
+		}
+		// Before anything that takes time, such as making keys: player waits for the screen.
+		g.Go(func() error { return handOver(ctx, env.Log, devperm.Nodes{}, events, unixsock.GIDVideo) })
+	}
+	g.Go(func() error { return serve(ctx, env, o) })
+	return g.Wait()
+}
+
+// serve is all but the devices.
+func serve(ctx context.Context, env daemon.Env, o options) error {
 	state := filepath.Join(env.PermDir, "system")
 	gid, unlock := unixsock.GIDCerts, unlocker(env.BootDir)
 	if env.SingleUser {
@@ -71,9 +86,7 @@ func run(ctx context.Context, env daemon.Env, o options) error {
 
 	g, ctx := errgroup.WithContext(ctx)
 	if !env.SingleUser {
-		if err := a.runDevice(ctx, g, env, o); err != nil {
-			return err
-		}
+		a.runDevice(ctx, g, env, o)
 	}
 	g.Go(func() error { return device.Watch(ctx) })
 	g.Go(func() error { return a.supervisor.Watch(ctx) })
@@ -82,11 +95,7 @@ func run(ctx context.Context, env daemon.Env, o options) error {
 }
 
 // runDevice starts what only a device has: hardware of its own, and a watchdog.
-func (a *api) runDevice(ctx context.Context, g *errgroup.Group, env daemon.Env, o options) error {
-	events, err := uevent.Listen()
-	if err != nil {
-		return err
-	}
+func (a *api) runDevice(ctx context.Context, g *errgroup.Group, env daemon.Env, o options) {
 	console := unixsock.NewClient(env.Socket("console"))
 	heart := heartbeat.New(heartbeat.Config{
 		Log: env.Log, Dir: env.StateDir(), CountFile: filepath.Join(env.PermDir, "system", "restarts"),
@@ -98,11 +107,9 @@ func (a *api) runDevice(ctx context.Context, g *errgroup.Group, env daemon.Env, 
 		}},
 	})
 	a.problems.heart = heart
-	g.Go(func() error { return handOver(ctx, env.Log, devperm.Nodes{}, events, unixsock.GIDVideo) })
 	g.Go(func() error { return setGovernor(ctx, env.Log, cpufreq.FS{}, o.governor) })
 	g.Go(func() error {
 		defer console.Close()
 		return heart.Run(ctx)
 	})
-	return nil
 }

@@ -25,6 +25,15 @@ var users = map[string]int{
 	"network":   2005,
 }
 
+// VideoGroup is the group that screens are handed over to, GIDVideo in packages/internal/unixsock.
+const VideoGroup = 2101
+
+// User returns the user id of a process.
+func User(name string) (uid int, ok bool) {
+	uid, ok = users[name]
+	return uid, ok
+}
+
 // Process is an entry of the list, which the imager makes from gokrazy-instance/pi/config.json.
 type Process struct {
 	Path         string   `json:"path"`

@@ -106,6 +106,9 @@ func TestUsersMatch(t *testing.T) {
 	if len(want) < 5 || want["console"] != 2004 {
 		t.Fatalf("unixsock's list was not understood: %v", want)
 	}
+	if consts["GIDVideo"] != processes.VideoGroup {
+		t.Errorf("the group of screens is %d there", consts["GIDVideo"])
+	}
 	if got := processes.Users(); !cmp.Equal(got, want) {
 		t.Errorf("the user ids differ from packages/internal/unixsock:\n%s", cmp.Diff(want, got))
 	}

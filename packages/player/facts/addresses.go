@@ -34,9 +34,12 @@ func Addresses() ([]netip.Addr, error) {
 	return useful(list), nil
 }
 
-// useful leaves out what others cannot reach, and puts IPv4 first.
+// siteLocal are addresses that are deprecated (RFC 3879 section 4); QEMU's user network still hands them out.
+func siteLocal() netip.Prefix { return netip.MustParsePrefix("fec0::/10") }
+
+// useful leaves out what others cannot reach, such as link-local addresses, and puts IPv4 first.
 func useful(list []netip.Addr) []netip.Addr {
-	list = slices.DeleteFunc(list, func(a netip.Addr) bool { return !a.IsGlobalUnicast() })
+	list = slices.DeleteFunc(list, func(a netip.Addr) bool { return !a.IsGlobalUnicast() || siteLocal().Contains(a) })
 	slices.SortStableFunc(list, func(a, b netip.Addr) int { return cmp.Compare(a.BitLen(), b.BitLen()) })
 	return slices.Compact(list)
 }

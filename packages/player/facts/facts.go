@@ -31,6 +31,8 @@ type Facts struct {
 	Addresses []netip.Addr
 	// Fingerprint is the short form of the certificate's SHA-256: its first eight bytes, as the console shows it.
 	Fingerprint string
+	// Unreachable says that there is no certificate and none can be made: nobody can open the console.
+	Unreachable bool
 	Claim       Claim
 	// Problems are what system says is wrong; until it has answered, what init has left about the storage.
 	Problems []Problem
@@ -78,8 +80,8 @@ type Gatherer struct {
 
 	mu    sync.Mutex // guards facts, and is held while Changed is called
 	facts Facts
-	// told says that system has said what is wrong.
-	told bool
+	// told says that system has said what is wrong, served that it has said whether there is a certificate.
+	told, served bool
 }
 
 // New returns a Gatherer that knows what the kernel says. Run asks the others.
@@ -103,7 +105,8 @@ func (g *Gatherer) Ask() {
 
 // Run calls Changed at once, and asks everybody until ctx ends.
 func (g *Gatherer) Run(ctx context.Context) {
-	first := Facts{Kernel: g.kernel(), Addresses: g.addresses(), Problems: g.storage()}
+	first := Facts{Kernel: g.kernel(), Addresses: g.addresses()}
+	first.Problems, first.Unreachable = g.storage()
 	g.mu.Lock()
 	g.facts = first
 	g.cfg.Changed(first)
@@ -113,11 +116,15 @@ func (g *Gatherer) Run(ctx context.Context) {
 	defer wg.Wait()
 	wg.Go(func() {
 		repeat(ctx, nil, func() time.Duration {
-			name, addresses, storage := g.kernel(), g.addresses(), g.storage()
+			name, addresses := g.kernel(), g.addresses()
+			problems, lost := g.storage()
 			g.update(func(f *Facts) {
 				f.Kernel, f.Addresses = name, addresses
 				if !g.told {
-					f.Problems = storage
+					f.Problems = problems
+				}
+				if !g.served {
+					f.Unreachable = lost
 				}
 			})
 			return 2 * soon
@@ -171,19 +178,21 @@ func (g *Gatherer) addresses() []netip.Addr {
 	return list
 }
 
-// storage reads what init has left; on a machine without init there is nothing.
-func (g *Gatherer) storage() []Problem {
+// storage reads what init has left of the storage, and whether there is none, and so no certificate; on a machine without
+// init there is nothing.
+func (g *Gatherer) storage() (problems []Problem, lost bool) {
 	b, err := os.ReadFile(g.cfg.StorageFile)
 	if err != nil {
-		return nil
+		return nil, false
 	}
 	var status struct {
+		State   string `json:"state"`
 		Problem string `json:"problem"`
 	}
 	if json.Unmarshal(b, &status) != nil || status.Problem == "" {
-		return nil
+		return nil, false
 	}
-	return []Problem{{"storage", status.Problem}}
+	return []Problem{{"storage", status.Problem}}, status.State == "failed"
 }
 
 func (g *Gatherer) problems(ctx context.Context) time.Duration {
@@ -206,13 +215,22 @@ func (g *Gatherer) certificate(ctx context.Context) time.Duration {
 	ctx, cancel := context.WithTimeout(ctx, answerWithin)
 	defer cancel()
 	var answer struct {
-		Leaf string `json:"leaf_sha256"`
+		Leaf    string `json:"leaf_sha256"`
+		Problem string `json:"problem"`
 	}
 	if _, err := g.cfg.System.Call(ctx, http.MethodGet, "/certificate", nil, &answer); err != nil {
 		return soon
 	}
-	if short := shortForm(answer.Leaf); short != "" {
-		g.update(func(f *Facts) { f.Fingerprint = short })
+	short := shortForm(answer.Leaf)
+	none := answer.Leaf == "" && answer.Problem != ""
+	g.update(func(f *Facts) {
+		g.served, f.Unreachable = true, none
+		if short != "" {
+			f.Fingerprint = short
+		}
+	})
+	if none {
+		return 2 * soon
 	}
 	return later
 }

@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -133,6 +134,67 @@ func TestGather(t *testing.T) {
 		cancel()
 		wg.Wait()
 	})
+}
+
+// TestUnreachable: without storage there is no certificate, until system knows better.
+func TestUnreachable(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "perm-status.json")
+	if err := os.WriteFile(file, []byte(`{"state":"failed","problem":"The storage is damaged."}`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	synctest.Test(t, func(t *testing.T) {
+		var mu sync.Mutex
+		var last facts.Facts
+		system := &peer{}
+		g := facts.New(facts.Config{
+			System: system, Console: &peer{}, StorageFile: file,
+			Hostname:  func() (string, error) { return "box", nil },
+			Addresses: func() ([]netip.Addr, error) { return nil, nil },
+			Changed:   func(f facts.Facts) { mu.Lock(); defer mu.Unlock(); last = f },
+		})
+		ctx, cancel := context.WithCancel(t.Context())
+		var wg sync.WaitGroup
+		wg.Go(func() { g.Run(ctx) })
+		for _, c := range []struct {
+			answer string
+			want   bool
+		}{
+			{"", true},
+			{`{"leaf_sha256":"","problem":"The certificate cannot be made."}`, true},
+			{`{"leaf_sha256":"0123456789abcdef","problem":"It cannot be renewed."}`, false},
+			{`{"leaf_sha256":"","problem":"The certificate cannot be made."}`, true},
+			{"", true}, // what was known stays known
+			{`{"leaf_sha256":""}`, false},
+		} {
+			system.set(c.answer)
+			<-time.After(time.Minute)
+			synctest.Wait()
+			mu.Lock()
+			if last.Unreachable != c.want {
+				t.Errorf("system says %q: unreachable is %v", c.answer, last.Unreachable)
+			}
+			mu.Unlock()
+		}
+		cancel()
+		wg.Wait()
+	})
+}
+
+// TestUseful: what others cannot reach is left out.
+func TestUseful(t *testing.T) {
+	var in, want []netip.Addr
+	for _, a := range []string{"fe80::1", "fec0::5054:ff:fe12:3456", "169.254.7.7", "127.0.0.1", "::1", "224.0.0.1"} {
+		in = append(in, netip.MustParseAddr(a))
+	}
+	for _, a := range []string{"2001:db8::5", "fd12::5", "10.0.2.15", "192.168.1.20"} {
+		in = append(in, netip.MustParseAddr(a))
+	}
+	for _, a := range []string{"10.0.2.15", "192.168.1.20", "2001:db8::5", "fd12::5"} {
+		want = append(want, netip.MustParseAddr(a))
+	}
+	if got := facts.Useful(in); !slices.Equal(got, want) {
+		t.Errorf("%v, want %v", got, want)
+	}
 }
 
 // TestNonsense: answers that make no sense are no facts.

@@ -13,6 +13,8 @@ import (
 const (
 	// The bounds of how long to wait before a screen is looked for again.
 	firstRetry, lastRetry = 50 * time.Millisecond, 10 * time.Second
+	// soonRetry bounds it while the screen is there, but somebody else's: it becomes ours in a moment.
+	soonRetry = 200 * time.Millisecond
 	// A frame that could not be shown is tried again after retryFrame; after maxFailures in a row the screen is given
 	// back and opened anew.
 	retryFrame  = 100 * time.Millisecond
@@ -45,7 +47,7 @@ func (s *Stage) Run(ctx context.Context) error {
 			if err != nil {
 				return fmt.Errorf("draw off-screen: %w", err)
 			}
-			retry = min(2*retry, lastRetry)
+			retry = min(2*retry, longest(err))
 			continue
 		}
 		said, retry = "", firstRetry
@@ -58,6 +60,14 @@ func (s *Stage) Run(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// longest is how long to wait at the most before a screen is looked for again that could not be opened.
+func longest(err error) time.Duration {
+	if errors.Is(err, display.ErrBusy) || errors.Is(err, fs.ErrPermission) {
+		return soonRetry
+	}
+	return lastRetry
 }
 
 // words says to the owner why there is no screen.

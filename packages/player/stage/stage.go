@@ -34,6 +34,8 @@ type Status struct {
 	// URL is the console's address, shown also as a QR code.
 	URL                    string
 	Fingerprint, ClaimCode string
+	// Unreachable says that nobody can open the console.
+	Unreachable bool
 	// Messages are sentences about what is wrong, the most important first.
 	Messages []string
 	// Minute is the time, for the clock.

@@ -5,12 +5,15 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"errors"
+	"fmt"
 	"log/slog"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -309,5 +312,19 @@ func TestNothingToServe(t *testing.T) {
 	p := none.open().Public()
 	if !strings.Contains(p.Problem, "nobody can connect") || p.CAPEM+p.ChainPEM != "" {
 		t.Errorf("without storage: %+v", p)
+	}
+}
+
+// TestProblemWords: what is on the screen is for people; the error itself is for the log.
+func TestProblemWords(t *testing.T) {
+	for err, want := range map[error]string{
+		&os.PathError{Op: "mkdir", Path: "/perm/tls", Err: syscall.EROFS}: "the storage is missing or cannot be written to",
+		fmt.Errorf("write: %w", syscall.ENOSPC):                           "the storage is full",
+		fmt.Errorf("read: %w", syscall.EIO):                               "the card may be worn out",
+		errors.New("something that nobody has thought of: 0x1 /perm/tls"): "which system's log tells",
+	} {
+		if got := authority.Words(err); !strings.Contains(got, want) || strings.Contains(got, "/perm") {
+			t.Errorf("%v becomes %q", err, got)
+		}
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"syscall"
 	"time"
 )
 
@@ -50,9 +51,26 @@ func (d *Device) problem() string {
 		until = "Until then the present certificate stays in use; it ends on " + d.leaf.NotAfter.UTC().Format("2 January 2006") + "."
 	}
 	if errors.Is(d.err, ErrDamaged) {
-		return fmt.Sprintf("The device's certificate authority cannot be used (%v). Restore %s from a backup, or delete the folders %s and %s "+
+		return fmt.Sprintf("The device's certificate authority is damaged or lost. Restore %s from a backup, or delete the folders %s and %s "+
 			"and restart: then a new one is made, which every browser and every other client has to trust anew. %s",
-			d.err, filepath.Join(d.cfg.CADir, "ca.pem"), d.cfg.CADir, filepath.Join(d.cfg.TLSDir, "device"), until)
+			filepath.Join(d.cfg.CADir, "ca.pem"), d.cfg.CADir, filepath.Join(d.cfg.TLSDir, "device"), until)
 	}
-	return fmt.Sprintf("The device's certificate cannot be renewed: %v. %s", d.err, until)
+	what := "The device's certificate cannot be renewed: "
+	if d.leaf == nil {
+		what = "The device's certificate cannot be made: "
+	}
+	return what + words(d.err) + ". " + until
+}
+
+// words says to the owner why something cannot be kept; the log has the error itself.
+func words(err error) string {
+	switch {
+	case errors.Is(err, syscall.EROFS):
+		return "the storage is missing or cannot be written to"
+	case errors.Is(err, syscall.ENOSPC):
+		return "the storage is full"
+	case errors.Is(err, syscall.EIO):
+		return "the storage does not work; the card may be worn out"
+	}
+	return "something unexpected is in the way, which system's log tells"
 }
