@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strconv"
@@ -77,8 +78,8 @@ func startRooted(t *testing.T, provision string) *rooted {
 	args := map[string][]string{
 		"system":    {"-gokrazy-socket", dir + "/run/gokrazy-http.sock", "-cpu-governor", ""},
 		"proxy":     {"-https", ports[0], "-http", ports[1]},
-		"signaling": {"-wss", ports[2], "-ice-udp", iceUDP, "-loopback"},
-		"player":    {"-display", "offscreen"},
+		"signaling": append(decoder(t), "-wss", ports[2], "-ice-udp", iceUDP, "-loopback"),
+		"player":    append(decoder(t), "-display", "offscreen"),
 	}
 	var commands []supervise.Command
 	for name := range users {
@@ -130,6 +131,21 @@ func startRooted(t *testing.T, provision string) *rooted {
 		}
 	})
 	return r
+}
+
+// decoder names a program that decodes. The image's is static; this machine's ffmpeg, like what the race detector is
+// linked to, loads libraries.
+func decoder(t *testing.T) []string {
+	t.Helper()
+	path, err := exec.LookPath("ffmpeg")
+	if err != nil {
+		t.Fatal(err)
+	}
+	args := []string{"-decoder", path}
+	for _, dir := range []string{"/usr/lib", "/usr/local/lib", "/lib", "/lib64", "/etc"} {
+		args = append(args, "-decoder-libraries", dir)
+	}
+	return args
 }
 
 // user returns the real, effective, saved and file system user of a process, and its capabilities.

@@ -233,8 +233,10 @@ func (c *camera) attach(r *reader, stream *gortsplib.ServerStream) bool {
 	}
 	if _, in := c.readers[r]; !in {
 		c.readers[r] = struct{}{}
-		c.sessions++
-		c.sessionBegan, c.sessionEnded = r.status.Since, time.Time{}
+		if r.status.Via != ViaSocket {
+			c.sessions++
+			c.sessionBegan, c.sessionEnded = r.status.Since, time.Time{}
+		}
 	}
 	return true
 }

@@ -154,8 +154,8 @@ type CameraStatus struct {
 	DroppedGOPs uint64 `json:"dropped_gops"`
 	// Reconnects counts connections made after the first.
 	Reconnects int `json:"reconnects"`
-	// Sessions counts readers since the Hub took the source, LastSession is when the last one began and LastDuration how
-	// long it lasted, or lasts, in seconds.
+	// Sessions counts readers since the Hub took the source, without our own (ViaSocket), LastSession is when the last one
+	// began and LastDuration how long it lasted, or lasts, in seconds.
 	Sessions     uint64    `json:"sessions"`
 	LastSession  time.Time `json:"last_session,omitzero"`
 	LastDuration float64   `json:"last_duration_s,omitempty"`

@@ -36,7 +36,8 @@ func reasonOf(err error) string {
 	return reasonClosed
 }
 
-// Sessions lists the readers: those that read now, the oldest first, then the last 100 that have ended, the last first.
+// Sessions lists the readers: those that read now, the oldest first, then the last 100 of other programs that
+// have ended, the last first.
 func (h *Hub) Sessions() []SessionStatus {
 	h.mu.Lock()
 	running := make([]*reader, 0, len(h.sessions))
@@ -85,7 +86,7 @@ func (h *Hub) enter(r *reader) bool {
 	return true
 }
 
-// leave remembers a session that has ended.
+// leave remembers a session that has ended, but not one of our own: snapshots would push people's off the list.
 func (h *Hub) leave(r *reader, err error) {
 	r.close(reasonOf(err))
 	s := r.describe()
@@ -96,6 +97,9 @@ func (h *Hub) leave(r *reader, err error) {
 		return
 	}
 	delete(h.sessions, r.session)
+	if s.Via == ViaSocket {
+		return
+	}
 	if len(h.past) >= keptSessions {
 		h.past = slices.Delete(h.past, 0, len(h.past)-keptSessions+1)
 	}

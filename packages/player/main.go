@@ -23,7 +23,7 @@ func main() {
 		Flags: func(fs *flag.FlagSet) {
 			fs.StringVar(&o.Display, "display", "auto", "`screen` to use: auto, primary (without video planes), framebuffer, offscreen or offscreen:WIDTHxHEIGHT")
 			fs.StringVar(&o.Decoder, "decoder", "/usr/local/bin/ffmpeg-porthole", "`program` that decodes video (overlays/decoder)")
-			fs.Func("decoder-libraries", "`folder` that the decoder may read, for one that loads libraries; may be repeated", func(dir string) error {
+			fs.Func("decoder-libraries", "`folder` that the decoder may read and execute, for one that loads libraries; may be repeated", func(dir string) error {
 				o.Libraries = append(o.Libraries, dir)
 				return nil
 			})
@@ -37,7 +37,7 @@ func main() {
 			}
 			return daemon.Needs{
 				Video: true, State: true, Sockets: []string{"system", "console-internal", "rtsp"},
-				Execute: []string{o.Decoder, self},
+				Execute: append([]string{o.Decoder, self}, o.Libraries...),
 				// What init says of the storage.
 				Read: []string{filepath.Join(env.RunDir, "perm-status.json")},
 			}

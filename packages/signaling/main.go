@@ -42,7 +42,7 @@ func main() {
 			fs.IntVar(&o.perCamera, "max-viewers-per-camera", 10, "most `viewers` of one stream at once")
 			fs.IntVar(&o.allViews, "max-viewers", 50, "most `viewers` at once")
 			fs.StringVar(&o.decoder, "decoder", "/usr/local/bin/ffmpeg-porthole", "`program` that decodes snapshots (overlays/decoder)")
-			fs.Func("decoder-libraries", "`folder` that the decoder may read, for one that loads libraries; may be repeated", func(dir string) error {
+			fs.Func("decoder-libraries", "`folder` that the decoder may read and execute, for one that loads libraries; may be repeated", func(dir string) error {
 				o.libraries = append(o.libraries, dir)
 				return nil
 			})
@@ -57,7 +57,7 @@ func main() {
 				// UDP port 443.
 				Certificates: true, LowPorts: true, ListenTCP: []string{o.wss},
 				Sockets: []string{"console-internal", "rtsp"},
-				Execute: []string{o.decoder, self},
+				Execute: append([]string{o.decoder, self}, o.libraries...),
 			}
 		},
 		Run: func(ctx context.Context, env daemon.Env) error { return run(ctx, env, o) },

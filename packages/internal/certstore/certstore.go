@@ -31,12 +31,13 @@ func Open(ctx context.Context, log *slog.Logger, dir string) (*Store, error) {
 	s := &Store{log: log, dir: dir}
 	tick := time.NewTicker(100 * time.Millisecond)
 	defer tick.Stop()
-	for told := false; ; {
+	for told, tries := false, 0; ; tries++ {
 		err := s.load()
 		if err == nil {
 			return s, nil
 		}
-		if !told && !errors.Is(err, os.ErrNotExist) {
+		// For a moment at the first start, the folder is there and not yet its readers' (system sets its group).
+		if !told && tries >= 5 && !errors.Is(err, os.ErrNotExist) {
 			log.Warn("certificate is not usable yet", "err", err)
 			told = true
 		}

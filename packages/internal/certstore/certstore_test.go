@@ -73,7 +73,7 @@ func TestReload(t *testing.T) {
 func TestExposedKeyIsRefused(t *testing.T) {
 	dir := t.TempDir()
 	testkit.WritePair(t, dir, "exposed", 0o644)
-	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
 	defer cancel()
 	var out bytes.Buffer
 	_, err := certstore.Open(ctx, slog.New(slog.NewTextHandler(&out, nil)), dir)
