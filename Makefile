@@ -106,9 +106,9 @@ build/tools/golangci-lint: .ci/tools/go.mod .ci/tools/go.sum
 	@mkdir -p build/tools
 	@$(PROGRESS) "building the linters" go -C .ci/tools build -v -o "$(CURDIR)/build/tools/" tool
 
-fuzz: ## fuzz every parser of outside bytes for FUZZTIME each
+fuzz: ## fuzz every parser of outside bytes for FUZZTIME each (TARGETS=REGEXP: only those)
 	@.ci/setup
-	@.ci/fuzz "$(FUZZTIME)"
+	@.ci/fuzz "$(FUZZTIME)" "$(TARGETS)"
 
 bench: build ## latency, first frame, CPU and memory, beside MEDIAMTX= and GO2RTC= binaries where given; sizes and start of the images in build/
 	@.ci/setup ffmpeg qemu-system-x86 ovmf $(IMAGE_DEBS)
