@@ -41,6 +41,30 @@ type Signaling struct {
 	Cameras  []CameraRef `json:"cameras"`
 	// SignalingPort serves the camera platform's own port, 8765.
 	SignalingPort bool `json:"signaling_port"`
+	Live          Live `json:"live,omitzero"`
+}
+
+// Live says how the live view is reached from outside, and what it may cost.
+type Live struct {
+	// PublicAddress is the IP address or DNS name at which a router passes the shared port on to the device; empty: console
+	// gives Proxy.PublicName, if there is one.
+	PublicAddress string `json:"public_address,omitempty"`
+	// STUN is the host:port of a STUN server (RFC 8489) that is asked for the device's public address; empty: none is asked.
+	STUN string `json:"stun,omitempty"`
+	TURN TURN   `json:"turn,omitzero"`
+	// PerCamera and Total bound the viewers, of one stream and of all, 1 to 500; 0 means 10 and 50.
+	PerCamera int `json:"per_camera,omitempty"`
+	Total     int `json:"total,omitempty"`
+	// MaxMinutes ends a viewer after that time, 1 to 1,440, until the person asks for more; 0 means never.
+	MaxMinutes int `json:"max_minutes,omitempty"`
+}
+
+// TURN is an external relay (RFC 8656) for viewers that can reach nothing else.
+type TURN struct {
+	// URLs are turn: or turns: URIs (RFC 7065), at most 4.
+	URLs []string `json:"urls,omitempty"`
+	// Secret makes credentials that end after some hours (draft-uberti-behave-turn-rest, coturn's use-auth-secret).
+	Secret string `json:"secret,omitempty"`
 }
 
 // Account may read cameras over RTSP.
