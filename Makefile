@@ -69,7 +69,8 @@ vm-image: ## build build/porthole-vm.img: the same appliance for QEMU (amd64, UE
 
 vm: vm-image ## boot build/porthole-vm.img in QEMU; the console is at https://localhost:$(HTTPS_PORT)
 	@.ci/setup $(VM_DEBS)
-	@go run ./integration/vm/run -image build/porthole-vm.img -https "$(HTTPS_PORT)" -wss "$(WSS_PORT)"
+	@go build -o build/bin/vm ./integration/vm/run
+	@exec build/bin/vm -image build/porthole-vm.img -https "$(HTTPS_PORT)" -wss "$(WSS_PORT)"
 
 flash: ## write build/porthole-pi.img to a card: make flash DISK=/dev/sdX (FIXED=1 for a disk that is built in)
 	@.ci/setup

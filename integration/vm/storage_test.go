@@ -196,7 +196,27 @@ func TestLongBeyondRepair(t *testing.T) {
 	if _, _, err := m.WaitSerial(ctx, 0, `processes: running:.* dhcp .*proxy .*signaling`); err != nil {
 		t.Error(err)
 	}
-	statusScreen(t, m, "https://"+slirpGuest+"/")
+	// No certificate, no console: the screen says so, and sends nobody there by a code.
+	eventually(t, "read what is wrong from the screen", func(ctx context.Context) error {
+		img, err := m.Screen(ctx)
+		if err != nil {
+			return err
+		}
+		text, err := readText(ctx, t.TempDir(), img)
+		if err != nil {
+			return err
+		}
+		for _, want := range []string{"damaged and could not be repaired", "cannot be opened now", slirpGuest} {
+			if !strings.Contains(strings.Join(strings.Fields(text), " "), want) {
+				return fmt.Errorf("the screen does not say %q:\n%s", want, text)
+			}
+		}
+		if code, err := readQR(ctx, t.TempDir(), img); err == nil {
+			return fmt.Errorf("the screen has a code that says %q", code)
+		}
+		show(t, "beyond repair", img)
+		return nil
+	})
 	m.Kill()
 	if after := sum(t, cutOut(t, disk, 4)); after != before {
 		t.Error("the damaged storage was written to")

@@ -1,7 +1,6 @@
 package main_test
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"io"
@@ -23,6 +22,7 @@ import (
 	console "porthole/packages/console"
 	"porthole/packages/internal/daemon"
 	"porthole/packages/internal/settings"
+	"porthole/packages/internal/testkit"
 	"porthole/packages/internal/unixsock"
 )
 
@@ -34,26 +34,8 @@ const password = "correct horse battery"
 type device struct {
 	t       *testing.T
 	options console.Options
-	log     *logBuffer
+	log     *testkit.Log
 	stop    func()
-}
-
-// logBuffer holds what was logged.
-type logBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (l *logBuffer) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.Write(p)
-}
-
-func (l *logBuffer) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.String()
 }
 
 // newDevice returns a device that was never started.
@@ -68,7 +50,7 @@ func newDevice(t *testing.T) *device {
 	if err := os.Chmod(dir, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	log := &logBuffer{}
+	log := &testkit.Log{}
 	d := &device{t: t, log: log, options: console.Options{
 		Env: daemon.Env{
 			Log: slog.New(slog.NewTextHandler(log, nil)), SingleUser: true,

@@ -29,6 +29,7 @@ import (
 	"porthole/media/samples"
 	"porthole/packages/internal/daemon"
 	"porthole/packages/internal/settings"
+	"porthole/packages/internal/testkit"
 	"porthole/packages/internal/unixsock"
 	player "porthole/packages/player"
 )
@@ -43,25 +44,8 @@ type device struct {
 	t       *testing.T
 	options player.Options
 	screen  *display.Offscreen
-	log     *logBuffer
+	log     *testkit.Log
 	stop    func()
-}
-
-type logBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer // guarded by mu
-}
-
-func (l *logBuffer) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.Write(p)
-}
-
-func (l *logBuffer) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.String()
 }
 
 // newDevice returns a device that was never started.
@@ -73,7 +57,7 @@ func newDevice(t *testing.T, screen *display.Offscreen) *device {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { os.RemoveAll(dir) })
-	log := &logBuffer{}
+	log := &testkit.Log{}
 	d := &device{t: t, log: log, screen: screen, options: player.Options{
 		Env: daemon.Env{
 			Log: slog.New(slog.NewTextHandler(log, nil)), SingleUser: true,
