@@ -242,7 +242,7 @@ func TestSound(t *testing.T) {
 	b.until("there is a sound button", func() bool { return !eval[bool](b, `document.querySelector('#sound').hidden`) })
 	b.do(chromedp.Click(chromedp.CSS("#sound")))
 	b.until("sound is on", func() bool {
-		return !eval[bool](b, `document.querySelector('video').muted`) && b.text("#sound") == "Sound off"
+		return !eval[bool](b, `document.querySelector('video').muted`) && strings.TrimSpace(b.text("#sound")) == "Sound off"
 	})
 	b.until("sound is heard", func() bool {
 		return eval[bool](b, `document.querySelector('video').srcObject.getAudioTracks()[0]?.muted === false`)
