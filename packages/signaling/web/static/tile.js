@@ -171,7 +171,8 @@ export class Tile {
       delete this.#li.dataset.live;
     }
     const text = SHORT[state] ?? message;
-    this.#note.textContent = text || (state === 'connecting' && 'live' in this.#li.dataset ? message : '');
+    // Where there is a still picture, it says enough while the live one comes.
+    this.#note.textContent = text || (state === 'connecting' && ('live' in this.#li.dataset || !('still' in this.#li.dataset)) ? message : '');
     this.#note.title = [message, hint].filter(Boolean).join('. ');
     if (state === 'live') this.#sound.hidden = !audio;
     if (this.#sound.hidden) this.sound(false);
