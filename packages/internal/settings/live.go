@@ -105,7 +105,11 @@ func validName(name string) bool { return len(name) <= 253 && dnsName.MatchStrin
 
 // stunServer reads host:port, with or without the scheme of RFC 7064.
 func stunServer(v string) (server, reason string) {
-	rest, _ := strings.CutPrefix(strings.ToLower(v), "stun:")
+	rest := strings.ToLower(v)
+	// A server may be called stun, too: stun:3478 is its port.
+	if server, ok := strings.CutPrefix(rest, "stun:"); ok && strings.Trim(server, "0123456789") != "" {
+		rest = server
+	}
 	if v == "" {
 		return "", ""
 	}
@@ -158,7 +162,7 @@ func turnURL(v string) (uri, reason string) {
 	}
 	server, query, asked := strings.Cut(rest, "?")
 	if strings.Contains(server, "@") {
-		return "", "must not hold a user: the device makes credentials with the secret"
+		return "", "must not hold a user: the device makes credentials itself"
 	}
 	address, ok := hostPort(strings.TrimPrefix(server, "//"), port)
 	if !ok {

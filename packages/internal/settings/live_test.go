@@ -78,6 +78,7 @@ func TestLiveWrong(t *testing.T) {
 // FuzzLive: what is taken is taken again as it is, and holds no spaces or control characters.
 func FuzzLive(f *testing.F) {
 	f.Add("https://home.example.org", "stun:[::1]:3478", "turns:relay.example.org:443?transport=tcp", "secret")
+	f.Add("cam", "stun", "turn:turn", "x")
 	f.Add("[::ffff:1.2.3.4]", "a:1", "turn://a@b", " ")
 	f.Fuzz(func(t *testing.T, address, stun, turn, secret string) {
 		got, wrong := settings.Live{PublicAddress: address, STUN: stun, TURN: settings.TURN{URLs: []string{turn}, Secret: secret}}.Normalize()

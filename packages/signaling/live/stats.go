@@ -117,7 +117,7 @@ type traffic struct {
 	rtt, jitter                     time.Duration
 	loss                            float64
 	// lost is of the picture and of sound.
-	lost [2]uint64
+	lost  [2]uint64
 	slots [meterSlots]struct {
 		second int64
 		bytes  uint64
