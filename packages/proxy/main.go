@@ -24,7 +24,7 @@ func main() {
 				Certificates: true, LowPorts: true, ListenTCP: []string{https, http, test},
 				// Cameras: any host, any port.
 				Names: true, ConnectAnywhere: true,
-				Sockets: []string{"console", "console-internal", "signaling"},
+				Sockets: []string{"console", "console-internal", "signaling", "signaling-status"},
 			}
 		},
 		Run: func(ctx context.Context, env daemon.Env) error {

@@ -25,6 +25,12 @@ type browser struct {
 
 func newBrowser(t *testing.T, kinds ...webrtc.RTPCodecType) *browser {
 	t.Helper()
+	return newBrowserWith(t, nil, kinds...)
+}
+
+// newBrowserWith changes the browser's settings; change may be nil.
+func newBrowserWith(t *testing.T, change func(*webrtc.SettingEngine), kinds ...webrtc.RTPCodecType) *browser {
+	t.Helper()
 	media := &webrtc.MediaEngine{}
 	if err := media.RegisterDefaultCodecs(); err != nil {
 		t.Fatal(err)
@@ -34,6 +40,9 @@ func newBrowser(t *testing.T, kinds ...webrtc.RTPCodecType) *browser {
 	engine.SetICEMulticastDNSMode(1)
 	// A retransmission of what was not lost is seen, too.
 	engine.DisableSRTPReplayProtection(true)
+	if change != nil {
+		change(&engine)
+	}
 	pc, err := webrtc.NewAPI(webrtc.WithMediaEngine(media), webrtc.WithSettingEngine(engine)).NewPeerConnection(webrtc.Configuration{})
 	if err != nil {
 		t.Fatal(err)
