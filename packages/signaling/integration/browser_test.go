@@ -34,7 +34,7 @@ type browser struct {
 }
 
 // open starts a Chromium that is logged in at srv.
-func open(t *testing.T, srv *httptest.Server) *browser {
+func open(t *testing.T, srv *httptest.Server, more ...chromedp.ExecAllocatorOption) *browser {
 	t.Helper()
 	if _, err := exec.LookPath("chromium"); err != nil {
 		t.Fatal("this test needs Chromium: apt-get install chromium")
@@ -45,6 +45,7 @@ func open(t *testing.T, srv *httptest.Server) *browser {
 		chromedp.Flag("disable-component-update", true), chromedp.Flag("disable-sync", true),
 		chromedp.Flag("ignore-certificate-errors", true), chromedp.Flag("autoplay-policy", "user-gesture-required"),
 		chromedp.UserDataDir(t.TempDir()), chromedp.WindowSize(1280, 900))
+	opts = append(opts, more...)
 	alloc, cancelAlloc := chromedp.NewExecAllocator(context.Background(), opts...)
 	ctx, cancel := chromedp.NewContext(alloc)
 	t.Cleanup(func() {
@@ -60,6 +61,12 @@ func open(t *testing.T, srv *httptest.Server) *browser {
 		return err
 	}), chromedp.Navigate(srv.URL+"/enter?token="+sitetest.AdminToken), chromedp.WaitVisible(chromedp.CSS("#entered")))
 	return b
+}
+
+// become changes who is logged in, as in another tab.
+func (b *browser) become(token string) {
+	b.t.Helper()
+	eval[bool](b, `fetch('/enter?token=`+token+`').then(() => true)`)
 }
 
 func (b *browser) note(ev any) {

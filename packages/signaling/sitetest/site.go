@@ -13,6 +13,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"porthole/media/decode"
@@ -55,6 +56,7 @@ type Site struct {
 	yard    func()                // guarded by mu: stops that camera and waits
 	hub     func()                // guarded by mu: stops the Hub and waits
 	sockets map[net.Conn]struct{} // guarded by mu: open connections of Front and Direct
+	away    atomic.Bool
 }
 
 // New starts a Site with the cameras "demo", which has two streams, "yard", a camera of its own, "hall", and "garden" with
@@ -112,8 +114,8 @@ func New(t *testing.T, change func(*live.Config)) *Site {
 		{ID: "demo", Name: "Front door", Streams: 2}, {ID: "yard", Name: "Yard"}, {ID: "hall", Name: "Hall"}, {ID: "garden", Name: "Garden"},
 	})
 
-	s.Front = s.serve(ctx, httptest.NewUnstartedServer(front(s.Web.Proxied())))
-	direct.Config.Handler = s.Web.Direct()
+	s.Front = s.serve(ctx, httptest.NewUnstartedServer(s.unlessAway(front(s.Web.Proxied()))))
+	direct.Config.Handler = s.unlessAway(s.Web.Direct())
 	s.Direct = s.serve(ctx, direct)
 	t.Cleanup(func() {
 		cancel()
@@ -213,6 +215,19 @@ func (s *Site) StopCamera() {
 	if stop != nil {
 		stop()
 	}
+}
+
+// SetAway makes every WebSocket be refused, as when signaling is down.
+func (s *Site) SetAway(away bool) { s.away.Store(away) }
+
+func (s *Site) unlessAway(h http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if s.away.Load() && r.Header.Get("Upgrade") != "" {
+			w.WriteHeader(http.StatusBadGateway)
+			return
+		}
+		h.ServeHTTP(w, r)
+	})
 }
 
 // StartHub starts what proxy does for rtsp.sock.

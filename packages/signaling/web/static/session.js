@@ -42,7 +42,7 @@ export function open(url) {
 export class Session {
   #resolve;
   audio = false;
-  // ended resolves to {reason, message, played}.
+  // ended resolves to {reason, message, hint, played}.
   ended = new Promise(resolve => { this.#resolve = resolve; });
 
   #socket = null;
@@ -117,7 +117,7 @@ export class Session {
   }
 
   // finish ends the signaling; the picture stays until close.
-  async finish(reason, message = '') {
+  async finish(reason, message = '', hint = '') {
     if (this.#over) return;
     this.#over = true;
     for (const t of this.#timers) clearTimeout(t);
@@ -128,7 +128,7 @@ export class Session {
       this.#socket.close();
     }
     if (reason === 'no-path' && pc) this.#on.note(`Tried: ${await tried(pc)}`);
-    this.#resolve({reason, message, played: this.#played});
+    this.#resolve({reason, message, hint, played: this.#played});
     if (!this.#played) this.close();
   }
 
@@ -202,6 +202,7 @@ export class Session {
           break;
         case 'error':
           if (m.code === 'bad-message') this.#on.note(m.message);
+          else if (m.code === 'time-limit') this.finish(m.code, '', sentence(m.message));
           else this.finish(m.code ?? 'failed', OWN_WORDS.has(m.code) ? '' : sentence(m.message));
           break;
       }
@@ -263,4 +264,4 @@ export class Session {
 }
 
 // For these codes the page's own words say more than the server's.
-const OWN_WORDS = new Set(['camera-offline', 'no-path', 'time-limit']);
+const OWN_WORDS = new Set(['camera-offline', 'no-path', 'unauthorized']);

@@ -86,7 +86,7 @@ export class LiveView {
       if (end.played) failures = 0;
       if (failures === 0) since = performance.now();
       const reason = reasonFor(end.reason);
-      this.#tell(reason.state, {message: end.message || reason.message, hint: reason.hint, still: reason.still});
+      this.#tell(reason.state, {message: end.message || reason.message, hint: end.hint || reason.hint, still: reason.still});
       if (reason.asks) {
         await new Promise(resolve => { this.#asked = resolve; });
         this.#asked = null;
