@@ -207,7 +207,7 @@ func TestTooManyViewers(t *testing.T) {
 // A browser that may use no UDP of its own, with a device that offers nothing else.
 func TestBlocked(t *testing.T) {
 	site := sitetest.New(t, nil)
-	b := open(t, site.Front, chromedp.Flag("force-webrtc-ip-handling-policy", "disable_non_proxied_udp"))
+	b := open(t, site.Front, chromedp.Flag("webrtc-ip-handling-policy", "disable_non_proxied_udp"))
 	b.do(chromedp.Navigate(site.Front.URL + page))
 	b.until("no path", func() bool { return strings.Contains(b.text("#message"), "UDP and TCP are blocked") })
 	if log := b.text("#log"); !strings.Contains(log, "Tried: udp 127.0.0.1:") {

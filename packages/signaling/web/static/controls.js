@@ -12,6 +12,7 @@ export class Controls {
   #stage = $('stage');
   #step;
   #idle;
+  #scrolled = 0; // where the page was before full screen
   #from = null; // where a finger came down
 
   // step(±1) goes to the next or previous camera; null: there is only one. back() leaves the page.
@@ -36,6 +37,8 @@ export class Controls {
     video.addEventListener('leavepictureinpicture', () => $('pip').setAttribute('aria-pressed', 'false'));
     document.addEventListener('fullscreenchange', () => {
       $('full').lastElementChild.textContent = document.fullscreenElement ? 'Leave full screen' : 'Full screen';
+      // Some browsers lose their place.
+      if (!document.fullscreenElement) scrollTo(0, this.#scrolled);
       this.wake();
     });
     this.#gestures($('picture'));
@@ -86,8 +89,10 @@ export class Controls {
 
   #full() {
     if (document.fullscreenElement) document.exitFullscreen();
-    else if (this.#stage.requestFullscreen) this.#stage.requestFullscreen().catch(() => {});
-    else this.#video.webkitEnterFullscreen?.(); // iPhones know only this one
+    else if (this.#stage.requestFullscreen) {
+      this.#scrolled = scrollY;
+      this.#stage.requestFullscreen().catch(() => {});
+    } else this.#video.webkitEnterFullscreen?.(); // iPhones know only this one
   }
 
   #small() {

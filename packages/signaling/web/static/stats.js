@@ -114,20 +114,19 @@ function brieflyPath(pair, byId) {
   return `direct, ${remote.protocol.toUpperCase()}`;
 }
 
-// tried lists what was tried when no path was found.
+// tried lists where the device said it could be reached, and what became of it.
 export async function tried(pc) {
-  const byId = new Map();
+  const all = [];
   try {
-    (await pc.getStats()).forEach(s => byId.set(s.id, s));
-  } catch {
-    return '';
-  }
+    (await pc.getStats()).forEach(s => all.push(s));
+  } catch { /* then only the addresses */ }
   const ends = new Set();
-  for (const s of byId.values()) {
-    if (s.type !== 'remote-candidate') continue;
-    const states = [...byId.values()].filter(p => p.type === 'candidate-pair' && p.remoteCandidateId === s.id).map(p => p.state);
-    const state = states.includes('succeeded') ? 'answered' : states.length ? 'no answer' : 'not tried: this browser has no way there';
-    ends.add(`${s.protocol} ${s.address ?? '?'}:${s.port} (${state})`);
+  // RFC 8839 section 5.1: foundation, component, transport, priority, address, port.
+  for (const [, transport, address, at] of (pc.remoteDescription?.sdp ?? '').matchAll(/^a=candidate:\S+ \d+ (\S+) \d+ (\S+) (\d+) /gm)) {
+    const ids = all.filter(s => s.type === 'remote-candidate' && s.address === address && s.port === Number(at) && s.protocol === transport.toLowerCase()).map(s => s.id);
+    const pairs = all.filter(s => s.type === 'candidate-pair' && ids.includes(s.remoteCandidateId));
+    const end = pairs.some(p => p.responsesReceived > 0) ? 'answered' : pairs.length ? 'no answer' : 'this browser has no way there';
+    ends.add(`${transport.toLowerCase()} ${address}:${at} (${end})`);
   }
   return [...ends].join(', ') || 'the device named no address';
 }

@@ -4,7 +4,7 @@ import {LiveView} from './viewer.js';
 
 // How long a tile may be out of sight before its live picture ends, and how often a still one is made anew, in ms.
 const LEAVE = 2000;
-const STILL = 4000;
+const STILL = 5000;
 // How long a tile may keep others from connecting.
 const TURN = 2500;
 // Widths that stills are asked for in, so that few sizes are made.
@@ -12,6 +12,8 @@ const WIDTHS = [320, 480, 640, 960, 1280];
 
 // In these states nothing moves but the camera may well have a picture.
 const STILLS = new Set(['busy', 'nocodec', 'nopath']);
+// In these the last live picture stays, dimmed.
+const LAST = new Set(['connecting', 'offline', 'away', 'limit']);
 const SHORT = {
   connecting: '', live: '', stopped: '', busy: 'Still pictures: too many viewers', nocodec: 'Still pictures: no codec in common',
   nopath: 'Still pictures: UDP and TCP are blocked', limit: 'Still watching?',
@@ -162,12 +164,11 @@ export class Tile {
   #show({state, message, hint, audio}) {
     this.state = this.#li.dataset.state = state;
     if (state !== 'connecting') this.#give?.();
-    // The last picture stays while the view connects again; its age is not for guessing: it is dimmed.
     if (state === 'live') {
       this.#li.dataset.live = '';
       // A still that is only on its way is no longer needed.
       if (!this.#img.complete) this.#img.removeAttribute('src');
-    } else if (state !== 'connecting' && state !== 'offline') {
+    } else if (!LAST.has(state)) {
       delete this.#li.dataset.live;
     }
     const text = SHORT[state] ?? message;
