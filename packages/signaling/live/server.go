@@ -172,7 +172,7 @@ func (s *Server) negotiate(ctx context.Context, h *hub, o offer, sdpOffer string
 	v := &Viewer{
 		ID: id, hub: h, tracks: tracks, log: h.log.With("viewer", id[:6]),
 		queue: make(chan []*frame, queueLength), events: make(chan Event, 16),
-		connected: make(chan struct{}, 1), leave: func() { s.leave(h) }, done: make(chan struct{}),
+		connected: make(chan struct{}, 1), noPath: s.cfg.Path.noPath, leave: func() { s.leave(h) }, done: make(chan struct{}),
 	}
 	if c.note != "" {
 		v.notify(Event{"no-sound", c.note})

@@ -37,7 +37,9 @@ type Server struct {
 	// cameras maps ids to cameras; nil before the first settings.
 	cameras atomic.Pointer[map[string]settings.CameraRef]
 	// port is what pages try when /ws on their own port fails; 0: there is none.
-	port    atomic.Int64
+	port atomic.Int64
+	// ice names the STUN and TURN servers for browsers; nil before the first settings.
+	ice     atomic.Pointer[settings.Live]
 	wg      sync.WaitGroup
 	sockets atomic.Int64
 
@@ -137,6 +139,7 @@ func (s *Server) routes(d door) *http.ServeMux {
 		})
 	}
 	handle("GET /livestream/viewer", s.servePage)
+	handle("GET /livestream/ice.json", s.serveICE)
 	for name := range s.files {
 		handle("GET /livestream/"+name, s.serveFile)
 	}
