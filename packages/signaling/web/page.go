@@ -92,7 +92,7 @@ func (s *Server) serveWall(d door, w http.ResponseWriter, r *http.Request) {
 
 func (s *Server) pageData(who identity.Identity) pageData {
 	cameras, _ := s.camerasOf(who)
-	return pageData{Assets: s.files.folder(), Port: int(s.port.Load()), Cameras: links(cameras)}
+	return pageData{Assets: s.files.folder(), Port: int(s.port.Load()), ICE: s.needsICE(), Cameras: links(cameras)}
 }
 
 // visitor says who opens a page; false: the request was answered.

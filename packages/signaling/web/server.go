@@ -38,7 +38,9 @@ type Server struct {
 	// cameras is nil before the first settings.
 	cameras atomic.Pointer[cameraList]
 	// port is what pages try when /ws on their own port fails; 0: there is none.
-	port    atomic.Int64
+	port atomic.Int64
+	// ice names the STUN and TURN servers for browsers; nil before the first settings.
+	ice     atomic.Pointer[settings.Live]
 	wg      sync.WaitGroup
 	sockets atomic.Int64
 
@@ -161,6 +163,7 @@ func (s *Server) routes(d door) *http.ServeMux {
 	}
 	handle("GET /live", s.serveWall)
 	handle("GET /livestream/viewer", s.servePage)
+	handle("GET /livestream/ice.json", s.serveICE)
 	for name := range s.files.byName {
 		handle("GET /livestream/"+name, s.serveFile)
 	}
