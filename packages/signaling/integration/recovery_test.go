@@ -2,6 +2,7 @@ package integration_test
 
 import (
 	"context"
+	"net"
 	"slices"
 	"strings"
 	"testing"
@@ -12,6 +13,7 @@ import (
 	cdppage "github.com/chromedp/cdproto/page"
 	"github.com/chromedp/chromedp"
 
+	"porthole/packages/internal/settings"
 	"porthole/packages/signaling/live"
 	"porthole/packages/signaling/sitetest"
 )
@@ -204,16 +206,71 @@ func TestTooManyViewers(t *testing.T) {
 	second.plays("when there is a place again")
 }
 
-// A browser that may use no UDP of its own, with a device that offers nothing else.
+// A browser that may use no UDP of its own, and a firewall that lets its TCP not through either.
 func TestBlocked(t *testing.T) {
-	site := sitetest.New(t, nil)
-	b := open(t, site.Front, chromedp.Flag("webrtc-ip-handling-policy", "disable_non_proxied_udp"))
-	b.do(chromedp.Navigate(site.Front.URL + page))
-	b.until("no path", func() bool { return strings.Contains(b.text("#message"), "UDP and TCP are blocked") })
-	if log := b.text("#log"); !strings.Contains(log, "Tried: udp 127.0.0.1:") {
-		t.Errorf("what was tried is not said:\n%s", log)
+	nobody, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
 	}
-	b.shot("blocked")
+	shared := nobody.Addr().String()
+	nobody.Close()
+	for want, change := range map[string]func(*live.Config){
+		"UDP is blocked: no network path": nil,
+		"UDP and TCP are blocked: no network path": func(c *live.Config) {
+			if err := c.Path.Share(shared); err != nil {
+				t.Fatal(err)
+			}
+		},
+	} {
+		site := sitetest.New(t, change)
+		b := open(t, site.Front, chromedp.Flag("webrtc-ip-handling-policy", "disable_non_proxied_udp"))
+		b.do(chromedp.Navigate(site.Front.URL + page))
+		b.until("no path", func() bool { return strings.Contains(b.text("#message"), want) })
+		if log := b.text("#log"); !strings.Contains(log, "Tried: udp 127.0.0.1:") || change != nil && !strings.Contains(log, "tcp "+shared+" (no ") {
+			t.Errorf("what was tried is not said:\n%s", log)
+		}
+		b.shot("blocked")
+		wall := open(t, site.Front, chromedp.Flag("webrtc-ip-handling-policy", "disable_non_proxied_udp"))
+		wall.do(chromedp.Navigate(site.Front.URL + "/live"))
+		wall.untilOn("the wall has still pictures", func() bool {
+			state, note := wall.tile("demo")
+			return state == "nopath" && note == "Still pictures: no network path" && eval[bool](wall, `document.querySelector('#camera-demo img').naturalWidth > 0`)
+		})
+	}
+}
+
+// Where the device has STUN or TURN servers for browsers, the page asks for them once, before it connects, and uses them.
+func TestICEServers(t *testing.T) {
+	site := sitetest.New(t, nil)
+	b := open(t, site.Front)
+	const spy = `
+		window.asked = 0; window.given = [];
+		const get = window.fetch;
+		window.fetch = (...args) => { if (String(args[0]).endsWith('ice.json')) window.asked++; return get(...args); };
+		const Original = window.RTCPeerConnection;
+		window.RTCPeerConnection = class extends Original { constructor(c) { super(c); window.given.push(JSON.stringify(c.iceServers)); } };`
+	b.do(chromedp.Func(func(ctx context.Context, target *chromedp.Target) error {
+		_, err := cdp.Call(ctx, target, cdppage.AddScriptToEvaluateOnNewDocument, cdppage.AddScriptToEvaluateOnNewDocumentParams{Source: spy})
+		return err
+	}), chromedp.Navigate(site.Front.URL+page))
+	b.plays("without servers")
+	if n := eval[int](b, `window.asked`); n != 0 {
+		t.Errorf("the page asked %d times for servers that it needs not", n)
+	}
+	site.Web.SetICE(settings.Live{TURN: settings.TURN{URLs: []string{"turn:127.0.0.1:9"}, Secret: "s"}})
+	b.do(chromedp.Navigate(site.Front.URL + "/live"))
+	b.moves("demo", "yard", "hall")
+	if n := eval[int](b, `window.asked`); n != 1 {
+		t.Errorf("a wall asked %d times", n)
+	}
+	for _, given := range eval[[]string](b, `window.given`) {
+		if !strings.Contains(given, `"turn:127.0.0.1:9"`) || !strings.Contains(given, `"credential":"`) || !strings.Contains(given, `:admin"`) {
+			t.Errorf("a connection got %s", given)
+		}
+	}
+	if faults := without(b.console(), "snapshot.jpg"); len(faults) > 0 {
+		t.Errorf("console: %q", faults)
+	}
 }
 
 // The time is over: the page asks, and goes on when somebody answers.

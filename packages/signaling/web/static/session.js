@@ -127,7 +127,12 @@ export class Session {
       this.#send({type: 'stop'});
       this.#socket.close();
     }
-    if (reason === 'no-path' && pc) this.#on.note(`Tried: ${await tried(pc)}`);
+    if (reason === 'no-path' && pc) {
+      this.#on.note(`Tried: ${await tried(pc)}`);
+      // A device without a port for everything has no TCP to offer.
+      const tcp = /^a=candidate:\S+ \d+ tcp /im.test(pc.remoteDescription?.sdp ?? '');
+      message = `${tcp ? 'UDP and TCP are' : 'UDP is'} blocked: no network path for the picture, trying again…`;
+    }
     this.#resolve({reason, message, hint, played: this.#played});
     if (!this.#played) this.close();
   }
@@ -202,7 +207,7 @@ export class Session {
           break;
         case 'error':
           if (m.code === 'bad-message') this.#on.note(m.message);
-          else if (m.code === 'time-limit') this.finish(m.code, '', sentence(m.message));
+          else if (HEADED.has(m.code)) this.finish(m.code, '', sentence(m.message));
           else this.finish(m.code ?? 'failed', OWN_WORDS.has(m.code) ? '' : sentence(m.message));
           break;
       }
@@ -263,5 +268,6 @@ export class Session {
   }
 }
 
-// For these codes the page's own words say more than the server's.
-const OWN_WORDS = new Set(['camera-offline', 'no-path', 'unauthorized']);
+// For these codes the page's own words say more than the server's, or say it before the server's do.
+const OWN_WORDS = new Set(['camera-offline', 'unauthorized']);
+const HEADED = new Set(['no-path', 'time-limit']);

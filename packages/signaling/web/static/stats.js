@@ -125,7 +125,7 @@ export async function tried(pc) {
   for (const [, transport, address, at] of (pc.remoteDescription?.sdp ?? '').matchAll(/^a=candidate:\S+ \d+ (\S+) \d+ (\S+) (\d+) /gm)) {
     const ids = all.filter(s => s.type === 'remote-candidate' && s.address === address && s.port === Number(at) && s.protocol === transport.toLowerCase()).map(s => s.id);
     const pairs = all.filter(s => s.type === 'candidate-pair' && ids.includes(s.remoteCandidateId));
-    const end = pairs.some(p => p.responsesReceived > 0) ? 'answered' : pairs.length ? 'no answer' : 'this browser has no way there';
+    const end = pairs.some(p => p.responsesReceived > 0) ? 'answered' : pairs.length ? 'no answer' : 'no connection';
     ends.add(`${transport.toLowerCase()} ${address}:${at} (${end})`);
   }
   return [...ends].join(', ') || 'the device named no address';

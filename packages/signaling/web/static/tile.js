@@ -16,7 +16,7 @@ const STILLS = new Set(['busy', 'nocodec', 'nopath']);
 const LAST = new Set(['connecting', 'offline', 'away', 'limit']);
 const SHORT = {
   connecting: '', live: '', stopped: '', busy: 'Still pictures: too many viewers', nocodec: 'Still pictures: no codec in common',
-  nopath: 'Still pictures: UDP and TCP are blocked', limit: 'Still watching?',
+  nopath: 'Still pictures: no network path', limit: 'Still watching?',
 };
 
 // Turns lets a few connect at a time, so that sixteen do not keep the first one waiting.
