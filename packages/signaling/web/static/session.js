@@ -162,6 +162,7 @@ export class Session {
       this.#played = true;
       this.#moved = performance.now();
       this.#limit = STALL_TIMEOUT;
+      performance.mark('first-picture');
       this.#on.playing(Math.round(performance.now() - this.#began));
     };
     if (video.requestVideoFrameCallback) video.requestVideoFrameCallback(first);
