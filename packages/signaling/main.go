@@ -22,7 +22,7 @@ import (
 )
 
 type options struct {
-	wss, iceUDP         string
+	wss, iceUDP, shared string
 	loopback            bool
 	perCamera, allViews int
 	decoder             string
@@ -37,6 +37,7 @@ func main() {
 		Flags: func(fs *flag.FlagSet) {
 			fs.StringVar(&o.wss, "wss", ":8765", "`address` of the secure WebSocket port; empty: none")
 			fs.StringVar(&o.iceUDP, "ice-udp", ":8443", "UDP `address` of WebRTC media; empty: none (Chrome refuses 443 on private addresses)")
+			fs.StringVar(&o.shared, "shared", ":443", "`address` whose port proxy shares with us, as seen from outside: TCP comes from proxy, UDP is opened; empty: neither")
 			fs.BoolVar(&o.loopback, "loopback", false, "offer loopback addresses to browsers, for one machine")
 			// The camera platform's limit.
 			fs.IntVar(&o.perCamera, "max-viewers-per-camera", 10, "most `viewers` of one stream at once")
@@ -56,6 +57,8 @@ func main() {
 			return daemon.Needs{
 				// UDP port 443.
 				Certificates: true, LowPorts: true, ListenTCP: []string{o.wss},
+				// The public name and the STUN server; an answer too long for UDP comes by TCP (RFC 7766).
+				Names: true, ConnectTCP: []uint16{53},
 				Sockets: []string{"console-internal", "rtsp"},
 				Execute: append([]string{o.decoder, self}, o.libraries...),
 			}
@@ -74,6 +77,15 @@ func run(ctx context.Context, env daemon.Env, o options) error {
 			return err
 		}
 		defer path.Close()
+		if o.shared != "" {
+			if err := shareSockets(ctx, g, env, path, o.shared); err != nil {
+				return err
+			}
+		}
+		g.Go(func() error {
+			path.Run(ctx)
+			return nil
+		})
 	}
 	own, err := unixsock.Listen(env.Socket("signaling"), unixsock.Allow(env.SingleUser, "proxy"))
 	if err != nil {
@@ -118,6 +130,10 @@ func run(ctx context.Context, env daemon.Env, o options) error {
 			views.SetCameras(streams)
 			views.SetLimits(o.limits(v.Live))
 			server.SetCameras(v.Cameras)
+			server.SetICE(v.Live)
+			if path != nil {
+				path.SetLive(v.Live)
+			}
 			select {
 			case <-wanted:
 			default:
@@ -132,4 +148,17 @@ func run(ctx context.Context, env daemon.Env, o options) error {
 	server.Wait()
 	pictures.Wait()
 	return err
+}
+
+// shareSockets opens the shared port's UDP and takes the TCP connections that proxy hands over.
+func shareSockets(ctx context.Context, g *errgroup.Group, env daemon.Env, path *live.Path, shared string) error {
+	if err := path.Share(shared); err != nil {
+		return err
+	}
+	l, err := unixsock.Listen(env.Socket("ice"), unixsock.Allow(env.SingleUser, "proxy"))
+	if err != nil {
+		return err
+	}
+	g.Go(func() error { return unixsock.ReceiveSockets(ctx, l, path.Take) })
+	return nil
 }

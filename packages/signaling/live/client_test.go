@@ -25,11 +25,11 @@ type browser struct {
 
 func newBrowser(t *testing.T, kinds ...webrtc.RTPCodecType) *browser {
 	t.Helper()
-	return newBrowserWith(t, nil, kinds...)
+	return newBrowserWith(t, webrtc.Configuration{}, nil, kinds...)
 }
 
 // newBrowserWith changes the browser's settings; change may be nil.
-func newBrowserWith(t *testing.T, change func(*webrtc.SettingEngine), kinds ...webrtc.RTPCodecType) *browser {
+func newBrowserWith(t *testing.T, cfg webrtc.Configuration, change func(*webrtc.SettingEngine), kinds ...webrtc.RTPCodecType) *browser {
 	t.Helper()
 	media := &webrtc.MediaEngine{}
 	if err := media.RegisterDefaultCodecs(); err != nil {
@@ -43,7 +43,7 @@ func newBrowserWith(t *testing.T, change func(*webrtc.SettingEngine), kinds ...w
 	if change != nil {
 		change(&engine)
 	}
-	pc, err := webrtc.NewAPI(webrtc.WithMediaEngine(media), webrtc.WithSettingEngine(engine)).NewPeerConnection(webrtc.Configuration{})
+	pc, err := webrtc.NewAPI(webrtc.WithMediaEngine(media), webrtc.WithSettingEngine(engine)).NewPeerConnection(cfg)
 	if err != nil {
 		t.Fatal(err)
 	}

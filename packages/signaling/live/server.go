@@ -216,7 +216,7 @@ func (s *Server) negotiate(ctx context.Context, h *hub, o offer, sdpOffer string
 	v := &Viewer{
 		ID: id, hub: h, tracks: tracks, log: h.log.With("viewer", id[:6]),
 		queue: make(chan []*frame, queueLength), events: make(chan Event, 16),
-		connected: make(chan struct{}, 1), done: make(chan struct{}), firstFrame: s.firstFrame,
+		connected: make(chan struct{}, 1), noPath: s.cfg.Path.noPath, done: make(chan struct{}), firstFrame: s.firstFrame,
 	}
 	v.leave = func() {
 		s.left(v)

@@ -164,7 +164,7 @@ func TestBrowserVanishes(t *testing.T) {
 	cable := &cuttable{PacketConn: udp}
 	mux := ice.NewUDPMuxDefault(ice.UDPMuxParams{UDPConn: cable})
 	t.Cleanup(func() { mux.Close() })
-	b := newBrowserWith(t, func(e *webrtc.SettingEngine) { e.SetICEUDPMux(mux) })
+	b := newBrowserWith(t, webrtc.Configuration{}, func(e *webrtc.SettingEngine) { e.SetICEUDPMux(mux) })
 	v := b.watch(s, "door")
 	camera.send(picture(true, 0, 0))
 	b.picture()

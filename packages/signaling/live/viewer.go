@@ -63,6 +63,8 @@ type Viewer struct {
 	connected chan struct{}
 	// end makes the viewer end with a cause; the first one counts.
 	end context.CancelCauseFunc
+	// noPath says why the connection did not come about, or broke.
+	noPath func() error
 	// leave gives back the viewer's place.
 	leave func()
 	done  chan struct{}
@@ -154,7 +156,7 @@ func (v *Viewer) run(ctx context.Context) {
 		v.send(ctx)
 		v.hub.detach(v)
 	case <-timeout.C:
-		v.end(errNoPath())
+		v.end(v.noPath())
 	case <-ctx.Done():
 	}
 	if err := context.Cause(ctx); !errors.Is(err, errClosed) {
@@ -171,10 +173,6 @@ func (v *Viewer) run(ctx context.Context) {
 	v.log.Info("viewer left", "after", time.Since(began).Round(time.Second), "dropped_frames", v.dropped.Load(), "reason", v.err)
 }
 
-func errNoPath() error {
-	return &Refusal{Reason: NoPath, Message: "no network path: open the UDP port of the live view in the router or firewall"}
-}
-
 // onState follows the connection.
 func (v *Viewer) onState(s webrtc.PeerConnectionState) {
 	switch s {
@@ -184,7 +182,7 @@ func (v *Viewer) onState(s webrtc.PeerConnectionState) {
 		default:
 		}
 	case webrtc.PeerConnectionStateFailed:
-		v.end(errNoPath())
+		v.end(v.noPath())
 	case webrtc.PeerConnectionStateClosed:
 		v.end(errClosed)
 	}
