@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/pion/rtp"
 	"github.com/pion/webrtc/v4"
@@ -18,19 +19,34 @@ type outTrack struct {
 	mime string
 	// base is the timestamp of the timeline's start (random: RFC 3550 section 5.1).
 	base uint32
+	// rate is the clock's, in Hz.
+	rate int
 
 	mu   sync.Mutex // guards what follows
 	to   webrtc.TrackLocalWriter
 	ssrc uint32
 	pt   uint8
 	seq  uint16
+	// What sender reports say; only Viewer.send uses them.
+	reported        time.Time
+	packets, octets uint32
 }
 
-func newOutTrack(kind webrtc.RTPCodecType, mime string) *outTrack {
-	return &outTrack{kind: kind, mime: mime, base: rand.Uint32(), seq: uint16(rand.Uint32N(1 << 15))}
+func newOutTrack(kind webrtc.RTPCodecType, mime string, rate int) *outTrack {
+	return &outTrack{kind: kind, mime: mime, rate: rate, base: rand.Uint32(), seq: uint16(rand.Uint32N(1 << 15))}
 }
 
 var errNotNegotiated = errors.New("format was not negotiated")
+
+// bound returns the SSRC; 0 before the connection is up.
+func (t *outTrack) bound() uint32 {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.to == nil {
+		return 0
+	}
+	return t.ssrc
+}
 
 // Bind implements webrtc.TrackLocal.
 func (t *outTrack) Bind(c webrtc.TrackLocalContext) (webrtc.RTPCodecParameters, error) {
@@ -83,6 +99,8 @@ func (t *outTrack) write(payload []byte, ticks int64, marker bool) error {
 		return nil
 	}
 	t.seq++
+	t.packets++
+	t.octets += uint32(len(payload))
 	_, err := t.to.WriteRTP(&rtp.Header{
 		Version: 2, Marker: marker, PayloadType: t.pt, SequenceNumber: t.seq, Timestamp: t.base + uint32(ticks), SSRC: t.ssrc,
 	}, payload)
