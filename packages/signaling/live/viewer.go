@@ -232,8 +232,7 @@ func (v *Viewer) count(now time.Time, packets, bytes int, picture bool) {
 	}
 }
 
-// readRTCP answers requests for key frames and keeps what the browser reports, until the connection is closed. Reading
-// also drives retransmission.
+// readRTCP answers requests for key frames and keeps what the browser reports, until the connection is closed.
 func (v *Viewer) readRTCP(s *webrtc.RTPSender) {
 	last := time.Now()
 	track, _ := s.Track().(*outTrack)
@@ -250,6 +249,8 @@ func (v *Viewer) readRTCP(s *webrtc.RTPSender) {
 						v.traffic.report(time.Now(), r, track.kind == webrtc.RTPCodecTypeVideo)
 					}
 				}
+			case *rtcp.TransportLayerNack:
+				track.resend(p)
 			case *rtcp.PictureLossIndication, *rtcp.FullIntraRequest:
 				v.traffic.resync()
 				if now := time.Now(); now.Sub(last) > replayGap {
