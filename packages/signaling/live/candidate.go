@@ -105,7 +105,8 @@ func (c candidate) line(n int) string {
 		if c.mapped {
 			kind = preferTCPMapped
 		}
-		rest += " tcptype passive"
+		// Some read no TCP type at other ones (pion).
+		rest = "typ host tcptype passive"
 	}
 	return fmt.Sprintf("candidate:%d 1 %s %d %s %d %s", n+1, protocol, kind<<24|local<<8|255, c.at.Addr(), c.at.Port(), rest)
 }

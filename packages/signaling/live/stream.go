@@ -17,8 +17,11 @@ const (
 	streamKeep = 4 << 10
 	// streamUnsent is how much the kernel takes that is not on its way yet: more would only be late.
 	streamUnsent = 64 << 10
-	// streamPatience is how long a packet waits for room before it is lost, and with it whatever comes until there is room.
-	streamPatience = 300 * time.Millisecond
+	// streamChunk is how much is written at once: there is room for more after each.
+	streamChunk = 8 << 10
+	// streamPatience is how long a packet waits while nothing at all is taken before it is lost, and with it whatever comes
+	// until there is room. A viewer that has left is noticed as late.
+	streamPatience = time.Second
 	// streamStall is how long a viewer may take nothing at all.
 	streamStall = 10 * time.Second
 )
@@ -35,9 +38,10 @@ type stream struct {
 	wake, done chan struct{}
 
 	mu sync.Mutex // guards what follows
-	// waiting is framed packets that are not written yet.
+	// waiting is framed packets that are not written yet; writing is how many bytes run has taken and not written.
 	waiting []byte
-	// room is closed when waiting has been taken; nil while nobody wants to know.
+	writing int
+	// room is closed when something has been written; nil while nobody wants to know.
 	room chan struct{}
 	// stalled: somebody has waited in vain, and there has been no room since.
 	stalled bool
@@ -89,7 +93,7 @@ func (s *stream) Write(framed []byte) (int, error) {
 	for {
 		s.mu.Lock()
 		switch {
-		case len(s.waiting)+len(framed) <= limit:
+		case s.writing+len(s.waiting)+len(framed) <= limit:
 			s.waiting = append(s.waiting, framed...)
 			s.mu.Unlock()
 			select {
@@ -113,12 +117,14 @@ func (s *stream) Write(framed []byte) (int, error) {
 		}
 		select {
 		case <-room:
+			timer.Reset(streamPatience)
 		case <-s.done:
 			return 0, net.ErrClosed
 		case <-timer.C:
 			s.mu.Lock()
-			s.stalled = len(s.waiting) > 0
+			s.stalled = s.room == room
 			s.mu.Unlock()
+			timer.Reset(streamPatience)
 		}
 	}
 }
@@ -132,7 +138,7 @@ func (s *stream) ended() error {
 	}
 }
 
-// run writes what waits, all of it at once, until the connection is closed or its viewer takes nothing.
+// run writes what waits until the connection is closed or its viewer takes nothing.
 func (s *stream) run() {
 	defer s.Close()
 	var spare []byte
@@ -144,20 +150,33 @@ func (s *stream) run() {
 		}
 		s.mu.Lock()
 		now := s.waiting
-		s.waiting, s.stalled = spare[:0], false
-		if s.room != nil {
-			close(s.room)
-			s.room = nil
-		}
+		s.waiting, s.writing = spare[:0], len(now)
 		s.mu.Unlock()
-		if err := s.TCPConn.SetWriteDeadline(time.Now().Add(streamStall)); err != nil {
-			return
-		}
-		if _, err := s.TCPConn.Write(now); err != nil {
-			return
+		for rest := now; len(rest) > 0; {
+			chunk := rest[:min(len(rest), streamChunk)]
+			rest = rest[len(chunk):]
+			if err := s.TCPConn.SetWriteDeadline(time.Now().Add(streamStall)); err != nil {
+				return
+			}
+			if _, err := s.TCPConn.Write(chunk); err != nil {
+				return
+			}
+			s.wrote(len(chunk))
 		}
 		if spare = now; cap(spare) > streamKeep {
 			spare = nil
 		}
+	}
+}
+
+// wrote makes room.
+func (s *stream) wrote(n int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.writing -= n
+	s.stalled = false
+	if s.room != nil {
+		close(s.room)
+		s.room = nil
 	}
 }

@@ -199,3 +199,22 @@ func TestTCPStrangers(t *testing.T) {
 		}
 	}
 }
+
+// router answers STUN requests like a server that sees everybody behind a router.
+func router(c net.PacketConn) {
+	buf := make([]byte, 1500)
+	for {
+		n, from, err := c.ReadFrom(buf)
+		if err != nil {
+			return
+		}
+		q := &stun.Message{Raw: append([]byte(nil), buf[:n]...)}
+		if q.Decode() != nil {
+			continue
+		}
+		a, err := stun.Build(stun.NewTransactionIDSetter(q.TransactionID), stun.BindingSuccess, &stun.XORMappedAddress{IP: net.IPv4(198, 51, 100, 7), Port: 61000})
+		if err == nil {
+			c.WriteTo(a.Raw, from)
+		}
+	}
+}
