@@ -29,6 +29,7 @@ func trackOf(m *description.Media, f format.Format) Track {
 			t.Width, t.Height, t.InOrder = sps.Width(), sps.Height(), h264InOrder(&sps)
 		}
 	case *format.H265:
+		t.VPS, t.SPS, t.PPS = f.VPS, f.SPS, f.PPS
 		var sps h265.SPS
 		if sps.Unmarshal(f.SPS) == nil {
 			n := len(sps.MaxNumReorderPics)

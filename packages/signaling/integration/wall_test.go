@@ -126,7 +126,7 @@ func TestWallBusy(t *testing.T) {
 	b.moves("yard", "hall")
 	b.untilOn("it says why", func() bool {
 		state, note := b.tile("demo")
-		return state == "busy" && note == "Still pictures: too many viewers"
+		return state == "busy" && note == "Still pictures: no place for another live one"
 	})
 	b.untilOn("the still picture is made anew", func() bool {
 		n, _ := strconv.Atoi(eval[string](b, `document.querySelector('#camera-demo').dataset.stills ?? ''`))

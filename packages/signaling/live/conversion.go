@@ -37,6 +37,15 @@ type Converter interface {
 	Close() error
 }
 
+// OpenConverter starts a decoder child, for Config.Convert.
+func OpenConverter(ctx context.Context, o decode.Options) (Converter, error) {
+	d, err := decode.Open(ctx, o)
+	if err != nil {
+		return nil, err
+	}
+	return d, nil
+}
+
 // conversion makes one track of a camera fit for browsers that cannot play it as it is. It runs while it has users and a little
 // longer, once for all of them.
 type conversion struct {

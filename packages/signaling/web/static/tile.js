@@ -15,7 +15,7 @@ const STILLS = new Set(['busy', 'nocodec', 'nopath']);
 // In these the last live picture stays, dimmed.
 const LAST = new Set(['connecting', 'offline', 'away', 'limit']);
 const SHORT = {
-  connecting: '', live: '', stopped: '', busy: 'Still pictures: too many viewers', nocodec: 'Still pictures: no codec in common',
+  connecting: '', live: '', stopped: '', busy: 'Still pictures: no place for another live one', nocodec: 'Still pictures: no codec in common',
   nopath: 'Still pictures: no network path', limit: 'Still watching?',
 };
 
