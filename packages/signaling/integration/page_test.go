@@ -104,6 +104,21 @@ func TestNoCodecInCommon(t *testing.T) {
 	b.shot("no-codec")
 }
 
+// A picture that is converted says so.
+func TestConverted(t *testing.T) {
+	site := withCamera(t, testPicture+" -c:v mpeg4 -q:v 5 -g 25")
+	b := open(t, site.Front)
+	b.do(chromedp.Navigate(site.Front.URL + page))
+	b.plays("a picture no browser plays")
+	if note := b.text("#note"); !strings.HasPrefix(note, "This browser does not play the camera's picture") || !strings.Contains(note, "the device converts it") {
+		t.Errorf("the page says %q", note)
+	}
+	if codec := b.fact("Codec"); codec != "VP8" {
+		t.Errorf("codec %q", codec)
+	}
+	b.shot("converted")
+}
+
 func TestKeysAndButtons(t *testing.T) {
 	site := sitetest.New(t, nil)
 	b := open(t, site.Front)
