@@ -55,7 +55,7 @@ func TestWall(t *testing.T) {
 	})
 	b.shot("wall")
 
-	focused := func() string { return eval[string](b, `document.activeElement.closest('.tile')?.dataset.camera ?? ''`) }
+	focused := func() string { return eval[string](b, `document.activeElement?.closest('.tile')?.dataset.camera ?? ''`) }
 	columns := eval[int](b, `Number(document.querySelector('#grid').style.getPropertyValue('--columns'))`)
 	if columns != 2 {
 		t.Errorf("4 tiles stand in %d columns on 1280×900", columns)
@@ -81,7 +81,7 @@ func TestWall(t *testing.T) {
 	b.plays("the camera alone")
 	b.press("Escape")
 	b.untilOn("Escape goes back to its tile", func() bool {
-		return eval[bool](b, `location.pathname === '/live' && document.activeElement.closest('.tile')?.dataset.camera === 'yard'`)
+		return eval[bool](b, `location.pathname === '/live' && document.activeElement?.closest('.tile')?.dataset.camera === 'yard'`)
 	})
 	b.moves("demo", "yard", "hall")
 	b.press("Escape")
