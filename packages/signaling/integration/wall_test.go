@@ -69,6 +69,24 @@ func TestWall(t *testing.T) {
 			t.Errorf("after %s %q has the focus, want %q", step.key, got, step.want)
 		}
 	}
+	// One tile at a time is heard, and only then is its sound asked for.
+	tracks := func(camera string) int {
+		return eval[int](b, fmt.Sprintf(`(v => v.muted ? -1 : v.srcObject?.getAudioTracks().length ?? 0)(document.querySelector('#camera-%s video'))`, camera))
+	}
+	if eval[bool](b, `[...document.querySelectorAll('video')].some(v => v.srcObject?.getAudioTracks().length)`) {
+		t.Error("sound comes that nobody hears")
+	}
+	b.press("m")
+	b.untilOn("m lets the yard be heard", func() bool { return tracks("yard") == 1 })
+	b.moves("yard")
+	b.shot("wall-sound")
+	b.press("ArrowLeft")
+	b.press("m")
+	b.untilOn("now it is the front door", func() bool { return tracks("demo") == 1 && tracks("yard") == -1 })
+	b.press("m")
+	b.untilOn("m mutes", func() bool { return tracks("demo") == -1 })
+	b.moves("demo", "yard")
+	b.press("ArrowRight")
 	full := func() bool { return eval[bool](b, `document.fullscreenElement?.id === 'wall'`) }
 	b.press("f")
 	b.untilOn("f fills the screen", full)

@@ -91,7 +91,7 @@ export class Session {
     };
     pc.ontrack = e => this.#arrived(e);
     pc.onconnectionstatechange = () => this.#state();
-    for (const kind of ['video', 'audio']) pc.addTransceiver(kind, {direction: 'recvonly'});
+    for (const kind of this.#options.sound === false ? ['video'] : ['video', 'audio']) pc.addTransceiver(kind, {direction: 'recvonly'});
     await pc.setLocalDescription(await pc.createOffer());
   }
 
