@@ -39,9 +39,10 @@ func Run(ctx context.Context, cfg Config) error {
 	p := &proxy{
 		Config:  cfg,
 		allow:   allow.New(cfg.Access),
-		console: unixsock.NewClient(cfg.Env.Socket("console-internal")),
+		console: unixsock.NewClient(cfg.Env.Socket("console-internal")), signaling: unixsock.NewClient(cfg.Env.Socket("signaling-status")),
 	}
 	defer p.console.Close()
+	defer p.signaling.Close()
 	p.hub = rtsp.NewHub(rtsp.Config{Log: cfg.Env.Log, UDP: p.testUDP(ctx), Refused: p.refusedReader})
 	toConsole, toSignaling := backendTransport(cfg.Env.Socket("console")), backendTransport(cfg.Env.Socket("signaling"))
 	defer toConsole.CloseIdleConnections()
@@ -74,7 +75,9 @@ type proxy struct {
 	hub     *rtsp.Hub
 	allow   *allow.List
 	console *unixsock.Client
-	routes  route.Config
+	// signaling says who watches, for metrics.
+	signaling *unixsock.Client
+	routes    route.Config
 	// door is nil while the TLS port is switched off.
 	door *door.Door
 	// http and test are the ports that settings open and close; nil while a flag switches them off.

@@ -92,6 +92,11 @@ func run(ctx context.Context, env daemon.Env, o options) error {
 		return err
 	}
 	defer own.Close()
+	forStatus, err := unixsock.Listen(env.Socket("signaling-status"), unixsock.Allow(env.SingleUser, "console", "proxy"))
+	if err != nil {
+		return err
+	}
+	defer forStatus.Close()
 	p := newPort(env, o.wss)
 	if err := p.open(); err != nil {
 		return err
@@ -123,6 +128,7 @@ func run(ctx context.Context, env daemon.Env, o options) error {
 				streams = append(streams, web.Streams(c)...)
 			}
 			views.SetCameras(streams)
+			views.SetLimits(o.limits(v.Live))
 			server.SetCameras(v.Cameras)
 			server.SetICE(v.Live)
 			if path != nil {
@@ -136,6 +142,7 @@ func run(ctx context.Context, env daemon.Env, o options) error {
 		})
 	})
 	g.Go(func() error { return unixsock.Serve(ctx, own, server.Proxied()) })
+	g.Go(func() error { return unixsock.Serve(ctx, forStatus, statusHandler(env, views)) })
 	g.Go(func() error { return p.run(ctx, wanted, server) })
 	err = g.Wait()
 	server.Wait()

@@ -25,9 +25,10 @@ type browser struct {
 
 func newBrowser(t *testing.T, kinds ...webrtc.RTPCodecType) *browser {
 	t.Helper()
-	return newBrowserWith(t, webrtc.Configuration{}, func(*webrtc.SettingEngine) {}, kinds...)
+	return newBrowserWith(t, webrtc.Configuration{}, nil, kinds...)
 }
 
+// newBrowserWith changes the browser's settings; change may be nil.
 func newBrowserWith(t *testing.T, cfg webrtc.Configuration, change func(*webrtc.SettingEngine), kinds ...webrtc.RTPCodecType) *browser {
 	t.Helper()
 	media := &webrtc.MediaEngine{}
@@ -39,7 +40,9 @@ func newBrowserWith(t *testing.T, cfg webrtc.Configuration, change func(*webrtc.
 	engine.SetICEMulticastDNSMode(1)
 	// A retransmission of what was not lost is seen, too.
 	engine.DisableSRTPReplayProtection(true)
-	change(&engine)
+	if change != nil {
+		change(&engine)
+	}
 	pc, err := webrtc.NewAPI(webrtc.WithMediaEngine(media), webrtc.WithSettingEngine(engine)).NewPeerConnection(cfg)
 	if err != nil {
 		t.Fatal(err)

@@ -65,6 +65,16 @@ func (t *outTrack) StreamID() string { return "porthole" }
 // Kind implements webrtc.TrackLocal.
 func (t *outTrack) Kind() webrtc.RTPCodecType { return t.kind }
 
+// sends reports whether packets of ours carry that SSRC.
+func (t *outTrack) sends(ssrc uint32) bool {
+	if t == nil {
+		return false
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.ssrc == ssrc
+}
+
 // write sends one payload. Before the connection is up it is dropped.
 func (t *outTrack) write(payload []byte, ticks int64, marker bool) error {
 	t.mu.Lock()

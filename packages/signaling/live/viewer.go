@@ -69,6 +69,11 @@ type Viewer struct {
 	leave func()
 	done  chan struct{}
 	err   error
+	// maxTime is how long it may last; zero: for ever.
+	maxTime time.Duration
+	// firstFrame is told how long the first picture took.
+	firstFrame func(time.Duration)
+	traffic    traffic
 
 	// waiting means that nothing but a key frame will do. hub.mu guards it.
 	waiting bool
@@ -96,6 +101,9 @@ func (v *Viewer) Close() {
 func (v *Viewer) AddCandidate(c webrtc.ICECandidateInit) error { return v.pc.AddICECandidate(c) }
 
 func (v *Viewer) notify(e Event) {
+	if e.Code == "transcoded" {
+		v.traffic.transcode()
+	}
 	select {
 	case v.events <- e:
 	default:
@@ -134,10 +142,16 @@ func (v *Viewer) run(ctx context.Context) {
 	}
 	timeout := time.NewTimer(connectTimeout)
 	defer timeout.Stop()
+	if v.maxTime > 0 {
+		limit := time.AfterFunc(v.maxTime, func() { v.end(errTimeLimit(v.maxTime)) })
+		defer limit.Stop()
+	}
 	began := time.Now()
 	select {
 	case <-v.connected:
-		v.log.Info("viewer connected", "after", time.Since(began).Round(time.Millisecond))
+		v.traffic.connect(time.Now())
+		v.followPath()
+		v.log.Info("viewer connected", "after", time.Since(began).Round(time.Millisecond), "path", v.traffic.way())
 		v.hub.attach(v)
 		v.send(ctx)
 		v.hub.detach(v)
@@ -185,6 +199,7 @@ func (v *Viewer) send(ctx context.Context) {
 		}
 		packets := 0
 		for _, f := range batch {
+			before, bytes := packets, 0
 			track, at := v.audio, f.ticks
 			if !f.audio {
 				track, at = v.video, max(f.ticks, v.last+frameGap)
@@ -196,25 +211,44 @@ func (v *Viewer) send(ctx context.Context) {
 					v.end(errClosed)
 					return
 				}
+				bytes += len(p)
 				if packets++; packets%groupPackets == 0 && !pause(ctx, groupPause) {
 					return
 				}
 			}
+			v.count(packets-before, bytes, !f.audio)
 		}
 	}
 }
 
-// readRTCP answers requests for key frames until the connection is closed. Reading also drives retransmission.
+// count keeps what was sent of a frame.
+func (v *Viewer) count(packets, bytes int, picture bool) {
+	now := time.Now()
+	if v.traffic.sent(now, packets, bytes, picture) && v.firstFrame != nil {
+		v.firstFrame(now.Sub(v.traffic.answered))
+	}
+}
+
+// readRTCP answers requests for key frames and keeps what the browser reports, until the connection is closed. Reading
+// also drives retransmission.
 func (v *Viewer) readRTCP(s *webrtc.RTPSender) {
 	last := time.Now()
+	track, _ := s.Track().(*outTrack)
 	for {
 		packets, _, err := s.ReadRTCP()
 		if err != nil {
 			return
 		}
 		for _, p := range packets {
-			switch p.(type) {
+			switch p := p.(type) {
+			case *rtcp.ReceiverReport:
+				for _, r := range p.Reports {
+					if track.sends(r.SSRC) {
+						v.traffic.report(time.Now(), r, track.kind == webrtc.RTPCodecTypeVideo)
+					}
+				}
 			case *rtcp.PictureLossIndication, *rtcp.FullIntraRequest:
+				v.traffic.resync()
 				if now := time.Now(); now.Sub(last) > replayGap {
 					last = now
 					v.hub.resync(v)

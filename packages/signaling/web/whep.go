@@ -115,6 +115,7 @@ func (s *Server) whepStart(d door, w http.ResponseWriter, r *http.Request) {
 		whepRefuse(w, err)
 		return
 	}
+	v.SetClient(live.Client{User: who.User, Remote: d.remote(r), Agent: agentOf(r), By: "whep"})
 	ufrag, _, _ := parseFragment(body)
 	session := &whepSession{viewer: v, user: who.User, camera: camera, etag: `"` + rand.Text() + `"`, ufrag: ufrag}
 	s.mu.Lock()
