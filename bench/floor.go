@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"os"
 	"sync"
 	"time"
 
@@ -53,7 +54,7 @@ func startFloor() (*server, *floor, error) {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "text/html")
-		io.WriteString(w, floorPage) //nolint:errcheck // the page that has gone is measured as one without a picture
+		io.WriteString(w, floorPage)
 	})
 	mux.HandleFunc("POST /whep", f.whep)
 	f.srv = &http.Server{Handler: mux, ReadHeaderTimeout: 10 * time.Second}
@@ -61,16 +62,16 @@ func startFloor() (*server, *floor, error) {
 	go func() {
 		defer close(done)
 		if err := f.srv.Serve(l); !errors.Is(err, http.ErrServerClosed) {
-			fmt.Println("floor:", err)
+			fmt.Fprintln(os.Stderr, "floor:", err)
 		}
 	}()
 	return &server{name: "floor", page: "http://" + l.Addr().String() + "/", stop: func() {
-		f.srv.Close() //nolint:errcheck // it is done with
+		f.srv.Close()
 		<-done
 		f.mu.Lock()
 		defer f.mu.Unlock()
 		for _, pc := range f.peers {
-			pc.Close() //nolint:errcheck // the same
+			pc.Close()
 		}
 	}}, f, nil
 }
@@ -81,7 +82,7 @@ func (f *floor) whep(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, err.Error(), http.StatusInternalServerError)
 		return
 	}
-	io.WriteString(w, answer) //nolint:errcheck // as above
+	io.WriteString(w, answer)
 }
 
 func (f *floor) answer(ctx context.Context, body io.Reader) (string, error) {

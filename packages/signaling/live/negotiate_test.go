@@ -59,7 +59,7 @@ func TestChoose(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			got, err := choose(o, c.tracks)
+			got, err := choose(o, c.tracks, abilities{})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -96,7 +96,7 @@ func TestChooseRefuses(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			o, err := parseOffer(c.offer)
 			if err == nil {
-				_, err = choose(o, c.tracks)
+				_, err = choose(o, c.tracks, abilities{})
 			}
 			var refusal *Refusal
 			if !errors.As(err, &refusal) || refusal.Reason != c.reason || !strings.Contains(refusal.Error(), c.message) {
@@ -116,7 +116,7 @@ func FuzzParseOffer(f *testing.F) {
 		if err != nil {
 			return
 		}
-		c, err := choose(o, tracks)
+		c, err := choose(o, tracks, abilities{})
 		if err != nil {
 			return
 		}

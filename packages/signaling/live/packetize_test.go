@@ -39,6 +39,11 @@ func depacketize(t *testing.T, payloads [][]byte) [][]byte {
 	return out
 }
 
+func packetize(p packetizer, nalus [][]byte) ([][]byte, bool) {
+	units, key := p.arrange(nalus)
+	return p.payloads(units), key
+}
+
 func TestPacketizeH264(t *testing.T) {
 	pps2 := []byte{0x68, 0x11}
 	for name, c := range map[string]struct {
@@ -77,7 +82,7 @@ func TestPacketizeH264(t *testing.T) {
 			var payloads [][]byte
 			var key bool
 			for _, u := range c.units {
-				payloads, key = p.packetize(u)
+				payloads, key = packetize(p, u)
 			}
 			if key != c.key {
 				t.Errorf("key frame: %v", key)
@@ -94,18 +99,18 @@ func TestPacketizeH265(t *testing.T) {
 	idr := append([]byte{19 << 1, 1}, bytes.Repeat([]byte{7}, 2500)...)
 	trail := []byte{1 << 1, 1, 9}
 	p := newPacketizer(rtsp.Track{Codec: rtsp.H265})
-	if payloads, _ := p.packetize([][]byte{idr}); payloads != nil {
+	if payloads, _ := packetize(p, [][]byte{idr}); payloads != nil {
 		t.Error("a picture without parameter sets was sent")
 	}
-	payloads, key := p.packetize([][]byte{vps, sps, pps, idr})
+	payloads, key := packetize(p, [][]byte{vps, sps, pps, idr})
 	if !key || len(payloads) != 3+3 {
 		t.Fatalf("key %v, %d payloads; want the sets and three fragments", key, len(payloads))
 	}
-	payloads, key = p.packetize([][]byte{idr})
+	payloads, key = packetize(p, [][]byte{idr})
 	if !key || !bytes.Equal(payloads[0], vps) || !bytes.Equal(payloads[1], sps) || !bytes.Equal(payloads[2], pps) {
 		t.Error("the parameter sets are not sent again with the next key frame")
 	}
-	payloads, key = p.packetize([][]byte{{35 << 1, 1, 0x50}, trail})
+	payloads, key = packetize(p, [][]byte{{35 << 1, 1, 0x50}, trail})
 	if key || len(payloads) != 1 || !bytes.Equal(payloads[0], trail) {
 		t.Errorf("key %v, payloads %x", key, payloads)
 	}

@@ -7,8 +7,6 @@ import (
 
 	"github.com/pion/ice/v4"
 	"github.com/pion/interceptor"
-	"github.com/pion/interceptor/pkg/nack"
-	"github.com/pion/interceptor/pkg/report"
 	"github.com/pion/webrtc/v4"
 )
 
@@ -46,20 +44,8 @@ func (s *Server) api(c choice, view view) (*webrtc.API, error) {
 		}
 	}
 	log := pionLog{s.cfg.Log, ""}
-	// Lost packets are sent again from memory the viewers share (outTrack), and sender reports keep sound and picture
-	// together. There is no congestion control: the camera's bit rate is what it is.
-	again, err := nack.NewResponderInterceptor(nack.DisableCopy(), nack.WithResponderLoggerFactory(log))
-	if err != nil {
-		return nil, fmt.Errorf("make retransmission: %w", err)
-	}
-	reports, err := report.NewSenderInterceptor(report.WithSenderLoggerFactory(log))
-	if err != nil {
-		return nil, fmt.Errorf("make sender reports: %w", err)
-	}
-	registry := &interceptor.Registry{}
-	registry.Add(again)
-	registry.Add(reports)
-
+	// Nothing stands between us and the network: outTrack sends lost packets again, Viewer.report sends sender reports, and there
+	// is no congestion control, as the camera's bit rate is what it is.
 	engine := webrtc.SettingEngine{LoggerFactory: log}
 	networks := []webrtc.NetworkType{webrtc.NetworkTypeUDP4, webrtc.NetworkTypeUDP6}
 	engine.SetICEUDPMux(view.udp)
@@ -75,19 +61,19 @@ func (s *Server) api(c choice, view view) (*webrtc.API, error) {
 	// Browsers hide their address behind a .local name. We need not look it up: their checks reach us, and tell it.
 	engine.SetICEMulticastDNSMode(ice.MulticastDNSModeDisabled)
 	engine.SetICETimeouts(5*time.Second, 15*time.Second, 2*time.Second)
-	return webrtc.NewAPI(webrtc.WithMediaEngine(media), webrtc.WithInterceptorRegistry(registry), webrtc.WithSettingEngine(engine)), nil
+	return webrtc.NewAPI(webrtc.WithMediaEngine(media), webrtc.WithInterceptorRegistry(&interceptor.Registry{}), webrtc.WithSettingEngine(engine)), nil
 }
 
 func (v *Viewer) answer(ctx context.Context, c choice, sdpOffer string, candidates []candidate) error {
 	failed := func(err error) error {
 		return &Refusal{Reason: Failed, Message: "the live view cannot start", Err: err}
 	}
-	v.video = newOutTrack(webrtc.RTPCodecTypeVideo, c.video.MimeType)
+	v.video = newOutTrack(webrtc.RTPCodecTypeVideo, c.video.MimeType, int(c.video.ClockRate))
 	if _, err := v.pc.AddTrack(v.video); err != nil {
 		return failed(fmt.Errorf("add video: %w", err))
 	}
 	if c.audio != nil {
-		v.audio = newOutTrack(webrtc.RTPCodecTypeAudio, c.audio.MimeType)
+		v.audio = newOutTrack(webrtc.RTPCodecTypeAudio, c.audio.MimeType, int(c.audio.ClockRate))
 		if _, err := v.pc.AddTrack(v.audio); err != nil {
 			return failed(fmt.Errorf("add audio: %w", err))
 		}

@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"porthole/media/decode"
 	"porthole/media/rtsp"
 )
 
@@ -25,6 +26,11 @@ type Config struct {
 	Path *Path
 	// PerCamera and Total bound the viewers until SetLimits says otherwise.
 	PerCamera, Total int
+	// Convert starts a decoder child that converts what a browser cannot play; nil: nothing is converted. Live, Encode and
+	// MaxSize are filled in.
+	Convert func(context.Context, decode.Options) (Converter, error)
+	// Conversions is how many cameras' pictures are converted at once; zero means 2.
+	Conversions int
 	// AnswerTimeout is how long a viewer waits for a camera that is being connected; zero means 8 s.
 	AnswerTimeout time.Duration
 }
@@ -35,6 +41,8 @@ type Server struct {
 	// spawn runs f until the server's context ends; false means that it has ended.
 	spawn func(f func(context.Context)) bool
 	wg    *sync.WaitGroup
+	// slots hold a token for each conversion that runs.
+	slots map[rtsp.Kind]chan struct{}
 
 	mu      sync.Mutex // guards what follows
 	hubs    map[string]hubEntry
@@ -53,6 +61,7 @@ type hubEntry struct {
 // Start returns a Server without cameras. When ctx ends it sends its viewers away; Wait waits for that.
 func Start(ctx context.Context, cfg Config) *Server {
 	cfg.AnswerTimeout = cmp.Or(cfg.AnswerTimeout, answerTimeout)
+	cfg.Conversions = cmp.Or(cfg.Conversions, conversions)
 	var (
 		wg    sync.WaitGroup
 		mu    sync.Mutex
@@ -67,6 +76,9 @@ func Start(ctx context.Context, cfg Config) *Server {
 	return &Server{
 		cfg: cfg, hubs: map[string]hubEntry{}, wg: &wg, limits: Limits{PerCamera: cfg.PerCamera, Total: cfg.Total},
 		all: map[*Viewer]struct{}{}, counted: newCounters(),
+		slots: map[rtsp.Kind]chan struct{}{
+			rtsp.Video: make(chan struct{}, cfg.Conversions), rtsp.Audio: make(chan struct{}, soundConversions),
+		},
 		spawn: func(f func(context.Context)) bool {
 			mu.Lock()
 			defer mu.Unlock()
@@ -92,6 +104,7 @@ func (s *Server) SetCameras(ids []string) {
 			continue
 		}
 		h := newHub(s.cfg.Log, id, s.cfg.Play)
+		h.open = s.cfg.Convert
 		started := make(chan context.CancelCauseFunc, 1)
 		if !s.spawn(func(ctx context.Context) {
 			ctx, remove := context.WithCancelCause(ctx)
@@ -208,22 +221,26 @@ func (s *Server) negotiate(ctx context.Context, h *hub, o offer, sdpOffer string
 	if err != nil {
 		return nil, err
 	}
-	c, err := choose(o, tracks)
+	c, err := s.agree(wait, h, o, tracks)
 	if err != nil {
 		return nil, err
 	}
 	id := rand.Text()
 	v := &Viewer{
-		ID: id, hub: h, tracks: tracks, log: h.log.With("viewer", id[:6]),
+		ID: id, hub: h, pictureBy: c.pictureBy, soundBy: c.soundBy, tracks: tracks, log: h.log.With("viewer", id[:6]),
 		queue: make(chan []*frame, queueLength), events: make(chan Event, 16),
 		connected: make(chan struct{}, 1), noPath: s.cfg.Path.noPath, done: make(chan struct{}), firstFrame: s.firstFrame,
 	}
 	v.leave = func() {
 		s.left(v)
 		s.leave(h)
+		c.release()
 	}
 	if c.note != "" {
 		v.notify(Event{"no-sound", c.note})
+	}
+	if c.converted != "" {
+		v.notify(Event{"transcoded", c.converted})
 	}
 	started := make(chan error, 1)
 	if !s.spawn(func(base context.Context) {
@@ -239,9 +256,11 @@ func (s *Server) negotiate(ctx context.Context, h *hub, o offer, sdpOffer string
 		started <- nil
 		v.run(own)
 	}) {
+		c.release()
 		return nil, &Refusal{Reason: Stopping, Message: "the live view is restarting"}
 	}
 	if err := <-started; err != nil {
+		c.release()
 		return nil, err
 	}
 	return v, nil

@@ -30,7 +30,7 @@ const (
 
 // Event is something a viewer should know while watching.
 type Event struct {
-	// Code is a word for programs: "no-sound", "camera-offline", "camera-live".
+	// Code is a word for programs: "no-sound", "transcoded", "camera-offline", "camera-live".
 	Code    string
 	Message string
 }
@@ -57,10 +57,12 @@ type Viewer struct {
 	tracks []rtsp.Track
 	video  *outTrack
 	// audio is nil when there is no sound.
-	audio     *outTrack
-	queue     chan []*frame
-	events    chan Event
-	connected chan struct{}
+	audio *outTrack
+	// pictureBy and soundBy convert what the viewer gets; nil for what it gets as the camera sends it.
+	pictureBy, soundBy *conversion
+	queue              chan []*frame
+	events             chan Event
+	connected          chan struct{}
 	// end makes the viewer end with a cause; the first one counts.
 	end context.CancelCauseFunc
 	// noPath says why the connection did not come about, or broke.
@@ -115,7 +117,7 @@ func (v *Viewer) notify(e Event) {
 func (v *Viewer) offer(batch []*frame) {
 	f := batch[0]
 	switch {
-	case f.audio && v.audio == nil:
+	case f.audio && (v.audio == nil || f.converted != (v.soundBy != nil)), !f.audio && f.converted != (v.pictureBy != nil):
 		return
 	case !f.audio && v.waiting && !f.key:
 		return
@@ -216,21 +218,21 @@ func (v *Viewer) send(ctx context.Context) {
 					return
 				}
 			}
-			v.count(packets-before, bytes, !f.audio)
+			now := time.Now()
+			v.count(now, packets-before, bytes, !f.audio)
+			v.report(track, now)
 		}
 	}
 }
 
 // count keeps what was sent of a frame.
-func (v *Viewer) count(packets, bytes int, picture bool) {
-	now := time.Now()
+func (v *Viewer) count(now time.Time, packets, bytes int, picture bool) {
 	if v.traffic.sent(now, packets, bytes, picture) && v.firstFrame != nil {
 		v.firstFrame(now.Sub(v.traffic.answered))
 	}
 }
 
-// readRTCP answers requests for key frames and keeps what the browser reports, until the connection is closed. Reading
-// also drives retransmission.
+// readRTCP answers requests for key frames and keeps what the browser reports, until the connection is closed.
 func (v *Viewer) readRTCP(s *webrtc.RTPSender) {
 	last := time.Now()
 	track, _ := s.Track().(*outTrack)
@@ -247,6 +249,8 @@ func (v *Viewer) readRTCP(s *webrtc.RTPSender) {
 						v.traffic.report(time.Now(), r, track.kind == webrtc.RTPCodecTypeVideo)
 					}
 				}
+			case *rtcp.TransportLayerNack:
+				track.resend(p)
 			case *rtcp.PictureLossIndication, *rtcp.FullIntraRequest:
 				v.traffic.resync()
 				if now := time.Now(); now.Sub(last) > replayGap {

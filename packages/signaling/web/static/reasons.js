@@ -22,6 +22,7 @@ export const REASONS = {
     hint: 'Ask the administrator of this device.'},
   'busy': {state: 'busy', pause: 10000, message: 'Too many viewers'},
   'time-limit': {state: 'limit', still: true, asks: true, message: 'Still watching?'},
+  'ended': {state: 'limit', still: true, asks: true, message: 'Ended by an administrator'},
   'starting': {state: 'away', pause: 2000, quick: true, message: 'The device is starting…'},
   'stopping': {state: 'away', pause: 2000, quick: true, message: 'The live view is restarting…'},
   'away': {state: 'away', pause: 5000, quick: true, message: 'The server does not answer, trying again…',
