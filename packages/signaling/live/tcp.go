@@ -178,7 +178,7 @@ func (m *tcpMux) close() {
 	m.mu.Lock()
 	m.closed = true
 	m.mu.Unlock()
-	if err := m.TCPMuxDefault.Close(); err != nil {
+	if err := m.Close(); err != nil {
 		m.log.Debug("closing TCP for live view failed", "err", err)
 	}
 	m.writers.Wait()
