@@ -74,11 +74,11 @@ func startRooted(t *testing.T, provision string) *rooted {
 		ports = append(ports, net.JoinHostPort("127.0.0.1", strconv.Itoa(*port)))
 	}
 	// Chromium takes no candidate with port 443 from a private address (libwebrtc, VerifyCandidate).
-	const iceUDP = "127.0.0.1:8444"
+	const ice = "127.0.0.1:8444"
 	args := map[string][]string{
 		"system":    {"-gokrazy-socket", dir + "/run/gokrazy-http.sock", "-cpu-governor", ""},
-		"proxy":     {"-https", ports[0], "-http", ports[1]},
-		"signaling": append(decoder(t), "-wss", ports[2], "-ice-udp", iceUDP, "-loopback"),
+		"proxy":     {"-https", ports[0], "-http", ports[1], "-ice-tcp", ice},
+		"signaling": append(decoder(t), "-wss", ports[2], "-ice-udp", ice, "-shared", ports[0], "-loopback"),
 		"player":    append(decoder(t), "-display", "offscreen"),
 	}
 	var commands []supervise.Command

@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"net/http/httptest"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -76,53 +77,6 @@ func without(list []string, part string) []string {
 	return out
 }
 
-func TestRecovery(t *testing.T) {
-	site := sitetest.New(t, nil)
-	b := open(t, site.Front)
-	b.do(chromedp.Navigate(site.Front.URL + page))
-	b.plays("first")
-
-	site.Cut()
-	b.until("the page notices", func() bool {
-		return strings.Contains(b.text("#log"), "Connection lost") || strings.Contains(b.text("#log"), "Ended: lost")
-	})
-	b.plays("after the socket was cut")
-
-	// proxy is killed: the connection stays, and the picture comes back over it.
-	attempts := strings.Count(b.text("#log"), "Connecting to")
-	site.StopHub()
-	b.until("camera offline", func() bool { return strings.Contains(b.text("#message"), "Camera offline, reconnecting") })
-	if badge := b.text("#badge"); badge != "offline" {
-		t.Errorf("the badge says %q", badge)
-	}
-	b.shot("offline")
-	site.StartHub(t)
-	b.plays("after proxy came back")
-	if n := strings.Count(b.text("#log"), "Connecting to"); n != attempts {
-		t.Errorf("the page connected %d times more", n-attempts)
-	}
-
-	// The camera is unknown for a while, then there again.
-	site.Live.SetCameras(nil)
-	b.until("no such camera", func() bool { return strings.Contains(b.text("#message"), "There is no such camera") })
-	site.Live.SetCameras([]string{"demo"})
-	eval[bool](b, `window.dispatchEvent(new Event('online'))`)
-	b.plays("after the network came back")
-}
-
-// What can be wrong is said over the picture.
-func TestMessages(t *testing.T) {
-	site := sitetest.New(t, func(c *live.Config) { c.PerCamera, c.Total = 1, 1 })
-	b := open(t, site.Front)
-	b.do(chromedp.Navigate(site.Front.URL + page))
-	b.plays("first")
-	second := open(t, site.Front)
-	second.do(chromedp.Navigate(site.Front.URL + page))
-	second.until("the limit is named", func() bool { return strings.Contains(second.text("#message"), "close one, or try again later") })
-	b.do(chromedp.Navigate("about:blank"))
-	second.plays("when there is a place again")
-}
-
 // h265 makes a camera say that it sends H.265, which Chromium without hardware help does not play.
 func h265(play func(context.Context, string, rtsp.Sink) error) func(context.Context, string, rtsp.Sink) error {
 	return func(ctx context.Context, camera string, sink rtsp.Sink) error {
@@ -169,7 +123,60 @@ func TestKeysAndButtons(t *testing.T) {
 	if !eval[bool](b, `document.querySelector('video').muted`) {
 		t.Error("m switches sound on where there is none")
 	}
-	b.do(chromedp.KeyEvent("\x1b"))
+
+	b.press("i")
+	b.until("the figures are there", func() bool {
+		text := eval[string](b, `document.querySelector('#overlay').innerText`)
+		return regexp.MustCompile(`(?s)Delay\s+≈ \d+ ms.*Bit rate\s+\d+ kbit/s.*Picture\s+1280×720, \d+ fps.*Codec\s+H264.*Path\s+direct, UDP`).MatchString(text)
+	})
+	b.shot("figures")
+	b.press("i")
+	b.until("the figures are gone", func() bool { return eval[bool](b, `document.querySelector('#overlay').hidden`) })
+	small := func() bool { return eval[bool](b, `document.pictureInPictureElement !== null`) }
+	b.press("p")
+	b.until("p makes a small window", small)
+	b.press("p")
+	b.until("p closes it", func() bool { return !small() })
+
+	// In full screen, too, the arrows go from camera to camera.
+	b.press("f")
+	b.until("f fills the screen", full)
+	for _, step := range []struct{ key, camera, name string }{{"ArrowRight", "yard", "Yard"}, {"ArrowRight", "hall", "Hall"}, {"ArrowLeft", "yard", "Yard"}} {
+		b.press(step.key)
+		b.until("the name is the other camera's", func() bool {
+			return b.text("#name") == step.name && eval[bool](b, `location.search === '?camera=`+step.camera+`' && document.title.startsWith('`+step.name+`')`)
+		})
+		b.plays(step.camera)
+	}
+	if !full() {
+		t.Error("the next camera leaves full screen")
+	}
+	b.until("the buttons go after a while", func() bool { return eval[bool](b, `document.querySelector('#stage').dataset.idle === ''`) })
+	b.shot("full-screen")
+	b.press("f")
+	b.until("f leaves", func() bool { return !full() })
+	b.press("ArrowLeft")
+	b.plays("the first camera")
+	b.do(chromedp.SetValue(chromedp.CSS("#stream"), "2"))
+	eval[bool](b, `document.querySelector('#stream').dispatchEvent(new Event('change'))`)
+	b.until("the address names the stream", func() bool { return eval[bool](b, `location.search === '?camera=demo&stream=2'`) })
+	b.plays("the second stream")
+	swipe := func(from, to float64) {
+		eval[bool](b, fmt.Sprintf(`(p => {
+			for (const [name, x] of [['pointerdown', %v], ['pointerup', %v]])
+				p.dispatchEvent(new PointerEvent(name, {clientX: x, clientY: 200, isPrimary: true, pointerType: 'touch', bubbles: true}));
+			return true;
+		})(document.querySelector('#picture'))`, from, to))
+	}
+	swipe(400, 200)
+	b.until("a swipe goes on", func() bool { return b.text("#name") == "Yard" })
+	swipe(200, 400)
+	b.until("a swipe goes back", func() bool { return b.text("#name") == "Front door" })
+	b.plays("after swiping")
+	if faults := b.console(); len(faults) > 0 {
+		t.Errorf("console: %q", faults)
+	}
+	b.press("Escape")
 	b.until("Escape goes to the cameras", func() bool { return eval[bool](b, `location.pathname === '/'`) })
 }
 
@@ -243,7 +250,7 @@ func TestSound(t *testing.T) {
 	b.until("there is a sound button", func() bool { return !eval[bool](b, `document.querySelector('#sound').hidden`) })
 	b.do(chromedp.Click(chromedp.CSS("#sound")))
 	b.until("sound is on", func() bool {
-		return !eval[bool](b, `document.querySelector('video').muted`) && b.text("#sound") == "Sound off"
+		return !eval[bool](b, `document.querySelector('video').muted`) && strings.TrimSpace(b.text("#sound")) == "Sound off"
 	})
 	b.until("sound is heard", func() bool {
 		return eval[bool](b, `document.querySelector('video').srcObject.getAudioTracks()[0]?.muted === false`)

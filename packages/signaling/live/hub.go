@@ -165,9 +165,9 @@ func (h *hub) attempt(ctx context.Context, s *sink) error {
 	return h.play(ctx, h.camera, s)
 }
 
-// backoff grows from 125 ms to 4 s, with jitter.
+// backoff grows from 125 ms to 1 s, with jitter: it is proxy that is asked, which spares the camera.
 func backoff(failures int) time.Duration {
-	d := 125 * time.Millisecond << min(failures-1, 5)
+	d := 125 * time.Millisecond << min(failures-1, 3)
 	return d/2 + rand.N(d/2)
 }
 

@@ -12,8 +12,8 @@ import (
 	"github.com/pion/webrtc/v4"
 )
 
-// outTrack writes one stream to one viewer. Unlike pion's own static track it gives every packet a header of its own,
-// so that the packets kept for retransmission need no copy.
+// outTrack writes one stream to one viewer, and again what the browser misses. Unlike pion's own static track and responder
+// it keeps no copies and no headers, a few bytes for each packet.
 type outTrack struct {
 	kind webrtc.RTPCodecType
 	mime string
@@ -30,10 +30,19 @@ type outTrack struct {
 	// What sender reports say; only Viewer.send uses them.
 	reported        time.Time
 	packets, octets uint32
+	header          rtp.Header
+	// kept is a ring by sequence number.
+	kept []sent
 }
 
 func newOutTrack(kind webrtc.RTPCodecType, mime string, rate int) *outTrack {
-	return &outTrack{kind: kind, mime: mime, rate: rate, base: rand.Uint32(), seq: uint16(rand.Uint32N(1 << 15))}
+	kept := keptPictures
+	if kind == webrtc.RTPCodecTypeAudio {
+		kept = keptSounds
+	}
+	return &outTrack{
+		kind: kind, mime: mime, rate: rate, base: rand.Uint32(), seq: uint16(rand.Uint32N(1 << 15)), kept: make([]sent, kept),
+	}
 }
 
 var errNotNegotiated = errors.New("format was not negotiated")
@@ -81,6 +90,16 @@ func (t *outTrack) StreamID() string { return "porthole" }
 // Kind implements webrtc.TrackLocal.
 func (t *outTrack) Kind() webrtc.RTPCodecType { return t.kind }
 
+// sends reports whether packets of ours carry that SSRC.
+func (t *outTrack) sends(ssrc uint32) bool {
+	if t == nil {
+		return false
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.ssrc == ssrc
+}
+
 // write sends one payload. Before the connection is up it is dropped.
 func (t *outTrack) write(payload []byte, ticks int64, marker bool) error {
 	t.mu.Lock()
@@ -91,8 +110,7 @@ func (t *outTrack) write(payload []byte, ticks int64, marker bool) error {
 	t.seq++
 	t.packets++
 	t.octets += uint32(len(payload))
-	_, err := t.to.WriteRTP(&rtp.Header{
-		Version: 2, Marker: marker, PayloadType: t.pt, SequenceNumber: t.seq, Timestamp: t.base + uint32(ticks), SSRC: t.ssrc,
-	}, payload)
-	return err
+	p := sent{payload: payload, time: t.base + uint32(ticks), seq: t.seq, marker: marker}
+	t.keep(p)
+	return t.send(p)
 }

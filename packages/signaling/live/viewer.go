@@ -65,10 +65,17 @@ type Viewer struct {
 	connected          chan struct{}
 	// end makes the viewer end with a cause; the first one counts.
 	end context.CancelCauseFunc
+	// noPath says why the connection did not come about, or broke.
+	noPath func() error
 	// leave gives back the viewer's place.
 	leave func()
 	done  chan struct{}
 	err   error
+	// maxTime is how long it may last; zero: for ever.
+	maxTime time.Duration
+	// firstFrame is told how long the first picture took.
+	firstFrame func(time.Duration)
+	traffic    traffic
 
 	// waiting means that nothing but a key frame will do. hub.mu guards it.
 	waiting bool
@@ -96,6 +103,9 @@ func (v *Viewer) Close() {
 func (v *Viewer) AddCandidate(c webrtc.ICECandidateInit) error { return v.pc.AddICECandidate(c) }
 
 func (v *Viewer) notify(e Event) {
+	if e.Code == "transcoded" {
+		v.traffic.transcode()
+	}
 	select {
 	case v.events <- e:
 	default:
@@ -134,15 +144,21 @@ func (v *Viewer) run(ctx context.Context) {
 	}
 	timeout := time.NewTimer(connectTimeout)
 	defer timeout.Stop()
+	if v.maxTime > 0 {
+		limit := time.AfterFunc(v.maxTime, func() { v.end(errTimeLimit(v.maxTime)) })
+		defer limit.Stop()
+	}
 	began := time.Now()
 	select {
 	case <-v.connected:
-		v.log.Info("viewer connected", "after", time.Since(began).Round(time.Millisecond))
+		v.traffic.connect(time.Now())
+		v.followPath()
+		v.log.Info("viewer connected", "after", time.Since(began).Round(time.Millisecond), "path", v.traffic.way())
 		v.hub.attach(v)
 		v.send(ctx)
 		v.hub.detach(v)
 	case <-timeout.C:
-		v.end(errNoPath())
+		v.end(v.noPath())
 	case <-ctx.Done():
 	}
 	if err := context.Cause(ctx); !errors.Is(err, errClosed) {
@@ -159,10 +175,6 @@ func (v *Viewer) run(ctx context.Context) {
 	v.log.Info("viewer left", "after", time.Since(began).Round(time.Second), "dropped_frames", v.dropped.Load(), "reason", v.err)
 }
 
-func errNoPath() error {
-	return &Refusal{Reason: NoPath, Message: "no network path: open the UDP port of the live view in the router or firewall"}
-}
-
 // onState follows the connection.
 func (v *Viewer) onState(s webrtc.PeerConnectionState) {
 	switch s {
@@ -172,7 +184,7 @@ func (v *Viewer) onState(s webrtc.PeerConnectionState) {
 		default:
 		}
 	case webrtc.PeerConnectionStateFailed:
-		v.end(errNoPath())
+		v.end(v.noPath())
 	case webrtc.PeerConnectionStateClosed:
 		v.end(errClosed)
 	}
@@ -189,6 +201,7 @@ func (v *Viewer) send(ctx context.Context) {
 		}
 		packets := 0
 		for _, f := range batch {
+			before, bytes := packets, 0
 			track, at := v.audio, f.ticks
 			if !f.audio {
 				track, at = v.video, max(f.ticks, v.last+frameGap)
@@ -200,26 +213,46 @@ func (v *Viewer) send(ctx context.Context) {
 					v.end(errClosed)
 					return
 				}
+				bytes += len(p)
 				if packets++; packets%groupPackets == 0 && !pause(ctx, groupPause) {
 					return
 				}
 			}
-			v.report(track, time.Now())
+			now := time.Now()
+			v.count(now, packets-before, bytes, !f.audio)
+			v.report(track, now)
 		}
 	}
 }
 
-// readRTCP answers requests for key frames until the connection is closed. Reading also drives retransmission.
+// count keeps what was sent of a frame.
+func (v *Viewer) count(now time.Time, packets, bytes int, picture bool) {
+	if v.traffic.sent(now, packets, bytes, picture) && v.firstFrame != nil {
+		v.firstFrame(now.Sub(v.traffic.answered))
+	}
+}
+
+// readRTCP answers requests for key frames and keeps what the browser reports, until the connection is closed.
 func (v *Viewer) readRTCP(s *webrtc.RTPSender) {
 	last := time.Now()
+	track, _ := s.Track().(*outTrack)
 	for {
 		packets, _, err := s.ReadRTCP()
 		if err != nil {
 			return
 		}
 		for _, p := range packets {
-			switch p.(type) {
+			switch p := p.(type) {
+			case *rtcp.ReceiverReport:
+				for _, r := range p.Reports {
+					if track.sends(r.SSRC) {
+						v.traffic.report(time.Now(), r, track.kind == webrtc.RTPCodecTypeVideo)
+					}
+				}
+			case *rtcp.TransportLayerNack:
+				track.resend(p)
 			case *rtcp.PictureLossIndication, *rtcp.FullIntraRequest:
+				v.traffic.resync()
 				if now := time.Now(); now.Sub(last) > replayGap {
 					last = now
 					v.hub.resync(v)
