@@ -55,7 +55,9 @@ func TestWall(t *testing.T) {
 	})
 	b.shot("wall")
 
-	focused := func() string { return eval[string](b, `document.activeElement?.closest('.tile')?.dataset.camera ?? ''`) }
+	focused := func() string {
+		return eval[string](b, `document.activeElement?.closest('.tile')?.dataset.camera ?? ''`)
+	}
 	columns := eval[int](b, `Number(document.querySelector('#grid').style.getPropertyValue('--columns'))`)
 	if columns != 2 {
 		t.Errorf("4 tiles stand in %d columns on 1280×900", columns)

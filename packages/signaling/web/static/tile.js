@@ -18,7 +18,7 @@ const STILLS = new Set(['busy', 'nocodec', 'nopath']);
 const LAST = new Set(['connecting', 'offline', 'away', 'limit']);
 const SHORT = {
   connecting: '', live: '', stopped: '', busy: 'Still pictures: no place for another live one', nocodec: 'Still pictures: no codec in common',
-  nopath: 'Still pictures: no network path', limit: 'Still watching?',
+  nopath: 'Still pictures: no network path',
 };
 
 // Turns lets a few connect at a time, so that sixteen do not keep the first one waiting.
@@ -47,6 +47,7 @@ export class Turns {
 
 export class Tile {
   state = 'still';
+  message = '';
   camera;
 
   #li;
@@ -66,7 +67,7 @@ export class Tile {
   #said;
   #asked = false; // the connection that is being made is one with sound
 
-  // options: port, ice, turns, stream() and onstate(tile).
+  // options: port, ice, turns, stream(), onstate() and onsound(tile).
   constructor(li, options) {
     this.#li = li;
     this.#options = options;
@@ -176,6 +177,7 @@ export class Tile {
 
   #show({state, message, hint, audio = false}) {
     this.state = this.#li.dataset.state = state;
+    this.message = message;
     if (state !== 'connecting') this.#give?.();
     if (state === 'live') {
       this.#li.dataset.live = '';
@@ -197,7 +199,7 @@ export class Tile {
       this.#renew();
       this.#still = setInterval(() => this.#renew(), STILL);
     }
-    this.#options.onstate(this, {state, message: sentence(message)});
+    this.#options.onstate();
   }
 
   // renew asks for another still picture; the old one stays until it is there.

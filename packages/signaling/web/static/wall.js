@@ -41,7 +41,7 @@ function told() {
   $('again').hidden = !limit;
   $('login').hidden = !out;
   $('login').href = `/login?next=${encodeURIComponent('/live')}`;
-  $('text').textContent = out ? 'You are not logged in' : limit ? 'Still watching?' : '';
+  $('text').textContent = out ? 'You are not logged in' : limit ? tiles.find(t => t.state === 'limit').message : '';
 }
 
 // layout makes the tiles as large as they all fit, or as many across as are still worth looking at.
