@@ -134,10 +134,12 @@ func TestKeysAndButtons(t *testing.T) {
 	b.until("f fills the screen", full)
 	b.do(chromedp.KeyEvent("f"))
 	b.until("f leaves", func() bool { return !full() })
-	b.do(chromedp.KeyEvent("m"))
-	if !eval[bool](b, `document.querySelector('video').muted`) {
-		t.Error("m switches sound on where there is none")
-	}
+	muted := func() bool { return eval[bool](b, `document.querySelector('video').muted`) }
+	b.until("there is sound", func() bool { return !eval[bool](b, `document.querySelector('#sound').hidden`) })
+	b.press("m")
+	b.until("m switches it on", func() bool { return !muted() })
+	b.press("m")
+	b.until("m switches it off", muted)
 
 	b.press("i")
 	b.until("the figures are there", func() bool {
