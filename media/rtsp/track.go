@@ -38,7 +38,7 @@ func trackOf(m *description.Media, f format.Format) Track {
 	case *format.MJPEG:
 		t.InOrder = true
 	case *format.MPEG4Video:
-		t.Config = f.SafeParams()
+		t.Config = f.Config
 	case *format.MPEG4Audio:
 		t.Config = audioConfig(f.Config)
 	case *format.MPEG4AudioLATM:

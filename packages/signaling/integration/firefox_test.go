@@ -72,9 +72,9 @@ func openFirefox(t *testing.T, site *sitetest.Site) player {
 		}
 	})
 	t.Cleanup(func() {
-		syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) //nolint:errcheck // its own group, which may have ended
+		syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL)
 		reading.Wait()
-		cmd.Wait() //nolint:errcheck // killed
+		cmd.Wait()
 	})
 	f := &firefox{t: t}
 	ctx, cancel := context.WithTimeout(t.Context(), deadline)

@@ -241,7 +241,6 @@ func (s *Server) negotiate(ctx context.Context, h *hub, o offer, sdpOffer string
 	}
 	if c.converted != "" {
 		v.notify(Event{"transcoded", c.converted})
-		v.traffic.transcode()
 	}
 	started := make(chan error, 1)
 	if !s.spawn(func(base context.Context) {
