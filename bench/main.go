@@ -25,12 +25,13 @@ func main() {
 	joins := flag.Int("joins", 50, "how often the time to the first picture is taken")
 	viewers := flag.Bool("whep", true, "measure WHEP viewers too")
 	build := flag.String("build", "build", "`folder` of the images")
-	only := flag.String("only", "", "measure only `what`: peers or appliance")
+	only := flag.String("only", "", "measure only `what`: peers, live or appliance")
+	tries := flag.Int("tries", 30, "how often a page is opened for its first picture; 0: no browser")
 	soakFor := flag.Duration("soak", 0, "instead have readers come, go, stall and misbehave for this `time`, and see what stays")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
-	p := plan{perStep: *perStep, joins: *joins, readers: []int{1, 20, 100, 500}, viewers: []int{1, 20, 100}}
+	p := plan{perStep: *perStep, joins: *joins, readers: []int{1, 20, 100, 500}, viewers: []int{1, 20, 100}, tries: *tries}
 	if !*viewers {
 		p.viewers = nil
 	}
@@ -58,12 +59,17 @@ func run(ctx context.Context, only, bin, build string, p plan) error {
 		return fmt.Errorf("make a folder for the servers: %w", err)
 	}
 	defer os.RemoveAll(dir)
-	if only != "appliance" {
+	if only == "" || only == "peers" {
 		if err := besidePeers(ctx, dir, bin, p); err != nil {
 			return err
 		}
 	}
-	if only == "peers" {
+	if only == "" || only == "live" {
+		if err := besideLive(ctx, dir, bin, p); err != nil {
+			return err
+		}
+	}
+	if only != "" && only != "appliance" {
 		return nil
 	}
 	t, err := measureAppliance(ctx, dir, bin, build, p.perStep)
@@ -125,7 +131,9 @@ type camera struct {
 	stop func()
 }
 
-func startCamera(ctx context.Context) (*camera, error) {
+func startCamera(ctx context.Context) (*camera, error) { return startCameraOf(ctx, samples.Demo()) }
+
+func startCameraOf(ctx context.Context, clip []byte) (*camera, error) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return nil, fmt.Errorf("listen for the camera: %w", err)
@@ -133,7 +141,7 @@ func startCamera(ctx context.Context) (*camera, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	done := make(chan error, 1)
 	go func() {
-		done <- rtsp.ServeClip(ctx, slog.New(slog.DiscardHandler), l, samples.Demo(), "demo", "", "")
+		done <- rtsp.ServeClip(ctx, slog.New(slog.DiscardHandler), l, clip, "demo", "", "")
 	}()
 	addr := l.Addr().String()
 	return &camera{

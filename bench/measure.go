@@ -24,6 +24,8 @@ type plan struct {
 	joins   int
 	// readers and viewers are how many there are at once.
 	readers, viewers []int
+	// tries is how often a page is opened.
+	tries int
 }
 
 func measure(ctx context.Context, t *table, srv *server, cam *camera, p plan) error {
@@ -41,7 +43,7 @@ func measure(ctx context.Context, t *table, srv *server, cam *camera, p plan) er
 		what  string
 		loads []int
 		start func(context.Context, *server, func()) error
-	}{{"RTSP readers", p.readers, readLight}, {"WHEP viewers", p.viewers, viewWHEP}} {
+	}{{"RTSP readers", p.readers, readLight}} {
 		for _, n := range kind.loads {
 			if err := underLoad(ctx, t, srv, perStep, n, kind.what, kind.start); err != nil {
 				return err
@@ -246,12 +248,7 @@ func underLoad(ctx context.Context, t *table, srv *server, d time.Duration, n in
 			return nil
 		}
 	}
-	before, err := usageOf(srv.pids)
-	if err != nil {
-		end()
-		return err
-	}
-	frontBefore, err := usageOf(srv.front)
+	before, err := usageOfAll(srv)
 	if err != nil {
 		end()
 		return err
@@ -262,19 +259,14 @@ func underLoad(ctx context.Context, t *table, srv *server, d time.Duration, n in
 	case <-hold.C:
 	case <-ctx.Done():
 	}
-	after, err := usageOf(srv.pids)
-	if err != nil {
-		end()
-		return err
-	}
-	frontAfter, err := usageOf(srv.front)
+	after, err := usageOfAll(srv)
 	end()
 	if err != nil {
 		return err
 	}
-	cell := after.since(before)
-	if len(srv.front) > 0 {
-		cell += " (proxy: " + frontAfter.since(frontBefore) + ")"
+	cell := after[""].since(before[""])
+	for _, part := range srv.working(what) {
+		cell += " (" + part + ": " + after[part].since(before[part]) + ")"
 	}
 	select {
 	case err := <-failed:

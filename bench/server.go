@@ -33,6 +33,11 @@ type server struct {
 	whep      string
 	authorize func(*http.Request)
 	stop      func()
+	// page shows the camera in a browser; enter logs the browser in, nil where there is no login.
+	page  string
+	enter func(*chromium) error
+	// parts are the process ids by name, of several processes.
+	parts map[string]int
 }
 
 func launch(ctx context.Context, dir, path string, args ...string) (*exec.Cmd, func(), error) {
@@ -122,6 +127,9 @@ func portholeServer(ctx context.Context, run *stack.Stack, password string) (*se
 		},
 		whep:      run.URL("/cameras/bench/whep"),
 		authorize: func(r *http.Request) { r.SetBasicAuth(at.User.Username(), streamPassword) },
+		page:      run.URL("/livestream/viewer?camera=bench"),
+		enter:     func(b *chromium) error { return b.logIn(run.URL(""), "admin", password) },
+		parts:     pids,
 	}
 	for name, pid := range pids {
 		s.pids = append(s.pids, pid)
@@ -157,7 +165,7 @@ paths:
     source: %s
     sourceOnDemand: yes
 `, ports[0], ports[1], ports[2], cameraURL)
-	return startPeer(ctx, dir, "MediaMTX", path, config, content, []string{config}, ports[0], fmt.Sprintf("http://127.0.0.1:%d/bench/whep", ports[1]))
+	return startPeer(ctx, dir, "MediaMTX", path, config, content, []string{config}, ports[0], fmt.Sprintf("http://127.0.0.1:%d/bench/whep", ports[1]), fmt.Sprintf("http://127.0.0.1:%d/bench/", ports[1]))
 }
 
 func startGo2RTC(ctx context.Context, dir, _, cameraURL string) (*server, error) {
@@ -176,10 +184,10 @@ rtsp: {listen: "127.0.0.1:%d"}
 webrtc: {listen: "127.0.0.1:%d", candidates: ["127.0.0.1:%d"], filters: {loopback: true}}
 streams: {bench: "%s"}
 `, ports[1], ports[0], ports[2], ports[2], cameraURL)
-	return startPeer(ctx, dir, "go2rtc", path, config, content, []string{"-config", config}, ports[0], fmt.Sprintf("http://127.0.0.1:%d/api/webrtc?src=bench", ports[1]))
+	return startPeer(ctx, dir, "go2rtc", path, config, content, []string{"-config", config}, ports[0], fmt.Sprintf("http://127.0.0.1:%d/api/webrtc?src=bench", ports[1]), fmt.Sprintf("http://127.0.0.1:%d/webrtc.html?src=bench", ports[1]))
 }
 
-func startPeer(ctx context.Context, dir, name, path, config, content string, args []string, rtspPort int, whep string) (*server, error) {
+func startPeer(ctx context.Context, dir, name, path, config, content string, args []string, rtspPort int, whep, page string) (*server, error) {
 	path, err := filepath.Abs(path)
 	if err != nil {
 		return nil, fmt.Errorf("find %s: %w", name, err)
@@ -205,7 +213,7 @@ func startPeer(ctx context.Context, dir, name, path, config, content string, arg
 		stop()
 		return nil, fmt.Errorf("wait for %s: %w", name, err)
 	}
-	return &server{name: name, pids: []int{cmd.Process.Pid}, dial: dial, whep: whep, authorize: func(*http.Request) {}, stop: stop}, nil
+	return &server{name: name, pids: []int{cmd.Process.Pid}, dial: dial, whep: whep, page: page, authorize: func(*http.Request) {}, stop: stop}, nil
 }
 
 // waitFor tries until ok succeeds, for at most 30 s.

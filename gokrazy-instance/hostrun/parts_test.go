@@ -75,8 +75,8 @@ func TestDeviceProcessList(t *testing.T) {
 	}
 	want := map[string]string{
 		"system":    "-gokrazy-socket run/gokrazy-http.sock",
-		"proxy":     "-https :8443 -http  -test :5001 -test-udp :5004",
-		"signaling": "-wss :8765 -ice-udp :8444 -loopback " + strings.Join(decoderArgs(bin), " "),
+		"proxy":     "-https :8443 -http  -ice-tcp  -test :5001 -test-udp :5004",
+		"signaling": "-wss :8765 -ice-udp :8444 -shared :8443 -loopback " + strings.Join(decoderArgs(bin), " "),
 		"console":   "-builtin-camera demo=rtsp://demo:pw@127.0.0.1:1/demo",
 		"player":    "-display offscreen -console-port 8443 " + strings.Join(decoderArgs(bin), " "),
 	}
@@ -144,7 +144,7 @@ func TestPlanOrder(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := strings.Join(commands[0].Args, " "); got != "-https :443 -run run -perm perm -boot boot -single-user -https [::1]:1 -http  -test  -test-udp " {
+	if got := strings.Join(commands[0].Args, " "); got != "-https :443 -run run -perm perm -boot boot -single-user -https [::1]:1 -http  -ice-tcp  -test  -test-udp " {
 		t.Errorf("proxy: %s", got)
 	}
 	if c := commands[1]; c.Name != "renamed" || !c.DontStart || !cmp.Equal(c.Args, []string{"-x"}) || !cmp.Equal(commands[0].Env, []string{"A=b"}) {

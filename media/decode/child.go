@@ -2,6 +2,7 @@ package decode
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -246,19 +247,21 @@ func arguments(opts Options) []string {
 	} else {
 		args = append(args, "-protocol_whitelist", "file", "-i", "/proc/self/fd/"+strconv.Itoa(inputFD))
 	}
-	filter := "format=yuv420p|yuvj420p"
-	if s := opts.MaxSize; s != (Options{}).MaxSize {
-		x, y := s.X, s.Y
-		if x == 0 {
-			x = 1 << 15
-		}
-		if y == 0 {
-			y = 1 << 15
-		}
-		filter = fmt.Sprintf("scale=w='min(iw,%d)':h='min(ih,%d)':force_original_aspect_ratio=decrease:flags=fast_bilinear,%s", x, y, filter)
+	if opts.Encode != nil {
+		return append(args, opts.encoding()...)
 	}
 	return append(args,
-		"-map", "0:V:0", "-map_metadata", "-1", "-map_chapters", "-1", "-vf", filter,
+		"-map", "0:V:0", "-map_metadata", "-1", "-map_chapters", "-1", "-vf", opts.scaling()+"format=yuv420p|yuvj420p",
 		"-fps_mode", "passthrough", "-enc_time_base", "1:90000",
 		"-c:v", "rawvideo", "-threads:v", "1", "-f", "nut", "-write_index", "0", "-flush_packets", "1", "pipe:1")
+}
+
+// scaling is the filter that keeps MaxSize, with a comma behind it, or nothing.
+func (opts Options) scaling() string {
+	s := opts.MaxSize
+	if s == (Options{}).MaxSize {
+		return ""
+	}
+	x, y := cmp.Or(s.X, 1<<15), cmp.Or(s.Y, 1<<15)
+	return fmt.Sprintf("scale=w='min(iw,%d)':h='min(ih,%d)':force_original_aspect_ratio=decrease:flags=fast_bilinear,", x, y)
 }

@@ -36,6 +36,9 @@ type Options struct {
 	File *os.File // a regular file, open for reading; it may be closed once Open has returned
 	Live *Live    // a stream of access units, fed through Send
 
+	// Encode makes the child compress what it decodes: NextPacket then takes the place of Next, and Info, Frames and Allocate have no meaning.
+	Encode *Encode
+
 	MaxSize image.Point // larger pictures are scaled down to fit, keeping their aspect; zero: as they are
 
 	MaxMemory    int64         // bytes of address space of the child; 0: DefaultMaxMemory
@@ -55,12 +58,17 @@ type Live struct {
 	Width, Height int // of the picture if known, else 0
 	// Reorder is for cameras with B-frames: pictures are put in order, which delays them by as many as the stream says.
 	Reorder bool
+
+	SampleRate, Channels int // of sound
+	// Config is what AAC's frames do not say themselves: the AudioSpecificConfig (ISO/IEC 14496-3 section 1.6.2.1).
+	Config []byte
 }
 
 // Codec is a codec of a live stream.
 type Codec string
 
-// The codecs of live streams. H.264 and H.265 have their parameter sets in band.
+// The codecs of live streams. H.264, H.265 and MPEG-4 have their parameter sets in band. The names of pictures are as in AVI and MOV,
+// those of sound as in WAVE (two bytes, little endian).
 const (
 	H264  Codec = "H264"
 	H265  Codec = "HEVC"
@@ -68,7 +76,15 @@ const (
 	MPEG4 Codec = "mp4v"
 	VP8   Codec = "VP80"
 	VP9   Codec = "VP90"
+
+	AAC  Codec = "\xff\x00\x00\x00"
+	PCMA Codec = "\x06\x00\x00\x00"
+	PCMU Codec = "\x07\x00\x00\x00"
+	Opus Codec = "Opus"
 )
+
+// sound says whether it is a codec of sound, not of pictures.
+func (c Codec) sound() bool { return c == AAC || c == PCMA || c == PCMU || c == Opus }
 
 // Frame is one picture. It belongs to the caller until Release.
 type Frame struct {
@@ -93,6 +109,8 @@ type Decoder struct {
 	child *child
 	log   *log
 	feed  *feed // nil for a file
+
+	packets chan Packet // nil unless the child encodes
 
 	frames chan *Frame
 	free   chan *image.YCbCr
@@ -134,8 +152,12 @@ func Open(ctx context.Context, opts Options) (*Decoder, error) {
 		work.Go(func() { d.feed.run(ctx, c.input) })
 	}
 	d.wg.Go(func() { d.watch(ctx) })
+	read := d.readFrames
+	if opts.Encode != nil {
+		d.packets, read = make(chan Packet, packetQueue), d.readPackets
+	}
 	d.wg.Go(func() {
-		err := d.readFrames(ctx)
+		err := read(ctx)
 		d.bury(err)
 		if c.input != nil {
 			c.input.Close()
@@ -150,6 +172,9 @@ func Open(ctx context.Context, opts Options) (*Decoder, error) {
 		d.err = d.verdict(ctx, err)
 		close(d.done)
 		close(d.frames)
+		if d.packets != nil {
+			close(d.packets)
+		}
 	})
 	return d, nil
 }
@@ -219,6 +244,8 @@ func (o Options) check() error {
 	case o.MaxMemory < 0 || o.MaxPixels < 0 || o.Frames < 0 || o.Threads < 0 || o.FrameTimeout < 0 || o.Timeout < 0 ||
 		o.MaxSize.X < 0 || o.MaxSize.Y < 0:
 		return errors.New("a limit is negative")
+	case o.Encode != nil:
+		return o.Encode.check(o.Live)
 	case o.File != nil:
 		st, err := o.File.Stat()
 		if err != nil {
@@ -234,17 +261,22 @@ func (o Options) check() error {
 // Next returns the next frame, waiting for it if need be: while all frames are with the caller, until one is released. The end of a file is io.EOF; after any error but that of ctx the item is over.
 // What is the item's fault is an *Error of one of the kinds ErrUnsupported, ErrDamaged and so on.
 func (d *Decoder) Next(ctx context.Context) (*Frame, error) {
+	return next(ctx, d, d.frames)
+}
+
+func next[T any](ctx context.Context, d *Decoder, from <-chan T) (T, error) {
 	timer := time.NewTimer(d.opts.FrameTimeout)
 	defer timer.Stop()
+	var none T
 	for {
 		select {
-		case f, ok := <-d.frames:
+		case v, ok := <-from:
 			if !ok {
-				return nil, d.err
+				return none, d.err
 			}
-			return f, nil
+			return v, nil
 		case <-ctx.Done():
-			return nil, ctx.Err()
+			return none, ctx.Err()
 		case <-timer.C:
 			if wait := d.patience(); wait > 0 {
 				timer.Reset(wait)

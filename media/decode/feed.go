@@ -16,7 +16,7 @@ import (
 // Unit is one access unit (one picture) of a live stream.
 type Unit struct {
 	PTS time.Duration // 0 or later
-	Key bool          // decoding can start here: H.264 and H.265 have their parameter sets in this unit
+	Key bool          // decoding can start here: H.264, H.265 and MPEG-4 have their parameter sets in this unit; true for all sound
 	// Data is the NAL units of an H.264 or H.265 picture without start codes, or the parts of any other codec's packet.
 	Data [][]byte
 }
@@ -39,6 +39,7 @@ var liveBase = nut.TimeBase{Num: 1, Den: 90000}
 // feed hands the units of a live stream to the child.
 type feed struct {
 	live Live
+	base nut.TimeBase
 	wake chan struct{}
 
 	mu      sync.Mutex // guards all below
@@ -58,7 +59,12 @@ type queued struct {
 }
 
 func newFeed(live Live) *feed {
-	return &feed{live: live, wake: make(chan struct{}, 1), needKey: true}
+	base := liveBase
+	if live.Codec.sound() && live.SampleRate > 0 {
+		// A sample's time is exact then.
+		base = nut.TimeBase{Num: 1, Den: uint32(live.SampleRate)}
+	}
+	return &feed{live: live, base: base, wake: make(chan struct{}, 1), needKey: true}
 }
 
 // send queues a unit, or drops it.
@@ -80,7 +86,7 @@ func (f *feed) send(u Unit) error {
 		return nil
 	}
 	f.needKey = false
-	q := queued{pts: liveBase.Ticks(u.PTS), key: u.Key, data: f.join(u.Data)}
+	q := queued{pts: f.base.Ticks(u.PTS), key: u.Key, data: f.join(u.Data)}
 	f.queue = append(f.queue, q)
 	f.bytes += len(q.data)
 	select {
@@ -110,9 +116,7 @@ func (f *feed) join(parts [][]byte) []byte {
 // run writes to the child until ctx ends or the child is gone.
 func (f *feed) run(ctx context.Context, w io.Writer) {
 	bw := bufio.NewWriterSize(w, 32<<10)
-	// A demuxer refuses a stream without a size; the right one is in the parameter sets.
-	width, height := max(f.live.Width, 16), max(f.live.Height, 16)
-	out, err := nut.NewWriter(bw, nut.Stream{Class: nut.Video, FourCC: [4]byte([]byte(f.live.Codec)), TimeBase: liveBase, Width: width, Height: height})
+	out, err := nut.NewWriter(bw, f.stream())
 	for err == nil {
 		q, ok := f.take()
 		if !ok {
@@ -131,6 +135,18 @@ func (f *feed) run(ctx context.Context, w io.Writer) {
 		}
 	}
 	// A child that is gone says why itself.
+}
+
+// stream describes what is written.
+func (f *feed) stream() nut.Stream {
+	s := nut.Stream{FourCC: [4]byte([]byte(f.live.Codec)), TimeBase: f.base}
+	if f.live.Codec.sound() {
+		s.Class, s.Extra, s.SampleRate, s.Channels = nut.Audio, f.live.Config, f.live.SampleRate, f.live.Channels
+		return s
+	}
+	// A demuxer refuses a stream without a size; the right one is in the parameter sets.
+	s.Width, s.Height = max(f.live.Width, 16), max(f.live.Height, 16)
+	return s
 }
 
 // take removes the oldest unit. After close it is an empty one.

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/netip"
 	"net/url"
 	"strings"
 	"syscall"
@@ -19,6 +20,10 @@ import (
 
 // handshakeTimeout is shorter than any wait for an answer, so that the reason is known.
 const handshakeTimeout = 5 * time.Second
+
+// dialTimeout is for addresses, which need no name server: a camera that is being switched on hears the first or second
+// of TCP's requests of an attempt, while the third would come two seconds later (RFC 6298 section 2: 0, 1, 3 s).
+const dialTimeout = 2 * time.Second
 
 var (
 	errRemoved  = errors.New("the camera was removed")
@@ -92,6 +97,9 @@ func newClient(src Source, via gortsplib.Protocol, ans *answers) (*gortsplib.Cli
 		u.User = url.UserPassword(src.User, src.Password)
 	}
 	var dialer net.Dialer
+	if _, err := netip.ParseAddr(host); err == nil {
+		dialer.Timeout = dialTimeout
+	}
 	quiet := func(error) {}
 	dial := func(ctx context.Context, network, address string) (net.Conn, error) {
 		// A redirect takes the credentials along.

@@ -11,8 +11,6 @@ import (
 
 	"github.com/bluenviron/gortsplib/v5"
 	"github.com/bluenviron/gortsplib/v5/pkg/base"
-	"github.com/bluenviron/gortsplib/v5/pkg/description"
-	"github.com/bluenviron/gortsplib/v5/pkg/format"
 	"github.com/pion/rtp"
 )
 
@@ -122,62 +120,16 @@ func play(client *gortsplib.Client, u *base.URL, sink Sink) error {
 	return client.Wait()
 }
 
-func trackOf(m *description.Media, f format.Format) Track {
-	t := Track{Kind: kindOf(m), Codec: codecOf(f), ClockRate: f.ClockRate()}
-	if t.Kind == Audio {
-		t.Channels = channelsOf(f)
-	}
-	if h, ok := f.(*format.H264); ok {
-		t.SPS, t.PPS = h.SPS, h.PPS
-	}
-	return t
-}
-
-// units makes units of a track's packets.
-type units struct {
-	track int
-	// decode returns an access unit when it is complete; nil for formats that are passed on packet by packet.
-	decode func(*rtp.Packet) ([][]byte, error)
-	// whole returns a picture when it is complete, for formats whose pictures are files (JPEG).
-	whole func(*rtp.Packet) ([]byte, error)
-
-	// pending says that packets since the last unit belong to one with this time.
-	pending bool
-	ts      uint32
-	date    time.Time
-}
-
-func newUnits(track int, f format.Format) (*units, error) {
-	u := &units{track: track}
-	switch f := f.(type) {
-	case *format.H264:
-		d, err := f.CreateDecoder()
-		if err != nil {
-			return nil, fmt.Errorf("read H.264: %w", err)
-		}
-		u.decode = d.Decode
-	case *format.H265:
-		d, err := f.CreateDecoder()
-		if err != nil {
-			return nil, fmt.Errorf("read H.265: %w", err)
-		}
-		u.decode = d.Decode
-	case *format.MJPEG:
-		d, err := f.CreateDecoder()
-		if err != nil {
-			return nil, fmt.Errorf("read MJPEG: %w", err)
-		}
-		u.whole = d.Decode
-	}
-	return u, nil
-}
-
 // next takes a packet. Some cameras do not mark the end of an access unit: then the first packet of the next one
 // completes it.
 func (u *units) next(pkt *rtp.Packet, date time.Time) (Unit, bool) {
-	if u.whole != nil {
+	switch {
+	case u.whole != nil:
 		picture, err := u.whole(pkt)
 		return Unit{Track: u.track, RTPTime: pkt.Timestamp, NTP: date, Payload: picture}, err == nil
+	case u.sound != nil:
+		frames, err := u.sound(pkt)
+		return Unit{Track: u.track, RTPTime: pkt.Timestamp, NTP: date, Frames: frames}, err == nil
 	}
 	if u.decode == nil {
 		return Unit{Track: u.track, RTPTime: pkt.Timestamp, NTP: date, Payload: pkt.Payload}, true

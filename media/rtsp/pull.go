@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"math/rand/v2"
+	"net"
 	"slices"
 	"sync"
 	"time"
@@ -17,6 +18,9 @@ import (
 const (
 	minBackoff = 500 * time.Millisecond
 	maxBackoff = 10 * time.Second
+	// watchedBackoff is the most while somebody waits for the picture and the camera cannot be connected to at all: that
+	// costs next to nothing, and whoever watches has it back right after the camera is there again.
+	watchedBackoff = 700 * time.Millisecond
 	// deniedBackoff is how long a camera that refused the password is left alone: many lock out who tries too often.
 	deniedBackoff = time.Minute
 	// firstPacketTimeout is how long the first packet may take before another transport is tried.
@@ -58,9 +62,26 @@ func (c *camera) run(ctx context.Context) {
 			wait = 0
 			continue
 		}
-		backoff = min(max(2*backoff, minBackoff), maxBackoff)
+		longest := maxBackoff
+		if unreachable(err) && c.watched() {
+			longest = watchedBackoff
+		}
+		backoff = min(max(2*backoff, minBackoff), longest)
 		wait = c.failed(err, wasLive, backoff)
 	}
+}
+
+// unreachable reports whether there was no connection: nothing answers, or nothing listens.
+func unreachable(err error) bool {
+	op := (*net.OpError)(nil)
+	return errors.As(err, &op) && op.Op == "dial"
+}
+
+// watched reports whether somebody reads the camera or waits to.
+func (c *camera) watched() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return len(c.readers) > 0 || c.waiting > 0
 }
 
 // failed notes a failed or lost connection and returns when to try again.

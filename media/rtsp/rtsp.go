@@ -207,6 +207,10 @@ const (
 	Opus Codec = "Opus"
 	PCMU Codec = "PCMU"
 	PCMA Codec = "PCMA"
+	// JPEG is RFC 2435, MPEG4 is MPEG-4 part 2 in RFC 6416, LATM is AAC in RFC 6416.
+	JPEG  Codec = "JPEG"
+	MPEG4 Codec = "MP4V-ES"
+	LATM  Codec = "MP4A-LATM"
 )
 
 // Track is one elementary stream of a camera.
@@ -217,8 +221,15 @@ type Track struct {
 	ClockRate int
 	// Channels is zero for video.
 	Channels int
-	// SPS and PPS are H.264 parameter sets as the camera described them, without start codes; they may be empty.
-	SPS, PPS []byte
+	// SPS and PPS, with H.265 also VPS, are parameter sets as the camera described them, without start codes; they may be empty.
+	VPS, SPS, PPS []byte
+	// Config is AAC's AudioSpecificConfig (ISO/IEC 14496-3 section 1.6.2.1), or the headers in front of an MPEG-4 video's
+	// pictures; it may be empty.
+	Config []byte
+	// Width and Height are of H.264 and H.265 pictures; zero while unknown.
+	Width, Height int
+	// InOrder says that pictures are certainly sent in the order that they are shown in.
+	InOrder bool
 }
 
 // Unit is one access unit or picture of a video track, or the payload of one audio packet.
@@ -231,6 +242,8 @@ type Unit struct {
 	NTP time.Time
 	// NALUs are H.264 or H.265 units without start codes.
 	NALUs [][]byte
-	// Payload is the RTP payload of an audio packet, or a picture of a JPEG track as a file.
+	// Frames are those of an AAC packet, one behind the other from RTPTime on.
+	Frames [][]byte
+	// Payload is the RTP payload of any other audio packet, a picture of a JPEG track as a file, or one of an MPEG-4 track.
 	Payload []byte
 }

@@ -22,7 +22,7 @@ muxers=nut,rawvideo,yuv4mpegpipe,ivf,ogg,null,framecrc
 # No network: nothing in this program can open a socket.
 protocols=file,pipe
 bsfs=extract_extradata,h264_mp4toannexb,hevc_mp4toannexb,vp9_superframe_split,null
-filters=scale,format,fps,aresample,aformat,anull,null
+filters=scale,format,fps,select,aresample,aformat,anull,null
 
 ffmpeg_flags=(
 	--disable-everything --disable-autodetect --disable-network --disable-doc --disable-debug

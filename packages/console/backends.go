@@ -65,7 +65,7 @@ type (
 
 // backends are the processes console asks.
 type backends struct {
-	system, proxy, player *unixsock.Client
+	system, proxy, player, signaling *unixsock.Client
 	// screens fetches pictures of the screen from player.
 	screens *http.Client
 
@@ -75,12 +75,13 @@ type backends struct {
 	cameras     recent[proxyStatus]
 	sessions    recent[sessionList]
 	screen      recent[playerStatus]
+	viewers     recent[viewerList]
 }
 
 func newBackends(env daemon.Env) *backends {
 	b := &backends{
 		system: unixsock.NewClient(env.Socket("system")), proxy: unixsock.NewClient(env.Socket("proxy")),
-		player:  unixsock.NewClient(env.Socket("player")),
+		player: unixsock.NewClient(env.Socket("player")), signaling: unixsock.NewClient(env.Socket("signaling-status")),
 		screens: &http.Client{Transport: unixsock.Transport(env.Socket("player"))},
 	}
 	b.processes.ask = fetch[[]processStatus](b.system, "/processes")
@@ -88,6 +89,7 @@ func newBackends(env daemon.Env) *backends {
 	b.problems.ask = fetch[problemList](b.system, "/problems")
 	b.cameras.ask = fetch[proxyStatus](b.proxy, "/status")
 	b.sessions.ask = fetch[sessionList](b.proxy, "/sessions")
+	b.viewers.ask = fetch[viewerList](b.signaling, "/viewers")
 	b.screen.ask = fetch[playerStatus](b.player, "/status")
 	return b
 }
@@ -96,6 +98,7 @@ func (b *backends) close() {
 	b.system.Close()
 	b.proxy.Close()
 	b.player.Close()
+	b.signaling.Close()
 	b.screens.CloseIdleConnections()
 }
 

@@ -109,7 +109,8 @@ func (c *console) view(ctx context.Context, process string) (any, error) {
 		refs = append(refs, ref)
 	}
 	if process == "signaling" {
-		return settings.Signaling{Revision: revision, Hostname: host, Cameras: refs, SignalingPort: around.SignalingPort}, nil
+		live, err := liveView(ctx, tx, around.PublicName)
+		return settings.Signaling{Revision: revision, Hostname: host, Cameras: refs, SignalingPort: around.SignalingPort, Live: live}, err
 	}
 	own, err := playerSettings(ctx, tx)
 	if err != nil {

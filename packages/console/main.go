@@ -23,7 +23,7 @@ func main() {
 			fs.Var(&builtin, "builtin-camera", "a camera nobody can delete, as `ID=URL`; may be repeated")
 		},
 		Needs: func(daemon.Env) daemon.Needs {
-			return daemon.Needs{Certificates: true, State: true, Sockets: []string{"system", "proxy", "player"}}
+			return daemon.Needs{Certificates: true, State: true, Sockets: []string{"system", "proxy", "player", "signaling-status"}}
 		},
 		Run: func(ctx context.Context, env daemon.Env) error {
 			return Run(ctx, Options{Env: env, Builtin: builtin})

@@ -40,7 +40,7 @@ func parsePages() (map[string]*template.Template, error) {
 		return nil, fmt.Errorf("parse page frame: %w", err)
 	}
 	pages := map[string]*template.Template{}
-	for _, name := range []string{"home", "claim", "login", "camera", "delete", "log", "sorry", "detail", "token", "sessions", "rtsplog", "certificate", "proxy", "account", "import"} {
+	for _, name := range []string{"home", "claim", "login", "camera", "delete", "log", "sorry", "detail", "token", "sessions", "rtsplog", "certificate", "proxy", "account", "import", "live"} {
 		t, err := frame.Clone()
 		if err == nil {
 			t, err = t.ParseFS(templateFiles, "templates/"+name+".html")

@@ -84,7 +84,7 @@ func TestPages(t *testing.T) {
 				"/": 200, "/fragments/home": 200, "/settings/cameras/new": 200, "/settings/cameras/yard": 200, "/settings/cameras/yard/delete": 200,
 				"/camera/demo": 200, "/camera/yard": 200, "/fragments/camera/yard": 200, "/camera/yard/token/1": 200, "/camera/none": 404,
 				"/sessions": 200, "/fragments/sessions": 200, "/rtsp-log": 200, "/fragments/rtsp-log": 200, "/certificate": 200,
-				"/settings/proxy": 200, "/settings/import": 200, "/settings/proxy/accounts/porthole": 200, "/settings/proxy/accounts/none": 404,
+				"/settings/proxy": 200, "/settings/live": 200, "/settings/import": 200, "/settings/proxy/accounts/porthole": 200, "/settings/proxy/accounts/none": 404,
 				"/logs/proxy": 200, "/fragments/logs/proxy": 200, "/nowhere": 404, "/settings/cameras/none": 404, "/logs/": 404,
 			} {
 				a := b.get(path)

@@ -115,7 +115,11 @@ func (c *console) applyProvision(ctx context.Context, p provisioning) error {
 		if err := provisionAccess(ctx, tx, p.Provision.Access); err != nil {
 			return err
 		}
-		problems = slices.Concat(found, unknown)
+		noRelay, err := provisionLive(ctx, tx, p.Provision.Live)
+		if err != nil {
+			return err
+		}
+		problems = slices.Concat(found, unknown, noRelay)
 		kept, err := json.Marshal(problems)
 		if err != nil {
 			return fmt.Errorf("encode problems: %w", err)

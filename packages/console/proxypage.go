@@ -52,7 +52,7 @@ var refusalTexts = []struct{ key, text string }{
 	{"handshake", "TLS did not come about (mostly: the certificate is not trusted)"},
 	{"garbage", "Spoke nothing that is known here"},
 	{"plain_rtsp", "RTSP without TLS"},
-	{"stun", "WebRTC on this port"},
+	{"stun", "Live view over TCP while it was not running"},
 	{"acme", "A certificate authority’s check"},
 }
 

@@ -10,11 +10,12 @@ import (
 	"porthole/packages/internal/settings"
 )
 
-// sessionsView is the page of who watches over RTSP.
+// sessionsView is the page of who watches, in browsers and over RTSP.
 type sessionsView struct {
-	// Problem says why nothing is known, or is empty.
-	Problem        string
-	Running, Ended []sessionRow
+	// Problem says why no readers are known, NoViewers why no browsers; or they are empty.
+	Problem, NoViewers string
+	Running, Ended     []sessionRow
+	Viewers            []viewerRow
 }
 
 type sessionRow struct {
@@ -33,6 +34,13 @@ func (c *console) sessionsPage(w http.ResponseWriter, r *http.Request, id identi
 	answer, err := c.backends.sessions.answer(r.Context())
 	if err != nil {
 		v.Problem = "proxy does not answer, so nobody’s sessions are known. It may be restarting; this page keeps asking."
+	}
+	watching, err := c.backends.viewers.answer(r.Context())
+	if err != nil {
+		v.NoViewers = "signaling does not answer, so it is not known who watches in a browser. It may be restarting; this page keeps asking."
+	}
+	for _, s := range watching.Viewers {
+		v.Viewers = append(v.Viewers, newViewerRow(s, cameras))
 	}
 	for _, s := range answer.Sessions {
 		row := newSessionRow(s, cameras)

@@ -43,7 +43,7 @@ func runImport(args []string, stdout, stderr io.Writer) int {
 	}
 	switch {
 	case result.Empty():
-		fmt.Fprintln(stderr, "porthole import: nothing was found to take over; name SmartHomeNG's etc/plugin.yaml and the files of items with cameras")
+		fmt.Fprintln(stderr, "porthole import: nothing was found to take over; name SmartHomeNG's etc/plugin.yaml and the files of items with cameras, or the .env or docker-compose.yml of the camera platform")
 		return 1
 	case *check:
 		return 0

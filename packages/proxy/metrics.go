@@ -108,6 +108,6 @@ func (c *collector) Collect(out chan<- prometheus.Metric) {
 // metrics answers /metrics in Prometheus's text format; who may ask has been found out.
 func (p *proxy) metrics() http.Handler {
 	r := prometheus.NewRegistry()
-	r.MustRegister(newCollector(p.status), collectors.NewGoCollector())
+	r.MustRegister(newCollector(p.status), p.newLiveCollector(), collectors.NewGoCollector())
 	return promhttp.HandlerFor(r, promhttp.HandlerOpts{MaxRequestsInFlight: 4, Timeout: 10 * time.Second})
 }

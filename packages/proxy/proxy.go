@@ -23,8 +23,8 @@ import (
 // Config is what Run needs.
 type Config struct {
 	Env daemon.Env
-	// HTTPS and HTTP are TCP listeners; nil switches one off. Run closes them.
-	HTTPS, HTTP net.Listener
+	// HTTPS, HTTP and ICE (the live view over TCP, beside HTTPS) are TCP listeners; nil switches one off. Run closes them.
+	HTTPS, HTTP, ICE net.Listener
 	// Test is where plain RTSP is served while the settings want it, TestUDP where RTP for it comes from; empty: nowhere.
 	Test, TestUDP string
 	// Access finds out what the allow list means; the zero value asks the system. Log is filled in.
@@ -39,9 +39,10 @@ func Run(ctx context.Context, cfg Config) error {
 	p := &proxy{
 		Config:  cfg,
 		allow:   allow.New(cfg.Access),
-		console: unixsock.NewClient(cfg.Env.Socket("console-internal")),
+		console: unixsock.NewClient(cfg.Env.Socket("console-internal")), signaling: unixsock.NewClient(cfg.Env.Socket("signaling-status")),
 	}
 	defer p.console.Close()
+	defer p.signaling.Close()
 	p.hub = rtsp.NewHub(rtsp.Config{Log: cfg.Env.Log, UDP: p.testUDP(ctx), Refused: p.refusedReader})
 	toConsole, toSignaling := backendTransport(cfg.Env.Socket("console")), backendTransport(cfg.Env.Socket("signaling"))
 	defer toConsole.CloseIdleConnections()
@@ -56,7 +57,9 @@ func Run(ctx context.Context, cfg Config) error {
 	})
 	g.Go(func() error { return p.serveReaders(ctx) })
 	if cfg.HTTPS != nil {
-		p.openDoor(ctx, g)
+		ice := unixsock.NewPasser(cfg.Env.Socket("ice"))
+		defer ice.Close()
+		p.openDoor(ctx, g, ice)
 	}
 	p.openSwitched(ctx, g)
 	g.Go(func() error { return p.hub.Run(ctx) })
@@ -72,7 +75,9 @@ type proxy struct {
 	hub     *rtsp.Hub
 	allow   *allow.List
 	console *unixsock.Client
-	routes  route.Config
+	// signaling says who watches, for metrics.
+	signaling *unixsock.Client
+	routes    route.Config
 	// door is nil while the TLS port is switched off.
 	door *door.Door
 	// http and test are the ports that settings open and close; nil while a flag switches them off.
@@ -80,7 +85,7 @@ type proxy struct {
 }
 
 // openDoor starts what serves the TLS port.
-func (p *proxy) openDoor(ctx context.Context, g *errgroup.Group) {
+func (p *proxy) openDoor(ctx context.Context, g *errgroup.Group, ice *unixsock.Passer) {
 	limits := door.DefaultLimits()
 	if p.Limits != nil {
 		limits = *p.Limits
@@ -90,7 +95,11 @@ func (p *proxy) openDoor(ctx context.Context, g *errgroup.Group) {
 		Log: p.Env.Log, Limits: limits, Allow: p.allow.Allowed,
 		HTTP: web.Give, Plain: plain.Give,
 		RTSP: func(c net.Conn) { p.hub.Handle(c, rtsp.ViaTLS) },
+		ICE:  ice.Pass,
 	})
+	if p.ICE != nil {
+		g.Go(func() error { return p.door.ServeICE(ctx, p.ICE) })
+	}
 	g.Go(func() error { return serveWeb(ctx, p.Env.Log, web, route.Public(p.routes)) })
 	g.Go(func() error { return serveWeb(ctx, p.Env.Log, plain, route.WrongPort()) })
 	g.Go(func() error {

@@ -7,6 +7,7 @@ import (
 	"flag"
 	"net"
 	"os"
+	"runtime/debug"
 
 	"golang.org/x/sync/errgroup"
 
@@ -22,7 +23,7 @@ import (
 )
 
 type options struct {
-	wss, iceUDP         string
+	wss, iceUDP, shared string
 	loopback            bool
 	perCamera, allViews int
 	decoder             string
@@ -37,11 +38,12 @@ func main() {
 		Flags: func(fs *flag.FlagSet) {
 			fs.StringVar(&o.wss, "wss", ":8765", "`address` of the secure WebSocket port; empty: none")
 			fs.StringVar(&o.iceUDP, "ice-udp", ":8443", "UDP `address` of WebRTC media; empty: none (Chrome refuses 443 on private addresses)")
+			fs.StringVar(&o.shared, "shared", ":443", "`address` whose port proxy shares with us, as seen from outside: TCP comes from proxy, UDP is opened; empty: neither")
 			fs.BoolVar(&o.loopback, "loopback", false, "offer loopback addresses to browsers, for one machine")
 			// The camera platform's limit.
 			fs.IntVar(&o.perCamera, "max-viewers-per-camera", 10, "most `viewers` of one stream at once")
 			fs.IntVar(&o.allViews, "max-viewers", 50, "most `viewers` at once")
-			fs.StringVar(&o.decoder, "decoder", "/usr/local/bin/ffmpeg-porthole", "`program` that decodes snapshots (overlays/decoder)")
+			fs.StringVar(&o.decoder, "decoder", "/usr/local/bin/ffmpeg-porthole", "`program` that decodes snapshots and converts for browsers (overlays/decoder)")
 			fs.Func("decoder-libraries", "`folder` that the decoder may read and execute, for one that loads libraries; may be repeated", func(dir string) error {
 				o.libraries = append(o.libraries, dir)
 				return nil
@@ -56,13 +58,22 @@ func main() {
 			return daemon.Needs{
 				// UDP port 443.
 				Certificates: true, LowPorts: true, ListenTCP: []string{o.wss},
+				// The public name and the STUN server; an answer too long for UDP comes by TCP (RFC 7766).
+				Names: true, ConnectTCP: []uint16{53},
 				Sockets: []string{"console-internal", "rtsp"},
 				Execute: append([]string{o.decoder, self}, o.libraries...),
 			}
 		},
-		Run: func(ctx context.Context, env daemon.Env) error { return run(ctx, env, o) },
+		Run: func(ctx context.Context, env daemon.Env) error {
+			debug.SetGCPercent(gcPercent)
+			return run(ctx, env, o)
+		},
 	}.Main()
 }
+
+// gcPercent trades processor time, of which collecting takes next to nothing here, for memory: little is allocated per packet,
+// so the heap is what viewers hold, and garbage from when they came would stay beside it.
+const gcPercent = 40
 
 func run(ctx context.Context, env daemon.Env, o options) error {
 	g, ctx := errgroup.WithContext(ctx)
@@ -74,12 +85,26 @@ func run(ctx context.Context, env daemon.Env, o options) error {
 			return err
 		}
 		defer path.Close()
+		if o.shared != "" {
+			if err := shareSockets(ctx, g, env, path, o.shared); err != nil {
+				return err
+			}
+		}
+		g.Go(func() error {
+			path.Run(ctx)
+			return nil
+		})
 	}
 	own, err := unixsock.Listen(env.Socket("signaling"), unixsock.Allow(env.SingleUser, "proxy"))
 	if err != nil {
 		return err
 	}
 	defer own.Close()
+	forStatus, err := unixsock.Listen(env.Socket("signaling-status"), unixsock.Allow(env.SingleUser, "console", "proxy"))
+	if err != nil {
+		return err
+	}
+	defer forStatus.Close()
 	p := newPort(env, o.wss)
 	if err := p.open(); err != nil {
 		return err
@@ -92,7 +117,13 @@ func run(ctx context.Context, env daemon.Env, o options) error {
 		dial := func(ctx context.Context) (net.Conn, error) { return unixsock.Dial(ctx, env.Socket("rtsp")) }
 		return rtsp.Play(ctx, rtsp.PlayConfig{Dial: dial, Camera: stream}, sink)
 	}
-	views := live.Start(ctx, live.Config{Log: env.Log, Path: path, PerCamera: o.perCamera, Total: o.allViews, Play: play})
+	views := live.Start(ctx, live.Config{
+		Log: env.Log, Path: path, PerCamera: o.perCamera, Total: o.allViews, Play: play,
+		Convert: func(ctx context.Context, d decode.Options) (live.Converter, error) {
+			d.Binary, d.Libraries = o.decoder, o.libraries
+			return live.OpenConverter(ctx, d)
+		},
+	})
 	pictures := snapshot.New(ctx, snapshot.Config{
 		Log: env.Log, Play: play,
 		Open: func(ctx context.Context, live decode.Live) (*decode.Decoder, error) {
@@ -111,7 +142,12 @@ func run(ctx context.Context, env daemon.Env, o options) error {
 				streams = append(streams, web.Streams(c)...)
 			}
 			views.SetCameras(streams)
+			views.SetLimits(o.limits(v.Live))
 			server.SetCameras(v.Cameras)
+			server.SetICE(v.Live)
+			if path != nil {
+				path.SetLive(v.Live)
+			}
 			select {
 			case <-wanted:
 			default:
@@ -120,9 +156,23 @@ func run(ctx context.Context, env daemon.Env, o options) error {
 		})
 	})
 	g.Go(func() error { return unixsock.Serve(ctx, own, server.Proxied()) })
+	g.Go(func() error { return unixsock.Serve(ctx, forStatus, statusHandler(env, views)) })
 	g.Go(func() error { return p.run(ctx, wanted, server) })
 	err = g.Wait()
 	server.Wait()
 	pictures.Wait()
 	return err
+}
+
+// shareSockets opens the shared port's UDP and takes the TCP connections that proxy hands over.
+func shareSockets(ctx context.Context, g *errgroup.Group, env daemon.Env, path *live.Path, shared string) error {
+	if err := path.Share(shared); err != nil {
+		return err
+	}
+	l, err := unixsock.Listen(env.Socket("ice"), unixsock.Allow(env.SingleUser, "proxy"))
+	if err != nil {
+		return err
+	}
+	g.Go(func() error { return unixsock.ReceiveSockets(ctx, l, path.Take) })
+	return nil
 }

@@ -128,35 +128,42 @@ func TestRefused(t *testing.T) {
 	for name, c := range map[string]struct {
 		in, want string
 	}{
-		"no YAML":              {"a:\n\tb: c\n", "f:2: refused: from here on the file is no YAML"},
-		"binary":               {"\xff\xfe\x00", "f: refused: the file is no text"},
-		"empty":                {"# nothing\n", "f: not needed: the file is empty"},
-		"something else":       {"a: {b: c}\n", "f: not needed: there is no AlexaCamProxy4P3"},
-		"too large":            {strings.Repeat("# filler\n", imports.MaxSize/9+1), "f: refused: the file has more than 1024 KiB"},
-		"auth":                 {proxy + "proxy_auth_type: KERBEROS\n", "f:3: P.proxy_auth_type: refused: must be"},
-		"auth none":            {proxy + "proxy_auth_type: NONE\n", "f:3: P.proxy_auth_type: changed: nobody is asked"},
-		"port":                 {proxy + "port: 8443\n", "f:3: P.port: changed: the port is 443"},
-		"name":                 {proxy + "proxy_url: 203.0.113.7\n", "f:3: P.proxy_url: refused: is no DNS name"},
-		"own IP":               {proxy + "only_allow_own_IP: maybe\n", "f:3: P.only_allow_own_IP: refused: must be true or false"},
-		"list":                 {proxy + "port: [1, 2]\n", "f:3: P.port: refused: this is no single value"},
-		"key":                  {proxy + "colour: blue\n", "f:3: P.colour: not needed: no such setting"},
-		"short password":       {proxy + "proxy_credentials: 'a:b'\n", "f:3: P.proxy_credentials: refused: the password cannot be used here"},
-		"no credentials":       {proxy + "proxy_credentials: 'nonsense'\n", "f:3: P.proxy_credentials: refused: this is not user:password"},
-		"base64":               {proxy + "proxy_credentials: YWxleGE6aHVudGVyMi1sb25n\n", "f:3: P.proxy_credentials: taken over: as RTSP account alexa"},
-		"VLC":                  {proxy + "proxy_credentials: 'myproxy:12345678'\n", "VLC stumbles"},
-		"twice":                {proxy + "port: 443\n  port: 444\n", "f:4: P.port: refused: is already on line 3"},
-		"alias":                {"x: &x {alexa_csc_uri: 'a'}\ny: *x\n", "f:2: y: refused: aliases"},
-		"no JSON":              {"cam:\n  alexa_csc_uri: 'Stream1: x'\n", "f:2: cam.alexa_csc_uri: refused: must look like"},
-		"no address":           {"cam:\n  alexa_stream_1: '{}'\n", "f:2: cam: refused: the camera is left out"},
-		"stream 4":             {"cam:\n  alexa_csc_uri: '{\"Stream1\":\"h\"}'\n  alexa_stream_4: '{}'\n", "f:3: cam.alexa_stream_4: refused: a camera has streams 1 to 3"},
-		"HLS":                  {"cam:\n  alexa_csc_uri: '{\"Stream1\":\"h\"}'\n  alexa_stream_1: '{\"protocols\":[\"HLS\"]}'\n", "f:3: cam.alexa_stream_1: refused: its protocol is not RTSP"},
-		"two names":            {"cam:\n  alexa_csc_uri: '{\"Stream1\":\"h\"}'\n  alexa_csc_proxy_uri: a.example.org\ncam2:\n  alexa_csc_proxy_uri: b.example.org\n", "f:5: cam2.alexa_csc_proxy_uri: refused: the device has one public name"},
-		"key file":             {"DASHBOARD_SSL_KEY_FILE=/etc/letsencrypt/live/cams.example.org/privkey.pem\nX=1\n", "f:1: DASHBOARD_SSL_KEY_FILE: not needed: private keys"},
-		"certificate":          {"export DASHBOARD_SSL_CERT_FILE='/etc/letsencrypt/live/cams.example.org/fullchain.pem'\n", "f:1: DASHBOARD_SSL_CERT_FILE: taken over: the public name is cams.example.org"},
-		"another environment":  {"PATH=/bin\n", "f: not needed: there are no DASHBOARD_SSL"},
-		"deep":                 {strings.Repeat("{a: ", 60) + "x" + strings.Repeat("}", 60), "more than 50 deep"},
-		"billion laughs":       {"a: &a [x]\nb: &b [*a, *a]\ncam:\n  alexa_csc_uri: {Stream1: *b}\n", "f:4: cam.alexa_csc_uri: refused"},
-		"aliases in modifiers": {"a: &a x\ncam:\n  alexa_csc_uri: '{\"Stream1\":\"h\"}'\n  alexa_cam_modifiers: {a: 1}\n", "f:4: cam.alexa_cam_modifiers: refused: this is no list"},
+		"no YAML":               {"a:\n\tb: c\n", "f:2: refused: from here on the file is no YAML"},
+		"binary":                {"\xff\xfe\x00", "f: refused: the file is no text"},
+		"empty":                 {"# nothing\n", "f: not needed: the file is empty"},
+		"something else":        {"a: {b: c}\n", "f: not needed: there is no AlexaCamProxy4P3"},
+		"too large":             {strings.Repeat("# filler\n", imports.MaxSize/9+1), "f: refused: the file has more than 1024 KiB"},
+		"auth":                  {proxy + "proxy_auth_type: KERBEROS\n", "f:3: P.proxy_auth_type: refused: must be"},
+		"auth none":             {proxy + "proxy_auth_type: NONE\n", "f:3: P.proxy_auth_type: changed: nobody is asked"},
+		"port":                  {proxy + "port: 8443\n", "f:3: P.port: changed: the port is 443"},
+		"name":                  {proxy + "proxy_url: 203.0.113.7\n", "f:3: P.proxy_url: refused: is no DNS name"},
+		"own IP":                {proxy + "only_allow_own_IP: maybe\n", "f:3: P.only_allow_own_IP: refused: must be true or false"},
+		"list":                  {proxy + "port: [1, 2]\n", "f:3: P.port: refused: this is no single value"},
+		"key":                   {proxy + "colour: blue\n", "f:3: P.colour: not needed: no such setting"},
+		"short password":        {proxy + "proxy_credentials: 'a:b'\n", "f:3: P.proxy_credentials: refused: the password cannot be used here"},
+		"no credentials":        {proxy + "proxy_credentials: 'nonsense'\n", "f:3: P.proxy_credentials: refused: this is not user:password"},
+		"base64":                {proxy + "proxy_credentials: YWxleGE6aHVudGVyMi1sb25n\n", "f:3: P.proxy_credentials: taken over: as RTSP account alexa"},
+		"VLC":                   {proxy + "proxy_credentials: 'myproxy:12345678'\n", "VLC stumbles"},
+		"twice":                 {proxy + "port: 443\n  port: 444\n", "f:4: P.port: refused: is already on line 3"},
+		"alias":                 {"x: &x {alexa_csc_uri: 'a'}\ny: *x\n", "f:2: y: refused: aliases"},
+		"no JSON":               {"cam:\n  alexa_csc_uri: 'Stream1: x'\n", "f:2: cam.alexa_csc_uri: refused: must look like"},
+		"no address":            {"cam:\n  alexa_stream_1: '{}'\n", "f:2: cam: refused: the camera is left out"},
+		"stream 4":              {"cam:\n  alexa_csc_uri: '{\"Stream1\":\"h\"}'\n  alexa_stream_4: '{}'\n", "f:3: cam.alexa_stream_4: refused: a camera has streams 1 to 3"},
+		"HLS":                   {"cam:\n  alexa_csc_uri: '{\"Stream1\":\"h\"}'\n  alexa_stream_1: '{\"protocols\":[\"HLS\"]}'\n", "f:3: cam.alexa_stream_1: refused: its protocol is not RTSP"},
+		"two names":             {"cam:\n  alexa_csc_uri: '{\"Stream1\":\"h\"}'\n  alexa_csc_proxy_uri: a.example.org\ncam2:\n  alexa_csc_proxy_uri: b.example.org\n", "f:5: cam2.alexa_csc_proxy_uri: refused: the device has one public name"},
+		"key file":              {"DASHBOARD_SSL_KEY_FILE=/etc/letsencrypt/live/cams.example.org/privkey.pem\nX=1\n", "f:1: DASHBOARD_SSL_KEY_FILE: refused: a private key cannot be handed over"},
+		"certificate":           {"export DASHBOARD_SSL_CERT_FILE='/etc/letsencrypt/live/cams.example.org/fullchain.pem'\n", "f:1: DASHBOARD_SSL_CERT_FILE: taken over: the public name is cams.example.org"},
+		"key's rights":          {"DASHBOARD_SSL_KEY_FILE=/etc/letsencrypt/live/cams.example.org/privkey.pem\n", "Nobody else needs to read /etc/letsencrypt/live/cams.example.org/privkey.pem"},
+		"switched off":          {"DASHBOARD_SSL_ENABLED=False\n", "f:1: DASHBOARD_SSL_ENABLED: changed: it is off there"},
+		"switched on":           {"DASHBOARD_SSL_ENABLED=true\n", "f:1: DASHBOARD_SSL_ENABLED: not needed"},
+		"reference project":     {"TLS_CERT_PATH=/etc/letsencrypt/live/Cams.example.org/fullchain.pem\n", "f:1: TLS_CERT_PATH: taken over: the public name is cams.example.org"},
+		"certificate elsewhere": {"DASHBOARD_SSL_CERT_FILE=/app/certs/cert.pem\n", "f:1: DASHBOARD_SSL_CERT_FILE: not needed: the device makes its own"},
+		"compose list":          {"services:\n  cams:\n    environment:\n      - PATH=/bin\n      - DASHBOARD_SSL_CERT_FILE=/le/live/cams.example.org/fullchain.pem\n", "f:5: DASHBOARD_SSL_CERT_FILE: taken over: the public name is cams.example.org"},
+		"compose mapping":       {"services:\n  cams:\n    environment:\n      DASHBOARD_SSL_ENABLED: \"true\"\n      DASHBOARD_SSL_KEY_FILE: /le/privkey.pem\n", "f:5: DASHBOARD_SSL_KEY_FILE: refused"},
+		"another environment":   {"PATH=/bin\n", "f: not needed: there are no DASHBOARD_SSL"},
+		"deep":                  {strings.Repeat("{a: ", 60) + "x" + strings.Repeat("}", 60), "more than 50 deep"},
+		"billion laughs":        {"a: &a [x]\nb: &b [*a, *a]\ncam:\n  alexa_csc_uri: {Stream1: *b}\n", "f:4: cam.alexa_csc_uri: refused"},
+		"aliases in modifiers":  {"a: &a x\ncam:\n  alexa_csc_uri: '{\"Stream1\":\"h\"}'\n  alexa_cam_modifiers: {a: 1}\n", "f:4: cam.alexa_cam_modifiers: refused: this is no list"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			got := imports.Read(imports.File{Name: "f", Content: []byte(c.in)})
@@ -173,7 +180,7 @@ func TestRefused(t *testing.T) {
 
 // FuzzRead: whatever the files hold, what is taken over comes back out of the porthole.toml, no less and no more.
 func FuzzRead(f *testing.F) {
-	for _, s := range []string{plugin, items, "DASHBOARD_SSL_CERT_FILE=/a/b.example/c\n", "a: &a {<<: *a}\n", "cam:\n  alexa_csc_uri: {Stream1: 'rtsp://u:p%0a@h'}\n", "? {a: b}\n: c\n", "--- !!binary x\n"} {
+	for _, s := range []string{plugin, items, "DASHBOARD_SSL_CERT_FILE=/a/b.example/c\nTLS_ENABLED=no\n", "environment: [DASHBOARD_SSL_CERT_FILE=/a/B.example/c, {}, 3]\n", "a:\n  environment: {TLS_KEY_PATH: \"\\e[31m\"}\n", "a: &a {<<: *a}\n", "cam:\n  alexa_csc_uri: {Stream1: 'rtsp://u:p%0a@h'}\n", "? {a: b}\n: c\n", "--- !!binary x\n"} {
 		f.Add([]byte(s), []byte(items))
 	}
 	f.Fuzz(func(t *testing.T, a, b []byte) {

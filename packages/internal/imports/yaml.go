@@ -98,6 +98,9 @@ func (r *reader) mapping(n *yaml.Node, path string, depth int) {
 		r.other++
 	}
 	for _, e := range all {
+		if e.key == "environment" && r.compose(e, path) {
+			continue
+		}
 		if !strings.HasPrefix(e.key, "alexa_") {
 			r.mapping(e.value, join(path, e.key), depth+1)
 		}

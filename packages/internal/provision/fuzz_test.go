@@ -10,6 +10,8 @@ import (
 	"porthole/packages/internal/settings"
 )
 
+func second[A, B any](_ A, b B) B { return b }
+
 // FuzzParse: whatever the file holds, what is taken is valid, problems name lines that exist, and after Redact the
 // same file asks for the same things without secrets.
 func FuzzParse(f *testing.F) {
@@ -18,6 +20,7 @@ func FuzzParse(f *testing.F) {
 		"[admin\npassword = \"\"\"\n", "a.b.c = [{x=1},\n2]\n", "\"\" = ''", "\xff\xfe\x00", "hostname='''\nx'''", "\f", "[[camera]]\nid='a'\nid='b'\n[camera]\n[[camera]]",
 		"[[account]]\nuser='a'\npassword='12345678'\npassword='87654321'\n[access]\nallowed='::1 a.b'\nonly_own_network=true\n[[account]]",
 		"[[camera]]\nid='a'\nurl='rtsp://u:p@h'\nurl2='rtsp://x:y@h/2'\nurl3='rtsp://h@h:1/@'\nalways_on=true\noptions='npt_now,bandwidth_kbps=7'",
+		"[live]\nturn='turn:a turns:[::1]:5'\nturn_secret='s'\nturn_secret='t'\ntotal=1_0\nper_camera=+5\nmax_minutes=0\npublic_address='[::ffff:1.2.3.4]'\nstun='a:1'", "live.stun='x'\nlive.total=9999999999999999999\n[live]\nturn=''",
 		"[[camera]]\nid='a'\nurl='rtsp://u:p@h'\npassword='q'\nuser=''\n", "admin.password = '0123456789' #\n[admin]\npassword='0123456789'",
 	} {
 		f.Add([]byte(s))
@@ -59,7 +62,14 @@ func FuzzParse(f *testing.F) {
 		for i := range got.Accounts {
 			got.Accounts[i].Password = ""
 		}
-		got.AdminPassword, got.Player.QuickConnectCode = "", ""
+		var live settings.Live
+		got.Live.Apply(&live)
+		for _, wrong := range second(live.Normalize()) {
+			if wrong.Field != "turn_secret" || len(got.Live.TURN) == 0 || got.Live.TURNSecret != "" {
+				t.Errorf("live view %+v taken: %v", got.Live, wrong)
+			}
+		}
+		got.AdminPassword, got.Player.QuickConnectCode, got.Live.TURNSecret = "", "", ""
 		if d := cmp.Diff(got, left); d != "" {
 			t.Errorf("after Redact (-before +after):\n%s\n%s", d, out)
 		}

@@ -30,6 +30,7 @@ type File struct {
 	Cameras       []settings.Camera `json:"cameras,omitempty"`
 	Accounts      []Account         `json:"accounts,omitempty"`
 	Access        Access            `json:"access,omitzero"`
+	Live          Live              `json:"live,omitzero"`
 	Player        Player            `json:"player,omitzero"`
 }
 

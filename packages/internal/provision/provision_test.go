@@ -45,6 +45,15 @@ public_name = "Cams.Example.org"
 only_own_network = false
 allowed = "203.0.113.7, 198.51.100.0/24 friend.example.org"
 
+[live]
+public_address = "https://Cams.Example.org/"
+stun = "stun.example.org"
+turn = "turn:relay.example.org, turns:relay.example.org:443?transport=tcp"
+turn_secret = "between-us"
+per_camera = 20
+total = 100
+max_minutes = 0
+
 [player]
 server = "https://signage.example.com:8443/"
 hostname = "window"
@@ -70,6 +79,11 @@ func fullFile() provision.File {
 		Accounts: []provision.Account{{User: "kitchen", Password: "eight-characters"}},
 		Access: provision.Access{
 			PublicName: "cams.example.org", OnlyOwnNetwork: new(false), Allowed: []string{"203.0.113.7", "198.51.100.0/24", "friend.example.org"},
+		},
+		Live: provision.Live{
+			PublicAddress: "cams.example.org", STUN: "stun.example.org:3478",
+			TURN: []string{"turn:relay.example.org:3478", "turns:relay.example.org:443?transport=tcp"}, TURNSecret: "between-us",
+			PerCamera: 20, Total: 100, MaxMinutes: new(0),
 		},
 		Player: provision.Player{
 			Server: "https://signage.example.com:8443", Hostname: "window", QuickConnectCode: "ABC123XYZ", Orientation: "portrait",
@@ -174,6 +188,11 @@ func TestRefused(t *testing.T) {
 		"account twice":           {"[[account]]\nuser = \"a\"\n[[account]]\nuser = \"a\"", []string{"4 account.user: on line 2"}, provision.File{Accounts: []provision.Account{{User: "a"}}}},
 		"access, not a name":      {"[access]\npublic_name = \"https://x\"\nonly_own_network = true", []string{"2 access.public_name: no DNS name"}, provision.File{Access: provision.Access{OnlyOwnNetwork: new(true)}}},
 		"access, quoted":          {"[access]\nonly_own_network = \"true\"\nallowed = \"10.0.0.0/8 ?\"", []string{"2 access.only_own_network: true or false", "3 access.allowed: must be addresses"}, provision.File{}},
+		"live, quoted":            {"[live]\nper_camera = \"5\"\ntotal = 7", []string{"2 live.per_camera: whole number, without quotes"}, provision.File{Live: provision.Live{Total: 7}}},
+		"live, out of bounds":     {"[live]\nper_camera = 0\ntotal = 501\nmax_minutes = 99999\n[[live]]", []string{"2 live.per_camera: 1 to 500", "3 live.total: 1 to 500", "4 live.max_minutes: 0 for never", "5 live: one bracket"}, provision.File{}},
+		"live, numbers":           {"[live]\ntotal = 1.5\nmax_minutes = 0x1f", []string{"2 live.total: whole number", "3 live.max_minutes: use 1 to 1440"}, provision.File{}},
+		"live, addresses":         {"[live]\npublic_address = \"h:443\"\nstun = \"\"\nturn = \"relay\"\nturn_secret = \"a b\"", []string{"2 live.public_address: without a port", "3 live.stun: must not be empty", "4 live.turn: begin with turn:", "5 live.turn_secret: without spaces"}, provision.File{}},
+		"live, dotted":            {"live.turn_secret = \"abc\"", nil, provision.File{Live: provision.Live{TURNSecret: "abc"}}},
 		"cameras at the top":      {"cameras = []", []string{"1 cameras: write it as a section"}, provision.File{}},
 		"zeros":                   {"\x00\x00\x00", []string{"1 : cannot be read"}, provision.File{}},
 	} {
@@ -235,12 +254,14 @@ func TestNoSecretInProblems(t *testing.T) {
 		"[[camera]]\nid = \"a\"\nurl = \"rtsp://h/s\"\nurl2 = \"http://joe:hunter2secret@h/s\"",
 		"[player]\nserver = \"https://joe:hunter2secret@h\"",
 		"[player]\nquickconnect_code = \"hunter2\\u0000secret\"",
+		"[live]\nturn_secret = \"hunter2 secret\"",
+		"[live]\nturn = \"turn:joe:hunter2secret@relay.example.org\"",
 	} {
 		_, problems := provision.Parse([]byte(in))
 		if len(problems) != 1 {
 			t.Fatalf("%q: %v", in, problems)
 		}
-		if s := problems[0].String(); strings.Contains(s, "hunter2") || strings.Contains(s, "secret") {
+		if s := strings.ReplaceAll(problems[0].String(), "turn_secret", ""); strings.Contains(s, "hunter2") || strings.Contains(s, "secret") {
 			t.Errorf("%q: %s", in, s)
 		}
 	}
@@ -280,6 +301,15 @@ public_name = "Cams.Example.org"
 only_own_network = false
 allowed = "203.0.113.7, 198.51.100.0/24 friend.example.org"
 
+[live]
+public_address = "https://Cams.Example.org/"
+stun = "stun.example.org"
+turn = "turn:relay.example.org, turns:relay.example.org:443?transport=tcp"
+# live.turn_secret: taken over
+per_camera = 20
+total = 100
+max_minutes = 0
+
 [player]
 server = "https://signage.example.com:8443/"
 hostname = "window"
@@ -310,16 +340,17 @@ func TestExample(t *testing.T) {
 	on := regexp.MustCompile(`(?m)^#([^ #\n])`).ReplaceAll(b, []byte("$1"))
 	// A password in the example would become a password that everybody knows: whoever does not fill it in is told.
 	_, problems := provision.Parse(on)
-	if len(problems) != 2 || problems[0].Key != "admin.password" || problems[1].Key != "account.password" {
+	if len(problems) != 3 || problems[0].Key != "admin.password" || problems[1].Key != "account.password" || problems[2].Key != "live.turn_secret" {
 		t.Errorf("with every line on: %v", problems)
 	}
 	on = bytes.ReplaceAll(on, []byte(`password = ""`), []byte(`password = "my-own-password"`))
+	on = bytes.ReplaceAll(on, []byte(`turn_secret = ""`), []byte(`turn_secret = "my-own-secret"`))
 	got, problems := provision.Parse(on)
 	if problems != nil {
 		t.Errorf("with every line on and a password: %v", problems)
 	}
 	if got.Hostname == "" || got.AdminPassword == "" || len(got.Cameras) != 2 || got.Cameras[0].Password == "" || !got.Cameras[0].AlwaysOn ||
-		len(got.Accounts) != 1 || got.Access.PublicName == "" || len(got.Access.Allowed) != 2 || got.Player.Orientation == "" || got.Player.Show != settings.ShowCamera || got.Player.Camera != got.Cameras[0].ID {
+		len(got.Accounts) != 1 || got.Live.PublicAddress == "" || len(got.Live.TURN) != 1 || got.Live.TURNSecret == "" || got.Live.Total == 0 || got.Live.MaxMinutes == nil || got.Access.PublicName == "" || len(got.Access.Allowed) != 2 || got.Player.Orientation == "" || got.Player.Show != settings.ShowCamera || got.Player.Camera != got.Cameras[0].ID {
 		t.Errorf("got %+v", got)
 	}
 }

@@ -17,6 +17,7 @@ const (
 	admin   = "admin"
 	player  = "player"
 	access  = "access"
+	live    = "live"
 	camera  = "camera"  // there may be several
 	account = "account" // the same
 	nowhere = "\x00"    // below a header that was refused: its keys are passed over
@@ -96,7 +97,7 @@ func (r *reader) header(e expression) {
 	r.finish()
 	name := strings.Join(e.key, ".")
 	r.section = nowhere
-	single := name == admin || name == player || name == access
+	single := name == admin || name == player || name == access || name == live
 	several := name == camera || name == account
 	switch array := e.kind == unstable.ArrayTable; {
 	case several && array:
@@ -119,7 +120,7 @@ func (r *reader) header(e expression) {
 }
 
 // sections lists the sections for people.
-const sections = "[admin], [player], [access], [[camera]] and [[account]]"
+const sections = "[admin], [player], [access], [live], [[camera]] and [[account]]"
 
 // keyValue takes one setting.
 func (r *reader) keyValue(e expression) {
@@ -127,7 +128,7 @@ func (r *reader) keyValue(e expression) {
 	if section == nowhere {
 		return
 	}
-	if section == top && len(e.key) == 2 && (e.key[0] == admin || e.key[0] == player || e.key[0] == access) {
+	if section == top && len(e.key) == 2 && slices.Contains([]string{admin, player, access, live}, e.key[0]) {
 		section, key = e.key[0], e.key[1]
 	}
 	full := key
@@ -155,11 +156,11 @@ func (r *reader) keyValue(e expression) {
 		return
 	}
 	set := setters()[full]
-	if reason := set(&r.file, e.text); reason != "" {
+	if reason := set(&r.file, e.text+e.number); reason != "" {
 		r.problem(e.line, full, reason)
 		return
 	}
-	if full == "admin.password" || full == "player.quickconnect_code" {
+	if full == "admin.password" || full == "player.quickconnect_code" || full == "live.turn_secret" {
 		r.secrets[full] = true
 		r.redact = append(r.redact, taken(e, full))
 	}

@@ -21,6 +21,7 @@ type expression struct {
 	key        []string
 	value      unstable.Kind
 	text       string // of a String or Bool
+	number     string // of an Integer
 }
 
 // scan yields the expressions of text one by one. After a line that cannot be read it goes on with the next one: the
@@ -74,8 +75,11 @@ func (e *expression) fill(p *unstable.Parser, off int) {
 		e.start = off + int(n.Raw.Offset)
 		e.end = e.start + int(n.Raw.Length)
 		e.value = n.Value().Kind
-		if e.value == unstable.String || e.value == unstable.Bool {
+		switch e.value {
+		case unstable.String, unstable.Bool:
 			e.text = string(n.Value().Data)
+		case unstable.Integer:
+			e.number = string(n.Value().Data)
 		}
 	}
 }

@@ -2,6 +2,7 @@ package provision
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -53,6 +54,29 @@ func setters() map[string]func(f *File, v string) (reason string) {
 			}
 			return reason
 		},
+		"live.public_address": func(f *File, v string) string {
+			l, reason := liveValue(settings.Live{PublicAddress: v}, v)
+			f.Live.PublicAddress = cmp.Or(l.PublicAddress, f.Live.PublicAddress)
+			return reason
+		},
+		"live.stun": func(f *File, v string) string {
+			l, reason := liveValue(settings.Live{STUN: v}, v)
+			f.Live.STUN = cmp.Or(l.STUN, f.Live.STUN)
+			return reason
+		},
+		"live.turn": func(f *File, v string) string {
+			l, reason := liveValue(settings.Live{TURN: settings.TURN{URLs: words(v), Secret: "x"}}, v)
+			f.Live.TURN = l.TURN.URLs
+			return reason
+		},
+		"live.turn_secret": func(f *File, v string) string {
+			l, reason := liveValue(settings.Live{TURN: settings.TURN{Secret: v}}, v)
+			f.Live.TURNSecret = cmp.Or(l.TURN.Secret, f.Live.TURNSecret)
+			return reason
+		},
+		"live.per_camera":  func(f *File, v string) string { return places(&f.Live.PerCamera, v) },
+		"live.total":       func(f *File, v string) string { return places(&f.Live.Total, v) },
+		"live.max_minutes": func(f *File, v string) string { return minutes(&f.Live.MaxMinutes, v) },
 		"player.show": func(f *File, v string) string {
 			return shown(settings.PlayerSettings{Show: settings.Show(v)}, v, func() { f.Player.Show = settings.Show(v) })
 		},
@@ -148,11 +172,17 @@ func checkAllowed(v string) (list []string, reason string) {
 
 // checkValue refuses what is not of the kind its key has.
 func checkValue(e expression, key string) string {
-	if key != "always_on" && key != "only_own_network" {
+	switch key {
+	case "always_on", "only_own_network":
+		if e.value != unstable.Bool {
+			return "must be true or false, without quotes"
+		}
+	case "per_camera", "total", "max_minutes":
+		if e.value != unstable.Integer {
+			return "must be a whole number, without quotes"
+		}
+	default:
 		return checkText(e)
-	}
-	if e.value != unstable.Bool {
-		return "must be true or false, without quotes"
 	}
 	return ""
 }
@@ -174,7 +204,7 @@ func unknownKey(section, key string) string {
 	switch {
 	case slices.Contains(known, strings.ToLower(key)):
 		return "write it in lowercase"
-	case section == top && slices.Contains([]string{admin, player, access, camera, account, "cameras", "accounts"}, key):
+	case section == top && slices.Contains([]string{admin, player, access, live, camera, account, "cameras", "accounts"}, key):
 		return "write it as a section: a line " + strings.Replace(sections, " and ", " or ", 1) + ", with its settings on the lines below"
 	case section != top && slices.Contains(keys(top), key):
 		return "move this line above the first [section]"

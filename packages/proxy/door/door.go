@@ -11,6 +11,7 @@ import (
 	"net"
 	"net/netip"
 	"sync"
+	"syscall"
 	"time"
 
 	"porthole/packages/proxy/sniff"
@@ -55,6 +56,10 @@ type Config struct {
 	RTSP func(net.Conn)
 	// Plain takes HTTP without TLS, for telling the client to use TLS.
 	Plain func(net.Conn)
+	// ICE gives another process the socket of a connection that speaks ICE over TCP (RFC 6544); its first STUN message has
+	// come whole and is still to be read. The Door closes its own end afterwards, and its limits count the connection no
+	// more. An error means that it could not be given away; nil refuses all.
+	ICE func(syscall.Conn) error
 }
 
 // Door serves one port.
@@ -77,16 +82,34 @@ func (d *Door) Serve(ctx context.Context, l net.Listener, cfg *tls.Config) error
 	defer wg.Wait()
 	defer cancel()
 	wg.Go(func() { d.report(ctx, d.cfg.Limits.Report) })
-	wg.Go(func() {
-		<-ctx.Done()
-		for _, c := range d.places.waiting() {
-			c.Close()
-		}
+	wg.Go(func() { d.dismiss(ctx) })
+	return Accept(ctx, d.cfg.Log, l, func(c net.Conn) {
+		d.enter(&wg, c, func(c *conn) { d.handle(ctx, c, cfg) })
 	})
-	return Accept(ctx, d.cfg.Log, l, func(c net.Conn) { d.enter(ctx, &wg, c, cfg) })
 }
 
-func (d *Door) enter(ctx context.Context, wg *sync.WaitGroup, accepted net.Conn, cfg *tls.Config) {
+// dismiss closes what is still undecided when ctx ends.
+func (d *Door) dismiss(ctx context.Context) {
+	<-ctx.Done()
+	for _, c := range d.places.waiting() {
+		c.Close()
+	}
+}
+
+// ServeICE is Serve for a port that has ICE over TCP only. Limits and counts are those of the Door.
+func (d *Door) ServeICE(ctx context.Context, l net.Listener) error {
+	ctx, cancel := context.WithCancel(ctx)
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	defer cancel()
+	wg.Go(func() { d.dismiss(ctx) })
+	return Accept(ctx, d.cfg.Log, l, func(c net.Conn) {
+		d.enter(&wg, c, func(c *conn) { d.handleICE(ctx, c) })
+	})
+}
+
+// enter lets a connection in, or not, and starts what finds out what it wants.
+func (d *Door) enter(wg *sync.WaitGroup, accepted net.Conn, handle func(*conn)) {
 	tcp, ok := accepted.(*net.TCPConn)
 	if !ok {
 		accepted.Close()
@@ -108,23 +131,31 @@ func (d *Door) enter(ctx context.Context, wg *sync.WaitGroup, accepted net.Conn,
 		tcp.Close()
 		return
 	}
-	wg.Go(func() { d.handle(ctx, c, cfg) })
+	wg.Go(func() { handle(c) })
 }
 
-// handle finds out what c wants and hands it over or closes it.
-func (d *Door) handle(ctx context.Context, c *conn, cfg *tls.Config) {
-	// Serve closes what waits when ctx ends; this one may have come after.
+// look waits until c has said what it speaks; false means that it never did, and is closed.
+func (d *Door) look(ctx context.Context, c *conn) (sniff.Kind, bool) {
+	// What waits is closed when ctx ends; this one may have come after.
 	if ctx.Err() != nil {
 		c.Close()
-		return
+		return sniff.Garbage, false
 	}
 	if err := c.SetDeadline(time.Now().Add(d.cfg.Limits.FirstBytes)); err != nil {
 		d.refuse(c, left)
-		return
+		return sniff.Garbage, false
 	}
 	kind, _, err := peek(c.TCPConn)
 	if err != nil {
 		d.refuse(c, reason(err))
+	}
+	return kind, err == nil
+}
+
+// handle finds out what c wants and hands it over or closes it.
+func (d *Door) handle(ctx context.Context, c *conn, cfg *tls.Config) {
+	kind, ok := d.look(ctx, c)
+	if !ok {
 		return
 	}
 	switch kind {
@@ -136,12 +167,41 @@ func (d *Door) handle(ctx context.Context, c *conn, cfg *tls.Config) {
 		answerPlainRTSP(c)
 		d.refuse(c, plainRTSP)
 	case sniff.STUN:
-		d.refuse(c, stun)
+		d.passICE(c)
 	case sniff.ACME:
 		d.refuse(c, acme)
 	default:
 		d.refuse(c, garbage)
 	}
+}
+
+// handleICE is handle on a port for ICE.
+func (d *Door) handleICE(ctx context.Context, c *conn) {
+	switch kind, ok := d.look(ctx, c); {
+	case !ok:
+	case kind == sniff.STUN:
+		d.passICE(c)
+	default:
+		d.refuse(c, garbage)
+	}
+}
+
+// passICE gives the socket away and closes our end of it.
+func (d *Door) passICE(c *conn) {
+	if d.cfg.ICE == nil {
+		d.refuse(c, stun)
+		return
+	}
+	if !d.places.decided(c) {
+		c.Close()
+		return
+	}
+	if err := d.cfg.ICE(c.TCPConn); err != nil {
+		d.counts.add(stun)
+	} else {
+		d.counts.add(servedICE)
+	}
+	c.Close()
 }
 
 // terminate ends TLS and tells RTSP from HTTP.

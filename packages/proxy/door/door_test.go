@@ -14,6 +14,8 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -30,6 +32,9 @@ type bench struct {
 	*door.Door
 	addr string
 	log  *testkit.Log
+	// ice is what was given away as ICE; while deaf, nothing is taken.
+	ice  chan *net.TCPConn
+	deaf atomic.Bool
 }
 
 // open starts a Door that ends with the test.
@@ -48,11 +53,11 @@ func openWith(t *testing.T, change func(*door.Limits), allow func(netip.Addr) bo
 	if change != nil {
 		change(&limits)
 	}
-	b := &bench{addr: l.Addr().String(), log: &testkit.Log{}}
+	b := &bench{addr: l.Addr().String(), log: &testkit.Log{}, ice: make(chan *net.TCPConn, 100)}
 	web, plain := door.NewFeed(l.Addr()), door.NewFeed(l.Addr())
 	b.Door = door.New(door.Config{
 		Log: slog.New(slog.NewTextHandler(b.log, nil)), Limits: limits, Allow: allow,
-		HTTP: web.Give, Plain: plain.Give, RTSP: func(c net.Conn) { toyRTSP(c) },
+		HTTP: web.Give, Plain: plain.Give, RTSP: func(c net.Conn) { toyRTSP(c) }, ICE: b.takeICE,
 	})
 	srv := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == "/flood" {
@@ -83,6 +88,24 @@ func openWith(t *testing.T, change func(*door.Limits), allow func(netip.Addr) bo
 		wg.Wait()
 	})
 	return b
+}
+
+// takeICE keeps a copy of the socket, as another process does.
+func (b *bench) takeICE(c syscall.Conn) error {
+	if b.deaf.Load() {
+		return errors.New("nobody there")
+	}
+	f, err := c.(*net.TCPConn).File()
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	own, err := net.FileConn(f)
+	if err != nil {
+		return err
+	}
+	b.ice <- own.(*net.TCPConn)
+	return nil
 }
 
 // toyRTSP answers one request with its first line.

@@ -18,7 +18,7 @@ import (
 // TestRefused: what we do not serve is closed at once, counted by reason, and disturbs nobody.
 func TestRefused(t *testing.T) {
 	b := open(t, nil)
-	stun := "\x00\x14\x00\x01\x00\x00\x21\x12\xa4\x42123456789012"
+	b.deaf.Store(true)
 	for _, c := range []struct {
 		reason string
 		try    func(net.Conn)
@@ -26,7 +26,7 @@ func TestRefused(t *testing.T) {
 		{"garbage", func(c net.Conn) { io.WriteString(c, "SSH-2.0-x\r\n") }},
 		{"garbage", func(c net.Conn) { c.Write(make([]byte, 32<<10)) }},
 		{"garbage", func(c net.Conn) { io.WriteString(c, "\x16\x03\x01\x00\x04\x02\x00\x00\x00") }},
-		{"stun", func(c net.Conn) { io.WriteString(c, stun) }},
+		{"stun", func(c net.Conn) { io.WriteString(c, check) }},
 		{"acme", func(c net.Conn) {
 			tls.Client(c, &tls.Config{InsecureSkipVerify: true, NextProtos: []string{"acme-tls/1"}}).Handshake()
 		}},

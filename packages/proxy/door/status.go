@@ -17,6 +17,8 @@ type outcome uint8
 const (
 	servedHTTP outcome = iota
 	servedRTSP
+	// servedICE was given to signaling.
+	servedICE
 	// sentToTLS is plain HTTP, answered with a redirect.
 	sentToTLS
 	// left is a client that went before it said what it wants: a port scan, a browser's spare connection.
@@ -32,8 +34,9 @@ const (
 	// handshake is a failed TLS handshake; a client that does not trust the certificate, for example.
 	handshake
 	plainRTSP
-	// stun and acme are not served by this version.
+	// stun is ICE that signaling did not take.
 	stun
+	// acme is not served by this version.
 	acme
 	// notAllowed is not on the allow list.
 	notAllowed
@@ -43,7 +46,7 @@ const (
 )
 
 func (o outcome) String() string {
-	return [...]string{"http", "rtsp", "plain_http", "left", "full", "crowded", "slow", "garbage", "handshake", "plain_rtsp", "stun", "acme",
+	return [...]string{"http", "rtsp", "ice", "plain_http", "left", "full", "crowded", "slow", "garbage", "handshake", "plain_rtsp", "stun", "acme",
 		"not_allowed", "logins"}[o]
 }
 
@@ -63,7 +66,8 @@ type Status struct {
 	// Connections are open now, Undecided of them have not said yet what they want.
 	Connections int `json:"connections"`
 	Undecided   int `json:"undecided"`
-	// Served counts since the start, by kind: http, rtsp, plain_http (sent on to https), left (gone without a word).
+	// Served counts since the start, by kind: http, rtsp, ice (given to signaling), plain_http (sent on to https), left
+	// (gone without a word).
 	Served map[string]uint64 `json:"served"`
 	// Refused counts since the start, by reason: full, crowded, slow, garbage, handshake, plain_rtsp, stun, acme,
 	// not_allowed, logins.

@@ -56,7 +56,7 @@ func Public(cfg Config) http.Handler {
 
 // isLive reports whether a path is signaling's (docs/architecture.md, "HTTP routes").
 func isLive(path string) bool {
-	return path == "/ws" || strings.HasPrefix(path, "/livestream/") || strings.HasPrefix(path, "/cameras/")
+	return path == "/ws" || path == "/live" || strings.HasPrefix(path, "/livestream/") || strings.HasPrefix(path, "/cameras/")
 }
 
 // onlyKnown gives r to the handler if anybody is behind it.

@@ -120,9 +120,9 @@ func TestRoutes(t *testing.T) {
 	w.start(t, "signaling")
 	h := route.Public(w.cfg)
 	for target, want := range map[string]string{
-		"/": "console", "/login": "console", "/live": "console", "/api/health": "console", "/metrics": "console", "/wsx": "console",
+		"/": "console", "/login": "console", "/lives": "console", "/live/x": "console", "/api/health": "console", "/metrics": "console", "/wsx": "console",
 		"/ws/x": "console", "/livestream": "console", "/cameras": "console", "//cameras/x": "console", "/a/../cameras/x": "console",
-		"/ws": "signaling", "/ws?x=1": "signaling", "/livestream/viewer?camera=a": "signaling", "/cameras/a/whep": "signaling",
+		"/live": "signaling", "/ws": "signaling", "/ws?x=1": "signaling", "/livestream/viewer?camera=a": "signaling", "/cameras/a/whep": "signaling",
 	} {
 		if s := sawOf(t, ask(h, "GET", "https://porthole.local"+target)); s.Process != want {
 			t.Errorf("%s went to %s", target, s.Process)

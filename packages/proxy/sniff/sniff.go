@@ -82,6 +82,7 @@ const (
 )
 
 // stun judges a two-byte length (RFC 4571 section 2) and the STUN header behind it (RFC 8489 section 5), as far as there.
+// It is More until the whole message has come, so that whoever is given the connection need not wait.
 func stun(b []byte) Kind {
 	var head [10]byte
 	n := copy(head[:], b)
@@ -95,7 +96,7 @@ func stun(b []byte) Kind {
 		n >= 6 && head[5]&3 != 0,
 		n > 6 && !slices.Equal(head[6:n], cookie[:n-6]):
 		return Garbage
-	case n < len(head):
+	case n < len(head), len(b) < 2+frame:
 		return More
 	}
 	return STUN

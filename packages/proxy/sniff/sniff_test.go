@@ -75,6 +75,7 @@ func TestClassify(t *testing.T) {
 		{"ACME", hello(t, &tls.Config{ServerName: "cam.example.org", NextProtos: []string{"acme-tls/1"}}), sniff.ACME, sniff.Hello{ServerName: "cam.example.org", Protocols: []string{"acme-tls/1"}}},
 		{"ICE check", check(80), sniff.STUN, sniff.Hello{}},
 		{"STUN without attributes", check(0), sniff.STUN, sniff.Hello{}},
+		{"STUN but for its last byte", check(80)[:101], sniff.More, sniff.Hello{}},
 		{"STUN not padded", check(3), sniff.Garbage, sniff.Hello{}},
 		{"STUN with another cookie", bytes.Replace(check(8), []byte{0x21, 0x12, 0xA4, 0x42}, []byte{0x21, 0x12, 0xA4, 0x43}, 1), sniff.Garbage, sniff.Hello{}},
 		{"framed RTP", append([]byte{0, 40, 0x80, 96}, make([]byte, 40)...), sniff.Garbage, sniff.Hello{}},

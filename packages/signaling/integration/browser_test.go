@@ -2,6 +2,7 @@ package integration_test
 
 import (
 	"context"
+	"fmt"
 	"net/http/httptest"
 	"os"
 	"os/exec"
@@ -16,6 +17,7 @@ import (
 	cdplog "github.com/chromedp/cdproto/log"
 	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/chromedp"
+	"github.com/chromedp/chromedp/kb"
 
 	"porthole/packages/signaling/sitetest"
 )
@@ -32,7 +34,7 @@ type browser struct {
 }
 
 // open starts a Chromium that is logged in at srv.
-func open(t *testing.T, srv *httptest.Server) *browser {
+func open(t *testing.T, srv *httptest.Server, more ...chromedp.ExecAllocatorOption) *browser {
 	t.Helper()
 	if _, err := exec.LookPath("chromium"); err != nil {
 		t.Fatal("this test needs Chromium: apt-get install chromium")
@@ -43,6 +45,7 @@ func open(t *testing.T, srv *httptest.Server) *browser {
 		chromedp.Flag("disable-component-update", true), chromedp.Flag("disable-sync", true),
 		chromedp.Flag("ignore-certificate-errors", true), chromedp.Flag("autoplay-policy", "user-gesture-required"),
 		chromedp.UserDataDir(t.TempDir()), chromedp.WindowSize(1280, 900))
+	opts = append(opts, more...)
 	alloc, cancelAlloc := chromedp.NewExecAllocator(context.Background(), opts...)
 	ctx, cancel := chromedp.NewContext(alloc)
 	t.Cleanup(func() {
@@ -58,6 +61,12 @@ func open(t *testing.T, srv *httptest.Server) *browser {
 		return err
 	}), chromedp.Navigate(srv.URL+"/enter?token="+sitetest.AdminToken), chromedp.WaitVisible(chromedp.CSS("#entered")))
 	return b
+}
+
+// become changes who is logged in, as in another tab.
+func (b *browser) become(token string) {
+	b.t.Helper()
+	eval[bool](b, `fetch('/enter?token=`+token+`').then(() => true)`)
 }
 
 func (b *browser) note(ev any) {
@@ -113,19 +122,37 @@ func (b *browser) text(selector string) string {
 	return eval[string](b, `document.querySelector(`+strconv.Quote(selector)+`).textContent`)
 }
 
-// until polls what the page shows.
+// until polls what the viewer page shows.
 func (b *browser) until(what string, ok func() bool) {
+	b.t.Helper()
+	b.wait(what, ok, func() string {
+		return fmt.Sprintf("the page says %q\nits log:\n%s\nits facts:\n%s", b.text("#message"),
+			eval[string](b, `[...document.querySelectorAll('#log li')].map(l => l.textContent).join('\n')`),
+			eval[string](b, `[...document.querySelectorAll('#facts div')].map(d => d.textContent).join('\n')`))
+	})
+}
+
+// wait polls until ok, or fails with what the page says.
+func (b *browser) wait(what string, ok func() bool, says func() string) {
 	b.t.Helper()
 	tick := time.NewTicker(50 * time.Millisecond)
 	defer tick.Stop()
 	for end := time.Now().Add(deadline); !ok(); {
 		if time.Now().After(end) {
-			b.t.Fatalf("never happened: %s\nthe page says %q\nits log:\n%s\nits facts:\n%s\nconsole: %q", what, b.text("#message"),
-				eval[string](b, `[...document.querySelectorAll('#log li')].map(l => l.textContent).join('\n')`),
-				eval[string](b, `[...document.querySelectorAll('#facts div')].map(d => d.textContent).join('\n')`), b.console())
+			b.t.Fatalf("never happened: %s\n%s\nconsole: %q", what, says(), b.console())
 		}
 		<-tick.C
 	}
+}
+
+// press presses and releases a key by its name (UI Events KeyboardEvent key values).
+func (b *browser) press(key string) {
+	b.t.Helper()
+	if k, ok := map[string]string{"Escape": kb.Escape, "Enter": kb.Enter, "ArrowLeft": kb.ArrowLeft, "ArrowRight": kb.ArrowRight,
+		"ArrowUp": kb.ArrowUp, "ArrowDown": kb.ArrowDown}[key]; ok {
+		key = k
+	}
+	b.do(chromedp.KeyEvent(key))
 }
 
 // plays waits until pictures are decoded, the clock advances, and the page calls it live.

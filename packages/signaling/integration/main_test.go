@@ -1,10 +1,15 @@
-// Package integration_test drives the viewer page with a real Chromium.
+// Package integration_test drives the live view's pages with real browsers.
 package integration_test
 
 import (
 	"testing"
 
 	"go.uber.org/goleak"
+
+	"porthole/media/decode"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	decode.Child()
+	goleak.VerifyTestMain(m)
+}

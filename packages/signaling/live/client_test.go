@@ -25,6 +25,12 @@ type browser struct {
 
 func newBrowser(t *testing.T, kinds ...webrtc.RTPCodecType) *browser {
 	t.Helper()
+	return newBrowserWith(t, webrtc.Configuration{}, nil, kinds...)
+}
+
+// newBrowserWith changes the browser's settings; change may be nil.
+func newBrowserWith(t *testing.T, cfg webrtc.Configuration, change func(*webrtc.SettingEngine), kinds ...webrtc.RTPCodecType) *browser {
+	t.Helper()
 	media := &webrtc.MediaEngine{}
 	if err := media.RegisterDefaultCodecs(); err != nil {
 		t.Fatal(err)
@@ -34,7 +40,10 @@ func newBrowser(t *testing.T, kinds ...webrtc.RTPCodecType) *browser {
 	engine.SetICEMulticastDNSMode(1)
 	// A retransmission of what was not lost is seen, too.
 	engine.DisableSRTPReplayProtection(true)
-	pc, err := webrtc.NewAPI(webrtc.WithMediaEngine(media), webrtc.WithSettingEngine(engine)).NewPeerConnection(webrtc.Configuration{})
+	if change != nil {
+		change(&engine)
+	}
+	pc, err := webrtc.NewAPI(webrtc.WithMediaEngine(media), webrtc.WithSettingEngine(engine)).NewPeerConnection(cfg)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -32,8 +32,11 @@ type videoClock struct {
 // restart forgets the camera's clock: the next frame's time is its arrival.
 func (c *videoClock) restart() { c.running = false }
 
-// at returns a frame's place on the timeline, given its arrival there.
-func (c *videoClock) at(rtp uint32, arrival int64) int64 {
+// at returns the place on the timeline of a frame that comes after all others, given its arrival there.
+func (c *videoClock) at(rtp uint32, arrival int64) int64 { return c.advance(c.place(rtp, arrival)) }
+
+// place returns when a frame is shown: of one that comes out of order, before others that came earlier.
+func (c *videoClock) place(rtp uint32, arrival int64) int64 {
 	// Two seconds: later than that the camera's clock has jumped.
 	const lost = 2 * 90000
 	r := c.rtp.unwrap(rtp)
@@ -45,7 +48,12 @@ func (c *videoClock) at(rtp uint32, arrival int64) int64 {
 		c.offset = min(c.offset+(arrival-c.arrival)>>10, fastest)
 	}
 	c.arrival = arrival
-	c.last = max(r+c.offset, c.last+frameGap)
+	return r + c.offset
+}
+
+// advance returns a frame's place behind all others.
+func (c *videoClock) advance(place int64) int64 {
+	c.last = max(place, c.last+frameGap)
 	return c.last
 }
 
@@ -53,18 +61,17 @@ func (c *videoClock) at(rtp uint32, arrival int64) int64 {
 // than slack.
 type audioClock struct {
 	rtp     unwrapper
-	slack   int64
 	offset  int64
 	last    int64
 	running bool
 }
 
-// at returns a packet's place on the timeline, given its arrival there.
-func (c *audioClock) at(rtp uint32, arrival int64) int64 {
+// at returns a packet's place on the timeline, given where it should be there.
+func (c *audioClock) at(rtp uint32, target, slack int64) int64 {
 	r := c.rtp.unwrap(rtp)
-	off := arrival - r - c.offset
-	if !c.running || off > c.slack || off < -c.slack {
-		c.offset, c.running = max(arrival, c.last+1)-r, true
+	off := target - r - c.offset
+	if !c.running || off > slack || off < -slack {
+		c.offset, c.running = max(target, c.last+1)-r, true
 	}
 	c.last = r + c.offset
 	return c.last

@@ -77,22 +77,22 @@ func TestVideoClockDrift(t *testing.T) {
 }
 
 func TestAudioClock(t *testing.T) {
-	clock := audioClock{slack: 2400}
+	clock := audioClock{}
 	// 20 ms packets at 8 kHz that arrive irregularly keep their regular timestamps.
 	for i, arrival := range []int64{1000, 1300, 1310, 1500} {
-		if got, want := clock.at(uint32(50+160*i), arrival), int64(1000+160*i); got != want {
+		if got, want := clock.at(uint32(50+160*i), arrival, 2400), int64(1000+160*i); got != want {
 			t.Errorf("packet %d: at %d, want %d", i, got, want)
 		}
 	}
 	// A gap longer than the slack moves the mapping to the arrival.
-	if got := clock.at(50+160*4, 20000); got != 20000 {
+	if got := clock.at(50+160*4, 20000, 2400); got != 20000 {
 		t.Errorf("after a gap: at %d, want 20000", got)
 	}
 	// It never goes back.
-	if got := clock.at(50+160*4+8000, 20100); got != 20100 {
+	if got := clock.at(50+160*4+8000, 20100, 2400); got != 20100 {
 		t.Errorf("after a jump ahead: at %d, want 20100", got)
 	}
-	if got := clock.at(0, 20000); got <= 20100 {
+	if got := clock.at(0, 20000, 2400); got <= 20100 {
 		t.Errorf("went back to %d", got)
 	}
 }

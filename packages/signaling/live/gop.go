@@ -10,11 +10,20 @@ type frame struct {
 	// ticks is the place on the track's timeline.
 	ticks    int64
 	payloads [][]byte
+	// converted means that it comes from a conversion, not from the camera.
+	converted bool
+	// raw is what a conversion takes, and shown where on the timeline it is shown.
+	raw   [][]byte
+	shown int64
 }
 
 func (f *frame) size() int {
 	n := 0
-	for _, p := range f.payloads {
+	parts := f.payloads
+	if parts == nil {
+		parts = f.raw
+	}
+	for _, p := range parts {
 		n += len(p)
 	}
 	return n
@@ -54,10 +63,10 @@ func (g *gop) drop() {
 
 // squeezed returns the cached frames, frameGap apart, ending at the time of the newest.
 func (g *gop) squeezed() []*frame {
-	frames := slices.Clone(g.frames)
+	frames := slices.DeleteFunc(slices.Clone(g.frames), func(f *frame) bool { return f.payloads == nil })
 	for i := range frames {
 		f := *frames[i]
-		f.ticks = g.frames[len(g.frames)-1].ticks - int64(len(frames)-1-i)*frameGap
+		f.ticks = frames[len(frames)-1].ticks - int64(len(frames)-1-i)*frameGap
 		frames[i] = &f
 	}
 	return frames

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"porthole/media/decode"
 	"porthole/media/rtsp"
 )
 
@@ -28,7 +29,11 @@ type hub struct {
 	log    *slog.Logger
 	camera string
 	play   func(ctx context.Context, camera string, sink rtsp.Sink) error
-	// start is the zero of the camera's timelines.
+	// open starts a decoder child; nil if there is none.
+	open func(context.Context, decode.Options) (Converter, error)
+	// picture and sound are the conversions, whether they run or not.
+	picture, sound *conversion
+	// start is the zero of the camera's timelines, so far back that nothing on them is negative.
 	start time.Time
 	// wanted holds a token when somebody wants the camera read.
 	wanted chan struct{}
@@ -43,19 +48,27 @@ type hub struct {
 	stop    context.CancelFunc
 	viewers map[*Viewer]struct{}
 	// tracks is what the camera sends, nil while unknown; ready is closed when it becomes known.
-	tracks   []rtsp.Track
-	ready    chan struct{}
-	gop      gop
+	tracks []rtsp.Track
+	ready  chan struct{}
+	gop    gop
+	order  order
+	// judged is closed when it is known whether the picture must be converted.
+	judged   chan struct{}
 	lastErr  error
 	lastUnit time.Time
-	offline  bool
+	// soundRate is the clock of the camera's sound, in Hz.
+	soundRate int
+	offline   bool
 }
 
 func newHub(log *slog.Logger, camera string, play func(context.Context, string, rtsp.Sink) error) *hub {
-	return &hub{
-		log: log.With("camera", camera), camera: camera, play: play, start: time.Now(),
+	h := &hub{
+		log: log.With("camera", camera), camera: camera, play: play, start: time.Now().Add(-maxSkew), judged: make(chan struct{}),
 		wanted: make(chan struct{}, 1), ended: make(chan struct{}), ready: make(chan struct{}), viewers: map[*Viewer]struct{}{},
 	}
+	h.picture = &conversion{hub: h, kind: rtsp.Video, to: decode.VP8}
+	h.sound = &conversion{hub: h, kind: rtsp.Audio, to: decode.Opus}
+	return h
 }
 
 // run serves until ctx ends, then sends the viewers away with ctx's cause.
@@ -152,9 +165,9 @@ func (h *hub) attempt(ctx context.Context, s *sink) error {
 	return h.play(ctx, h.camera, s)
 }
 
-// backoff grows from 125 ms to 4 s, with jitter.
+// backoff grows from 125 ms to 1 s, with jitter: it is proxy that is asked, which spares the camera.
 func backoff(failures int) time.Duration {
-	d := 125 * time.Millisecond << min(failures-1, 5)
+	d := 125 * time.Millisecond << min(failures-1, 3)
 	return d/2 + rand.N(d/2)
 }
 
@@ -276,12 +289,17 @@ func (h *hub) replay(v *Viewer) {
 		default:
 		}
 	}
-	if v.waiting = len(h.gop.frames) == 0; !v.waiting {
-		v.queue <- h.gop.squeezed()
+	g := &h.gop
+	if v.pictureBy != nil {
+		g = &v.pictureBy.gop
+	}
+	frames := g.squeezed()
+	if v.waiting = len(frames) == 0; !v.waiting {
+		v.queue <- frames
 	}
 }
 
-// deliver hands a frame to every viewer that can take it.
+// deliver hands a camera's frame to its conversion, to those who come later and to every viewer that can take it.
 func (h *hub) deliver(f *frame) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -289,9 +307,23 @@ func (h *hub) deliver(f *frame) {
 		return
 	}
 	h.lastUnit = time.Now()
-	if !f.audio {
+	if f.audio {
+		for i, part := range f.raw {
+			// AAC has 1,024 samples in a frame (ISO/IEC 14496-3 section 4.5.1.1); other sound comes in one part.
+			h.sound.send(decode.Unit{PTS: duration(f.ticks+int64(i)*1024, h.soundRate), Key: true, Data: [][]byte{part}})
+		}
+	} else {
 		h.gop.add(f)
+		h.picture.send(unitOf(f, f.shown))
 		h.tell(false)
+	}
+	h.pass(f)
+}
+
+// pass offers a frame to the viewers; h.mu is held.
+func (h *hub) pass(f *frame) {
+	if f.payloads == nil {
+		return
 	}
 	batch := []*frame{f}
 	for v := range h.viewers {
@@ -335,6 +367,9 @@ func (h *hub) setTracks(tracks []rtsp.Track) {
 	}
 	h.tracks, h.lastErr = slices.Clone(tracks), nil
 	h.gop.drop()
+	h.picture.anew()
+	h.sound.anew()
+	h.follow(tracks)
 	for v := range h.viewers {
 		v.waiting = true
 	}

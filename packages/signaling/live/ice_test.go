@@ -34,7 +34,7 @@ func TestPathFollowsAddresses(t *testing.T) {
 	}
 	offered := func() []string {
 		var out []string
-		for _, a := range p.mux().GetListenAddresses() {
+		for _, a := range p.view().udp.GetListenAddresses() {
 			u := a.(*net.UDPAddr)
 			if u.Port != port {
 				t.Errorf("%v is not on port %d", u, port)

@@ -136,34 +136,76 @@ type choice struct {
 	// audio is nil when there is none to send; note then says why, if there is something to say.
 	audio *webrtc.RTPCodecParameters
 	note  string
+	// convertVideo and convertAudio mean that the camera's own format will not do; converted says so to a person.
+	convertVideo, convertAudio bool
+	converted                  string
+	// pictureBy and soundBy are the conversions in use, see Server.agree.
+	pictureBy, soundBy *conversion
+}
+
+// abilities is what choose must know besides.
+type abilities struct {
+	// convert means that there is a decoder child.
+	convert bool
+	// reordered means that the camera's pictures cannot be played in the order that they come in.
+	reordered bool
 }
 
 // choose picks the formats for a viewer from what the camera sends. Errors are *Refusal with NoCodec.
-func choose(o offer, tracks []rtsp.Track) (choice, error) {
+func choose(o offer, tracks []rtsp.Track, can abilities) (choice, error) {
 	var c choice
 	v := slices.IndexFunc(tracks, func(t rtsp.Track) bool { return t.Kind == rtsp.Video })
 	if v < 0 {
 		return choice{}, &Refusal{Reason: NoCodec, Message: "no codec in common: the camera sends no video"}
 	}
-	f, ok := chooseVideo(o.video, tracks[v])
+	f, converted, ok := chooseVideo(o.video, tracks[v], can)
 	if !ok {
 		return choice{}, &Refusal{Reason: NoCodec, Message: fmt.Sprintf("no codec in common: the camera sends %s, this browser plays %s",
 			tracks[v].Codec, names(o.video))}
 	}
-	c.video = parameters("video", f)
+	c.video, c.convertVideo = parameters("video", f), converted
 	c.video.RTCPFeedback = []webrtc.RTCPFeedback{{Type: "ccm", Parameter: "fir"}, {Type: "nack"}, {Type: "nack", Parameter: "pli"}}
 
 	a := slices.IndexFunc(tracks, func(t rtsp.Track) bool { return t.Kind == rtsp.Audio })
-	if a < 0 || o.audio == nil {
-		return c, nil
+	if a >= 0 && o.audio != nil {
+		if f, c.convertAudio, ok = chooseAudio(o.audio, tracks[a], can); ok {
+			p := parameters("audio", f)
+			c.audio = &p
+		} else {
+			c.note = fmt.Sprintf("no sound: the camera sends %s", tracks[a].Codec)
+		}
 	}
-	if f, ok = chooseAudio(o.audio, tracks[a]); !ok {
-		c.note = fmt.Sprintf("no sound: the camera sends %s", tracks[a].Codec)
-		return c, nil
+	switch {
+	case c.convertVideo && c.convertAudio:
+		c.converted = fmt.Sprintf("This browser plays neither the camera's picture (%s) nor its sound (%s) as they are, so the device converts both.",
+			described(tracks[v], can), described(tracks[a], can))
+	case c.convertVideo:
+		c.converted = fmt.Sprintf("This browser does not play the camera's picture (%s) as it is, so the device converts it.", described(tracks[v], can))
+	case c.convertAudio:
+		c.converted = fmt.Sprintf("Browsers do not play the camera's sound (%s) as it is, so the device converts it.", described(tracks[a], can))
 	}
-	p := parameters("audio", f)
-	c.audio = &p
 	return c, nil
+}
+
+// described names a track's format to a person.
+func described(t rtsp.Track, can abilities) string {
+	name := string(t.Codec)
+	switch t.Codec {
+	case rtsp.H264:
+		name = "H.264"
+	case rtsp.H265:
+		name = "H.265"
+	case rtsp.MPEG4:
+		name = "MPEG-4"
+	case rtsp.JPEG:
+		name = "motion JPEG"
+	case rtsp.LATM:
+		name = "AAC"
+	}
+	if can.reordered && t.Kind == rtsp.Video {
+		name += " with B-frames"
+	}
+	return name
 }
 
 func parameters(kind string, f format) webrtc.RTPCodecParameters {
@@ -197,20 +239,47 @@ func names(formats []format) string {
 	return strings.Join(out, ", ")
 }
 
-func chooseAudio(offered []format, t rtsp.Track) (format, bool) {
+// chooseAudio also reports whether the sound must be converted to what is chosen.
+func chooseAudio(offered []format, t rtsp.Track, can abilities) (f format, converted, ok bool) {
 	for _, f := range offered {
 		// RFC 7587 section 7: Opus is always written opus/48000/2.
 		if strings.EqualFold(f.name, string(t.Codec)) && f.clockRate == t.ClockRate && (t.Codec == rtsp.Opus || f.channels == max(t.Channels, 1)) {
 			switch t.Codec {
 			case rtsp.Opus, rtsp.PCMU, rtsp.PCMA:
-				return f, true
+				return f, false, true
 			}
 		}
 	}
-	return format{}, false
+	if _, ok := convertible(t, false); !ok || !can.convert {
+		return format{}, false, false
+	}
+	i := slices.IndexFunc(offered, func(f format) bool { return f.name == "opus" && f.clockRate == opusRate })
+	if i < 0 {
+		return format{}, false, false
+	}
+	return offered[i], true, true
 }
 
-func chooseVideo(offered []format, t rtsp.Track) (format, bool) {
+// chooseVideo also reports whether the picture must be converted to what is chosen.
+func chooseVideo(offered []format, t rtsp.Track, can abilities) (f format, converted, ok bool) {
+	// Without a converter there is nothing to lose.
+	if !can.convert || !can.reordered && (t.Codec != rtsp.H264 || browsersDecode(t.SPS)) {
+		if f, ok := chooseOwn(offered, t); ok {
+			return f, false, true
+		}
+	}
+	if _, ok := convertible(t, can.reordered); !ok || !can.convert {
+		return format{}, false, false
+	}
+	i := slices.IndexFunc(offered, func(f format) bool { return f.name == "vp8" && f.clockRate == 90000 })
+	if i < 0 {
+		return format{}, false, false
+	}
+	return offered[i], true, true
+}
+
+// chooseOwn picks a format that takes the camera's picture as it is.
+func chooseOwn(offered []format, t rtsp.Track) (format, bool) {
 	switch t.Codec {
 	case rtsp.H264:
 		return chooseH264(offered, t.SPS)
@@ -224,6 +293,9 @@ func chooseVideo(offered []format, t rtsp.Track) (format, bool) {
 		return format{}, false
 	}
 }
+
+// browsersDecode: no browser's decoder for WebRTC knows more than the High profile.
+func browsersDecode(sps []byte) bool { return len(sps) < 4 || profileRank(sps[1], sps[2]) <= 3 }
 
 // chooseH264 picks the offered profile that is the camera's or nearest to it; the first of equals. Only
 // packetization-mode 1 will do (RFC 6184 section 6.3).

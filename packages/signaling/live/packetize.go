@@ -1,6 +1,8 @@
 package live
 
 import (
+	"slices"
+
 	"github.com/pion/rtp/codecs"
 
 	"porthole/media/rtsp"
@@ -11,8 +13,13 @@ const maxPayload = 1200
 
 // packetizer cuts access units into RTP payloads.
 type packetizer interface {
-	// packetize reports also whether decoding can start at the unit. The payloads share no memory with later calls.
-	packetize(nalus [][]byte) (payloads [][]byte, key bool)
+	// arrange returns an access unit as it is sent, the parameter sets in front of a picture that decoding can start at, and
+	// whether it is one. It is empty when there is nothing to show.
+	arrange(nalus [][]byte) (units [][]byte, key bool)
+	// payloads cuts what arrange returned. They share no memory with later calls.
+	payloads(units [][]byte) [][]byte
+	// disposable reports whether no other picture refers to this one.
+	disposable(units [][]byte) bool
 }
 
 // newPacketizer returns nil for codecs that browsers do not play over WebRTC.
@@ -25,7 +32,7 @@ func newPacketizer(t rtsp.Track) packetizer {
 		}
 		return p
 	case rtsp.H265:
-		return &h265Packetizer{payloader: codecs.H265Payloader{SkipAggregation: true}}
+		return &h265Packetizer{payloader: codecs.H265Payloader{SkipAggregation: true}, vps: t.VPS, sps: t.SPS, pps: t.PPS}
 	default:
 		return nil
 	}
@@ -45,7 +52,7 @@ const (
 	h264AUD = 9
 )
 
-func (p *h264Packetizer) packetize(nalus [][]byte) ([][]byte, bool) {
+func (p *h264Packetizer) arrange(nalus [][]byte) ([][]byte, bool) {
 	pictures := make([][]byte, 0, len(nalus))
 	var pps [][]byte
 	key := false
@@ -80,20 +87,35 @@ func (p *h264Packetizer) packetize(nalus [][]byte) ([][]byte, bool) {
 		// Nobody can decode this picture yet.
 		return nil, false
 	}
+	if key {
+		sets = append([][]byte{p.sps}, sets...)
+	}
+	return append(slices.Clip(sets), pictures...), key
+}
+
+func (p *h264Packetizer) payloads(units [][]byte) [][]byte {
+	kind := func(i int) byte {
+		if i >= len(units) {
+			return 0
+		}
+		return units[i][0] & 0x1f
+	}
 	// The payloader joins one SPS and one PPS into a STAP-A (RFC 6184 section 5.7.1), and loses what does not fit.
-	stap := key && len(sets) == 1 && len(p.sps)+len(sets[0])+5 <= maxPayload
+	stap := kind(0) == h264SPS && kind(1) == h264PPS && kind(2) != h264PPS && len(units[0])+len(units[1])+5 <= maxPayload
 	payloader := codecs.H264Payloader{DisableStapA: !stap}
 	var out [][]byte
-	if key {
-		out = append(out, payloader.Payload(maxPayload, p.sps)...)
-	}
-	for _, n := range sets {
+	for _, n := range units {
 		out = append(out, payloader.Payload(maxPayload, n)...)
 	}
-	for _, n := range pictures {
-		out = append(out, payloader.Payload(maxPayload, n)...)
-	}
-	return out, key
+	return out
+}
+
+// disposable: nal_ref_idc is 0 in all of its slices (ITU-T H.264 section 7.4.1).
+func (p *h264Packetizer) disposable(units [][]byte) bool {
+	return !slices.ContainsFunc(units, func(n []byte) bool {
+		kind := n[0] & 0x1f
+		return kind >= 1 && kind <= h264IDR && n[0]&0x60 != 0
+	})
 }
 
 // h265Packetizer packetises as in RFC 7798, with the parameter sets before every picture decoding can start at.
@@ -112,7 +134,7 @@ const (
 	h265AUD = 35
 )
 
-func (p *h265Packetizer) packetize(nalus [][]byte) ([][]byte, bool) {
+func (p *h265Packetizer) arrange(nalus [][]byte) ([][]byte, bool) {
 	pictures := make([][]byte, 0, len(nalus)+3)
 	key := false
 	for _, n := range nalus {
@@ -135,19 +157,34 @@ func (p *h265Packetizer) packetize(nalus [][]byte) ([][]byte, bool) {
 	if len(pictures) == 0 {
 		return nil, false
 	}
-	var out [][]byte
-	if key {
-		if len(p.sps) == 0 || len(p.pps) == 0 {
-			return nil, false
-		}
-		for _, n := range [][]byte{p.vps, p.sps, p.pps} {
-			out = append(out, p.payloader.Payload(maxPayload, n)...)
-		}
+	if !key {
+		return pictures, false
 	}
-	for _, n := range pictures {
+	if len(p.sps) == 0 || len(p.pps) == 0 {
+		return nil, false
+	}
+	sets := [][]byte{p.sps, p.pps}
+	if len(p.vps) > 0 {
+		sets = [][]byte{p.vps, p.sps, p.pps}
+	}
+	return append(sets, pictures...), true
+}
+
+func (p *h265Packetizer) payloads(units [][]byte) [][]byte {
+	var out [][]byte
+	for _, n := range units {
 		out = append(out, p.payloader.Payload(maxPayload, n)...)
 	}
-	return out, key
+	return out
+}
+
+// disposable: all of its slices are of sub-layer non-reference pictures (ITU-T H.265 section 7.4.2.2), whose types are the even
+// ones below RSV_VCL_R15.
+func (p *h265Packetizer) disposable(units [][]byte) bool {
+	return !slices.ContainsFunc(units, func(n []byte) bool {
+		kind := n[0] >> 1 & 0x3f
+		return kind < h265VPS && (kind > 14 || kind%2 == 1)
+	})
 }
 
 // sameFormat reports whether viewers of one set of tracks can go on with the other.

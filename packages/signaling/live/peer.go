@@ -7,14 +7,13 @@ import (
 
 	"github.com/pion/ice/v4"
 	"github.com/pion/interceptor"
-	"github.com/pion/interceptor/pkg/nack"
-	"github.com/pion/interceptor/pkg/report"
 	"github.com/pion/webrtc/v4"
 )
 
 // connect makes the viewer's PeerConnection and answers the offer with exactly the formats chosen.
 func (s *Server) connect(ctx context.Context, v *Viewer, c choice, sdpOffer string) error {
-	api, err := s.api(c)
+	view := s.cfg.Path.view()
+	api, err := s.api(c, view)
 	if err != nil {
 		return &Refusal{Reason: Failed, Message: "the live view cannot start", Err: err}
 	}
@@ -24,17 +23,22 @@ func (s *Server) connect(ctx context.Context, v *Viewer, c choice, sdpOffer stri
 	}
 	v.pc = pc
 	pc.OnConnectionStateChange(v.onState)
-	if err := v.answer(ctx, c, sdpOffer); err != nil {
+	if err := v.answer(ctx, c, sdpOffer, view.candidates); err != nil {
 		if closeErr := pc.GracefulClose(); closeErr != nil {
 			v.log.Debug("closing the connection failed", "err", closeErr)
 		}
 		return err
 	}
+	v.hurry = func() {
+		if view.tcp != nil {
+			view.tcp.hurryUp(attribute(v.Answer, "ice-ufrag"))
+		}
+	}
 	return nil
 }
 
 // api knows only the chosen formats, so that the answer names no other.
-func (s *Server) api(c choice) (*webrtc.API, error) {
+func (s *Server) api(c choice, view view) (*webrtc.API, error) {
 	media := &webrtc.MediaEngine{}
 	if err := media.RegisterCodec(c.video, webrtc.RTPCodecTypeVideo); err != nil {
 		return nil, fmt.Errorf("register video format: %w", err)
@@ -45,39 +49,36 @@ func (s *Server) api(c choice) (*webrtc.API, error) {
 		}
 	}
 	log := pionLog{s.cfg.Log, ""}
-	// Lost packets are sent again from memory the viewers share (outTrack), and sender reports keep sound and picture
-	// together. There is no congestion control: the camera's bit rate is what it is.
-	again, err := nack.NewResponderInterceptor(nack.DisableCopy(), nack.WithResponderLoggerFactory(log))
-	if err != nil {
-		return nil, fmt.Errorf("make retransmission: %w", err)
-	}
-	reports, err := report.NewSenderInterceptor(report.WithSenderLoggerFactory(log))
-	if err != nil {
-		return nil, fmt.Errorf("make sender reports: %w", err)
-	}
-	registry := &interceptor.Registry{}
-	registry.Add(again)
-	registry.Add(reports)
-
+	// Nothing stands between us and the network: outTrack sends lost packets again, Viewer.report sends sender reports, and there
+	// is no congestion control, as the camera's bit rate is what it is.
 	engine := webrtc.SettingEngine{LoggerFactory: log}
-	engine.SetICEUDPMux(s.cfg.Path.mux())
-	engine.SetNetworkTypes([]webrtc.NetworkType{webrtc.NetworkTypeUDP4, webrtc.NetworkTypeUDP6})
+	networks := []webrtc.NetworkType{webrtc.NetworkTypeUDP4, webrtc.NetworkTypeUDP6}
+	engine.SetICEUDPMux(view.udp)
+	// Connections are the viewer's to open: where a browser says it can be reached, we never go by TCP.
+	engine.DisableActiveTCP(true)
+	if view.tcp != nil {
+		engine.SetICETCPMux(view.tcp)
+		networks = append(networks, webrtc.NetworkTypeTCP4, webrtc.NetworkTypeTCP6)
+		engine.SetIncludeLoopbackCandidate(true)
+		engine.SetIPFilter(view.stand)
+	}
+	engine.SetNetworkTypes(networks)
 	// Browsers hide their address behind a .local name. We need not look it up: their checks reach us, and tell it.
 	engine.SetICEMulticastDNSMode(ice.MulticastDNSModeDisabled)
 	engine.SetICETimeouts(5*time.Second, 15*time.Second, 2*time.Second)
-	return webrtc.NewAPI(webrtc.WithMediaEngine(media), webrtc.WithInterceptorRegistry(registry), webrtc.WithSettingEngine(engine)), nil
+	return webrtc.NewAPI(webrtc.WithMediaEngine(media), webrtc.WithInterceptorRegistry(&interceptor.Registry{}), webrtc.WithSettingEngine(engine)), nil
 }
 
-func (v *Viewer) answer(ctx context.Context, c choice, sdpOffer string) error {
+func (v *Viewer) answer(ctx context.Context, c choice, sdpOffer string, candidates []candidate) error {
 	failed := func(err error) error {
 		return &Refusal{Reason: Failed, Message: "the live view cannot start", Err: err}
 	}
-	v.video = newOutTrack(webrtc.RTPCodecTypeVideo, c.video.MimeType)
+	v.video = newOutTrack(webrtc.RTPCodecTypeVideo, c.video.MimeType, int(c.video.ClockRate))
 	if _, err := v.pc.AddTrack(v.video); err != nil {
 		return failed(fmt.Errorf("add video: %w", err))
 	}
 	if c.audio != nil {
-		v.audio = newOutTrack(webrtc.RTPCodecTypeAudio, c.audio.MimeType)
+		v.audio = newOutTrack(webrtc.RTPCodecTypeAudio, c.audio.MimeType, int(c.audio.ClockRate))
 		if _, err := v.pc.AddTrack(v.audio); err != nil {
 			return failed(fmt.Errorf("add audio: %w", err))
 		}
@@ -89,11 +90,6 @@ func (v *Viewer) answer(ctx context.Context, c choice, sdpOffer string) error {
 	if err != nil {
 		return &Refusal{Reason: BadOffer, Message: "the SDP offer cannot be answered", Err: err}
 	}
-	v.pc.OnICECandidate(func(c *webrtc.ICECandidate) {
-		if c != nil {
-			v.Candidates = append(v.Candidates, c.ToJSON())
-		}
-	})
 	gathered := webrtc.GatheringCompletePromise(v.pc)
 	if err := v.pc.SetLocalDescription(answer); err != nil {
 		return failed(fmt.Errorf("use the answer: %w", err))
@@ -104,6 +100,13 @@ func (v *Viewer) answer(ctx context.Context, c choice, sdpOffer string) error {
 	case <-ctx.Done():
 		return failed(ctx.Err())
 	}
-	v.Answer = v.pc.LocalDescription().SDP
+	lines := make([]string, len(candidates))
+	own := v.pc.LocalDescription().SDP
+	mid, first := attribute(own, "mid"), uint16(0)
+	for i, c := range candidates {
+		lines[i] = c.line(i)
+		v.Candidates = append(v.Candidates, webrtc.ICECandidateInit{Candidate: lines[i], SDPMid: &mid, SDPMLineIndex: &first})
+	}
+	v.Answer = withCandidates(own, lines)
 	return nil
 }

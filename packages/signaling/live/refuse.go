@@ -23,6 +23,10 @@ const (
 	NoPath Reason = "no-path"
 	// Stopping: this process is ending.
 	Stopping Reason = "stopping"
+	// TimeLimit: the viewer has watched for as long as one may without asking again.
+	TimeLimit Reason = "time-limit"
+	// Ended: an administrator ended it.
+	Ended Reason = "ended"
 	// Failed: something that should not happen; Message and Err say what.
 	Failed Reason = "failed"
 )
@@ -46,3 +50,11 @@ func (r *Refusal) Unwrap() error { return r.Err }
 
 // errClosed ends a viewer that asked for it.
 var errClosed = errors.New("closed by the viewer")
+
+// reasonOf is the word for an error of this package.
+func reasonOf(err error) Reason {
+	if r := (*Refusal)(nil); errors.As(err, &r) {
+		return r.Reason
+	}
+	return Failed
+}

@@ -30,7 +30,7 @@ const (
 
 // Event is something a viewer should know while watching.
 type Event struct {
-	// Code is a word for programs: "no-sound", "camera-offline", "camera-live".
+	// Code is a word for programs: "no-sound", "transcoded", "camera-offline", "camera-live".
 	Code    string
 	Message string
 }
@@ -57,16 +57,27 @@ type Viewer struct {
 	tracks []rtsp.Track
 	video  *outTrack
 	// audio is nil when there is no sound.
-	audio     *outTrack
-	queue     chan []*frame
-	events    chan Event
-	connected chan struct{}
+	audio *outTrack
+	// pictureBy and soundBy convert what the viewer gets; nil for what it gets as the camera sends it.
+	pictureBy, soundBy *conversion
+	queue              chan []*frame
+	events             chan Event
+	connected          chan struct{}
 	// end makes the viewer end with a cause; the first one counts.
 	end context.CancelCauseFunc
+	// noPath says why the connection did not come about, or broke.
+	noPath func() error
+	// hurry ends waiting for a viewer that is too slow.
+	hurry func()
 	// leave gives back the viewer's place.
 	leave func()
 	done  chan struct{}
 	err   error
+	// maxTime is how long it may last; zero: for ever.
+	maxTime time.Duration
+	// firstFrame is told how long the first picture took.
+	firstFrame func(time.Duration)
+	traffic    traffic
 
 	// waiting means that nothing but a key frame will do. hub.mu guards it.
 	waiting bool
@@ -94,6 +105,9 @@ func (v *Viewer) Close() {
 func (v *Viewer) AddCandidate(c webrtc.ICECandidateInit) error { return v.pc.AddICECandidate(c) }
 
 func (v *Viewer) notify(e Event) {
+	if e.Code == "transcoded" {
+		v.traffic.transcode()
+	}
 	select {
 	case v.events <- e:
 	default:
@@ -105,7 +119,7 @@ func (v *Viewer) notify(e Event) {
 func (v *Viewer) offer(batch []*frame) {
 	f := batch[0]
 	switch {
-	case f.audio && v.audio == nil:
+	case f.audio && (v.audio == nil || f.converted != (v.soundBy != nil)), !f.audio && f.converted != (v.pictureBy != nil):
 		return
 	case !f.audio && v.waiting && !f.key:
 		return
@@ -126,21 +140,28 @@ func (v *Viewer) offer(batch []*frame) {
 // run carries the viewer from its answer to its end.
 func (v *Viewer) run(ctx context.Context) {
 	defer close(v.done)
+	defer context.AfterFunc(ctx, v.hurry)()
 	var wg sync.WaitGroup
 	for _, s := range v.pc.GetSenders() {
 		wg.Go(func() { v.readRTCP(s) })
 	}
 	timeout := time.NewTimer(connectTimeout)
 	defer timeout.Stop()
+	if v.maxTime > 0 {
+		limit := time.AfterFunc(v.maxTime, func() { v.end(errTimeLimit(v.maxTime)) })
+		defer limit.Stop()
+	}
 	began := time.Now()
 	select {
 	case <-v.connected:
-		v.log.Info("viewer connected", "after", time.Since(began).Round(time.Millisecond))
+		v.traffic.connect(time.Now())
+		v.followPath()
+		v.log.Info("viewer connected", "after", time.Since(began).Round(time.Millisecond), "path", v.traffic.way())
 		v.hub.attach(v)
 		v.send(ctx)
 		v.hub.detach(v)
 	case <-timeout.C:
-		v.end(errNoPath())
+		v.end(v.noPath())
 	case <-ctx.Done():
 	}
 	if err := context.Cause(ctx); !errors.Is(err, errClosed) {
@@ -157,10 +178,6 @@ func (v *Viewer) run(ctx context.Context) {
 	v.log.Info("viewer left", "after", time.Since(began).Round(time.Second), "dropped_frames", v.dropped.Load(), "reason", v.err)
 }
 
-func errNoPath() error {
-	return &Refusal{Reason: NoPath, Message: "no network path: open the UDP port of the live view in the router or firewall"}
-}
-
 // onState follows the connection.
 func (v *Viewer) onState(s webrtc.PeerConnectionState) {
 	switch s {
@@ -170,7 +187,7 @@ func (v *Viewer) onState(s webrtc.PeerConnectionState) {
 		default:
 		}
 	case webrtc.PeerConnectionStateFailed:
-		v.end(errNoPath())
+		v.end(v.noPath())
 	case webrtc.PeerConnectionStateClosed:
 		v.end(errClosed)
 	}
@@ -187,6 +204,7 @@ func (v *Viewer) send(ctx context.Context) {
 		}
 		packets := 0
 		for _, f := range batch {
+			before, bytes := packets, 0
 			track, at := v.audio, f.ticks
 			if !f.audio {
 				track, at = v.video, max(f.ticks, v.last+frameGap)
@@ -198,25 +216,46 @@ func (v *Viewer) send(ctx context.Context) {
 					v.end(errClosed)
 					return
 				}
+				bytes += len(p)
 				if packets++; packets%groupPackets == 0 && !pause(ctx, groupPause) {
 					return
 				}
 			}
+			now := time.Now()
+			v.count(now, packets-before, bytes, !f.audio)
+			v.report(track, now)
 		}
 	}
 }
 
-// readRTCP answers requests for key frames until the connection is closed. Reading also drives retransmission.
+// count keeps what was sent of a frame.
+func (v *Viewer) count(now time.Time, packets, bytes int, picture bool) {
+	if v.traffic.sent(now, packets, bytes, picture) && v.firstFrame != nil {
+		v.firstFrame(now.Sub(v.traffic.answered))
+	}
+}
+
+// readRTCP answers requests for key frames and keeps what the browser reports, until the connection is closed.
 func (v *Viewer) readRTCP(s *webrtc.RTPSender) {
 	last := time.Now()
+	track, _ := s.Track().(*outTrack)
 	for {
 		packets, _, err := s.ReadRTCP()
 		if err != nil {
 			return
 		}
 		for _, p := range packets {
-			switch p.(type) {
+			switch p := p.(type) {
+			case *rtcp.ReceiverReport:
+				for _, r := range p.Reports {
+					if track.sends(r.SSRC) {
+						v.traffic.report(time.Now(), r, track.kind == webrtc.RTPCodecTypeVideo)
+					}
+				}
+			case *rtcp.TransportLayerNack:
+				track.resend(p)
 			case *rtcp.PictureLossIndication, *rtcp.FullIntraRequest:
+				v.traffic.resync()
 				if now := time.Now(); now.Sub(last) > replayGap {
 					last = now
 					v.hub.resync(v)

@@ -11,7 +11,9 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"strconv"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"porthole/media/decode"
@@ -47,13 +49,18 @@ type Site struct {
 	log    *slog.Logger
 	socket string
 	camera string
+	// own is the address of the camera "yard", which a test may switch off.
+	own string
 
 	mu      sync.Mutex
+	yard    func()                // guarded by mu: stops that camera and waits
 	hub     func()                // guarded by mu: stops the Hub and waits
 	sockets map[net.Conn]struct{} // guarded by mu: open connections of Front and Direct
+	away    atomic.Bool
 }
 
-// New starts a Site with the cameras "demo", which has two streams, and "garden"; there is nothing behind the second.
+// New starts a Site with the cameras "demo", which has two streams, "yard", a camera of its own, "hall", and "garden" with
+// nothing behind it.
 // "probe-abc" is being tried out. change may alter the limits. It ends with the test.
 func New(t *testing.T, change func(*live.Config)) *Site {
 	t.Helper()
@@ -77,6 +84,7 @@ func New(t *testing.T, change func(*live.Config)) *Site {
 			t.Errorf("the camera: %v", err)
 		}
 	})
+	s.StartCamera(t)
 	s.StartHub(t)
 
 	path, err := live.Listen(s.log, "127.0.0.1:0", true)
@@ -86,6 +94,10 @@ func New(t *testing.T, change func(*live.Config)) *Site {
 		Play: func(ctx context.Context, camera string, sink rtsp.Sink) error {
 			dial := func(ctx context.Context) (net.Conn, error) { return unixsock.Dial(ctx, s.socket) }
 			return rtsp.Play(ctx, rtsp.PlayConfig{Dial: dial, Camera: camera}, sink)
+		},
+		Convert: func(ctx context.Context, o decode.Options) (live.Converter, error) {
+			o.Binary = decodetest.Binary(t)
+			return live.OpenConverter(ctx, o)
 		},
 	}
 	if change != nil {
@@ -101,11 +113,13 @@ func New(t *testing.T, change func(*live.Config)) *Site {
 	})
 	s.Web = web.New(web.Config{Log: s.log, Live: s.Live, Ask: ask, Take: pictures.Take})
 	s.Web.SetSignalingPort(direct.Listener.Addr().(*net.TCPAddr).Port)
-	s.Live.SetCameras([]string{"demo", "demo/2", "garden"})
-	s.Web.SetCameras([]settings.CameraRef{{ID: "demo", Name: "Front door", Streams: 2}, {ID: "garden", Name: "Garden"}})
+	s.Live.SetCameras([]string{"demo", "demo/2", "yard", "hall", "garden"})
+	s.Web.SetCameras([]settings.CameraRef{
+		{ID: "demo", Name: "Front door", Streams: 2}, {ID: "yard", Name: "Yard"}, {ID: "hall", Name: "Hall"}, {ID: "garden", Name: "Garden"},
+	})
 
-	s.Front = s.serve(ctx, httptest.NewUnstartedServer(front(s.Web.Proxied())))
-	direct.Config.Handler = s.Web.Direct()
+	s.Front = s.serve(ctx, httptest.NewUnstartedServer(s.unlessAway(front(s.Web.Proxied()))))
+	direct.Config.Handler = s.unlessAway(s.Web.Direct())
 	s.Direct = s.serve(ctx, direct)
 	t.Cleanup(func() {
 		cancel()
@@ -117,6 +131,7 @@ func New(t *testing.T, change func(*live.Config)) *Site {
 		pictures.Wait()
 		path.Close()
 		s.StopHub()
+		s.StopCamera()
 		wg.Wait()
 	})
 	return s
@@ -158,6 +173,67 @@ func (s *Site) Cut() {
 	}
 }
 
+// Cameras makes it n cameras, most of which are offline; "demo" is the first.
+func (s *Site) Cameras(n int) {
+	refs := []settings.CameraRef{{ID: "demo", Name: "Front door", Streams: 2}, {ID: "yard", Name: "Yard"}, {ID: "hall", Name: "Hall"}}
+	ids := []string{"demo", "demo/2", "yard", "hall"}
+	for i := len(refs); i < n; i++ {
+		id := "more-" + strconv.Itoa(i)
+		refs, ids = append(refs, settings.CameraRef{ID: id, Name: "Camera with a rather long name " + strconv.Itoa(i)}), append(ids, id)
+	}
+	s.Live.SetCameras(ids)
+	s.Web.SetCameras(refs[:n])
+}
+
+// StartCamera switches the camera "yard" on.
+func (s *Site) StartCamera(t *testing.T) {
+	t.Helper()
+	at := s.own
+	if at == "" {
+		at = "127.0.0.1:0"
+	}
+	l, err := net.Listen("tcp", at)
+	must(t, err)
+	s.own = l.Addr().String()
+	ctx, cancel := context.WithCancel(context.Background())
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		if err := rtsp.ServeClip(ctx, s.log, l, samples.Demo(), "clip", "", ""); err != nil {
+			t.Errorf("the camera: %v", err)
+		}
+	})
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.yard = func() {
+		cancel()
+		wg.Wait()
+	}
+}
+
+// StopCamera switches it off.
+func (s *Site) StopCamera() {
+	s.mu.Lock()
+	stop := s.yard
+	s.yard = nil
+	s.mu.Unlock()
+	if stop != nil {
+		stop()
+	}
+}
+
+// SetAway makes every WebSocket be refused, as when signaling is down.
+func (s *Site) SetAway(away bool) { s.away.Store(away) }
+
+func (s *Site) unlessAway(h http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if s.away.Load() && r.Header.Get("Upgrade") != "" {
+			w.WriteHeader(http.StatusBadGateway)
+			return
+		}
+		h.ServeHTTP(w, r)
+	})
+}
+
 // StartHub starts what proxy does for rtsp.sock.
 func (s *Site) StartHub(t *testing.T) {
 	t.Helper()
@@ -166,6 +242,7 @@ func (s *Site) StartHub(t *testing.T) {
 	hub := rtsp.NewHub(rtsp.Config{Log: s.log})
 	hub.SetSources([]rtsp.Source{
 		{ID: "demo", URL: s.camera, Transport: "tcp"}, {ID: "demo/2", URL: s.camera, Transport: "tcp"},
+		{ID: "yard", URL: "rtsp://" + s.own + "/clip", Transport: "tcp"}, {ID: "hall", URL: s.camera, Transport: "tcp"},
 		{ID: settings.ProbePrefix + "abc", URL: s.camera, Transport: "tcp"},
 	})
 	ctx, cancel := context.WithCancel(context.Background())

@@ -2,101 +2,118 @@ package web
 
 import (
 	"bytes"
-	"crypto/sha256"
-	"embed"
-	"encoding/hex"
-	"html/template"
-	"io/fs"
-	"mime"
 	"net/http"
 	"net/url"
-	"path"
 	"strings"
-	"time"
+
+	"porthole/packages/internal/identity"
+	"porthole/packages/internal/settings"
 )
 
-//go:embed static
-var static embed.FS
-
-// file is a script or style sheet.
-type file struct {
-	kind, etag string
-	body       []byte
-}
-
-// readFiles returns what may be fetched by anybody, by name.
-func readFiles() map[string]file {
-	out := map[string]file{}
-	for _, name := range []string{"viewer.js", "session.js", "page.js", "viewer.css"} {
-		b, err := fs.ReadFile(static, "static/"+name)
-		if err != nil {
-			panic(err) //nolint:forbidigo // a bug: the file is embedded
-		}
-		sum := sha256.Sum256(b)
-		out[name] = file{kind: mime.TypeByExtension(path.Ext(name)), etag: `"` + hex.EncodeToString(sum[:8]) + `"`, body: b}
-	}
-	return out
-}
-
-func parsePages() *template.Template {
-	return template.Must(template.ParseFS(static, "static/*.html"))
-}
-
-func (s *Server) serveFile(_ door, w http.ResponseWriter, r *http.Request) {
-	f := s.files[path.Base(r.URL.Path)]
-	h := w.Header()
-	h.Set("Content-Type", f.kind)
-	h.Set("ETag", f.etag)
-	// An update must not meet yesterday's script.
-	h.Set("Cache-Control", "no-cache")
-	http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(f.body))
-}
-
-// pageData is what the viewer page is made of.
+// pageData is what the viewer page and the wall are made of.
 type pageData struct {
-	Camera, Name, Stream string
+	// Assets is the folder of the scripts and style sheets.
+	Assets string
 	// Port is the signaling port, 0 when there is none; Forced means that nothing else is to be tried.
 	Port   int
 	Forced bool
+	// ICE means that browsers are to ask for ICE servers first.
+	ICE bool
+	// Cameras are all that the person may see.
+	Cameras []cameraLink
+	// Camera and Stream are what the viewer page shows first.
+	Camera cameraLink
+	Stream string
+}
+
+// cameraLink is a camera as pages name it.
+type cameraLink struct {
+	ID, Name string
+	// Streams is at least 1.
+	Streams int
+}
+
+func links(cameras []settings.CameraRef) []cameraLink {
+	out := make([]cameraLink, 0, len(cameras))
+	for _, c := range cameras {
+		out = append(out, cameraLink{c.ID, c.Name, len(Streams(c))})
+	}
+	return out
 }
 
 // problem is a page that says why there is no picture.
 type problem struct {
 	Title, Text string
+	// Assets is the folder of the style sheets; problem() sets it.
+	Assets string
 	// Retry reloads the page after that many seconds; 0: it does not.
 	Retry int
 }
 
 // servePage shows the viewer page, /livestream/viewer?camera=ID.
 func (s *Server) servePage(d door, w http.ResponseWriter, r *http.Request) {
+	who, ok := s.visitor(d, w, r)
+	if !ok {
+		return
+	}
 	q := r.URL.Query()
 	camera := q.Get("camera")
+	ref, exists, settled := s.camera(camera)
+	switch {
+	case camera == "":
+		s.problem(d, w, r, http.StatusBadRequest, problem{Title: "Which camera?", Text: "The address names no camera. Choose one from the list."})
+	case !settled:
+		s.starting(d, w, r)
+	case !who.MaySee(camera):
+		s.problem(d, w, r, http.StatusForbidden, problem{Title: "Not allowed", Text: "Your account may not watch this camera. Ask the administrator of this device."})
+	case !exists:
+		s.problem(d, w, r, http.StatusNotFound, problem{Title: "No such camera", Text: "There is no camera “" + camera + "” here. It may have been renamed or removed."})
+	default:
+		data := s.pageData(who)
+		// Links say signaling=8765, whatever number the port has here.
+		data.Forced = q.Has("signaling") && data.Port != 0
+		data.Camera, data.Stream = links([]settings.CameraRef{ref})[0], q.Get("stream")
+		s.render(d, w, r, http.StatusOK, "viewer.html", data)
+	}
+}
+
+// serveWall shows all cameras that the person may see, /live.
+func (s *Server) serveWall(d door, w http.ResponseWriter, r *http.Request) {
+	who, ok := s.visitor(d, w, r)
+	if !ok {
+		return
+	}
+	if _, settled := s.camerasOf(who); !settled {
+		s.starting(d, w, r)
+		return
+	}
+	s.render(d, w, r, http.StatusOK, "wall.html", s.pageData(who))
+}
+
+func (s *Server) pageData(who identity.Identity) pageData {
+	cameras, _ := s.camerasOf(who)
+	return pageData{Assets: s.files.folder(), Port: int(s.port.Load()), ICE: s.needsICE(), Cameras: links(cameras)}
+}
+
+// visitor says who opens a page; false: the request was answered.
+func (s *Server) visitor(d door, w http.ResponseWriter, r *http.Request) (identity.Identity, bool) {
 	who, err := s.identify(d, r)
 	switch {
 	case err != nil && !denied(err):
 		s.cfg.Log.Warn("cannot tell who opens a live view", "err", err)
-		s.problem(d, w, r, http.StatusServiceUnavailable, problem{"The console does not answer", "It is probably starting again. This page tries again by itself.", 3})
-		return
+		s.problem(d, w, r, http.StatusServiceUnavailable, problem{
+			Title: "The console does not answer", Text: "It is probably starting again. This page tries again by itself.", Retry: 3,
+		})
+		return identity.Identity{}, false
 	case err != nil || who.User == "":
 		s.login(d, w, r)
-		return
+		return identity.Identity{}, false
 	}
-	ref, exists, settled := s.camera(camera)
-	port := int(s.port.Load())
-	switch {
-	case camera == "":
-		s.problem(d, w, r, http.StatusBadRequest, problem{"Which camera?", "The address names no camera. Choose one from the list.", 0})
-	case !settled:
-		s.problem(d, w, r, http.StatusServiceUnavailable, problem{"Starting", "The device is starting. This page tries again by itself.", 2})
-	case !who.MaySee(camera):
-		s.problem(d, w, r, http.StatusForbidden, problem{"Not allowed", "Your account may not watch this camera. Ask the administrator of this device.", 0})
-	case !exists:
-		s.problem(d, w, r, http.StatusNotFound, problem{"No such camera", "There is no camera “" + camera + "” here. It may have been renamed or removed.", 0})
-	default:
-		// Links say signaling=8765, whatever number the port has here.
-		forced := q.Has("signaling") && port != 0
-		s.render(d, w, r, http.StatusOK, "viewer.html", pageData{camera, ref.Name, q.Get("stream"), port, forced})
-	}
+	return who, true
+}
+
+func (s *Server) starting(d door, w http.ResponseWriter, r *http.Request) {
+	s.problem(d, w, r, http.StatusServiceUnavailable, problem{Title: "Starting", Text: "The device is starting. This page tries again by itself.", Retry: 2})
 }
 
 // login sends people to the login page, and tells programs.
@@ -109,7 +126,7 @@ func (s *Server) login(d door, w http.ResponseWriter, r *http.Request) {
 		http.Redirect(w, r, "/login?next="+url.QueryEscape(r.URL.RequestURI()), http.StatusSeeOther)
 	default:
 		// The console is on another port, which nobody here knows.
-		s.problem(d, w, r, http.StatusUnauthorized, problem{"Not logged in", "Log in on the device's usual web page first, then open this page again.", 0})
+		s.problem(d, w, r, http.StatusUnauthorized, problem{Title: "Not logged in", Text: "Log in on the device's usual web page first, then open this page again."})
 	}
 }
 
@@ -120,6 +137,7 @@ func (s *Server) problem(d door, w http.ResponseWriter, r *http.Request, status 
 		refuse(w, status, p.Title+": "+p.Text)
 		return
 	}
+	p.Assets = s.files.folder()
 	s.render(d, w, r, status, "problem.html", p)
 }
 

@@ -4,6 +4,9 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"path"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -25,6 +28,11 @@ func TestPage(t *testing.T) {
 		"on its own port":  {site.Direct, "/livestream/viewer?camera=demo", sitetest.AdminToken, html, 200, `data-camera="demo"`},
 		"forced":           {site.Front, "/livestream/viewer?camera=demo&signaling=8765", sitetest.AdminToken, html, 200, "data-forced"},
 		"stream":           {site.Front, "/livestream/viewer?camera=demo&stream=%22%3Eb", sitetest.AdminToken, html, 200, `data-stream="&#34;&gt;b"`},
+		"the way on":       {site.Front, "/livestream/viewer?camera=demo", sitetest.AdminToken, html, 200, `data-camera="yard"`},
+		"wall":             {site.Front, "/live", sitetest.AdminToken, html, 200, `id="camera-demo" data-camera="demo" data-streams="2"`},
+		"wall, own port":   {site.Direct, "/live", sitetest.AdminToken, html, 200, `id="camera-hall"`},
+		"wall, program":    {site.Front, "/live", "", "*/*", 401, `{"error":"you are not logged in"}`},
+		"wall, away":       {site.Direct, "/live", sitetest.AwayToken, html, 503, `http-equiv="refresh"`},
 		"which camera":     {site.Front, "/livestream/viewer", sitetest.AdminToken, html, 400, "Which camera?"},
 		"unknown":          {site.Front, "/livestream/viewer?camera=%3Cscript%3E", sitetest.AdminToken, html, 404, "“&lt;script&gt;”"},
 		"unknown, program": {site.Front, "/livestream/viewer?camera=attic", sitetest.AdminToken, "*/*", 404, `{"error":"No such camera`},
@@ -60,19 +68,64 @@ func TestPage(t *testing.T) {
 	}
 }
 
-func TestScriptsAreForEverybody(t *testing.T) {
+// The wall shows what its visitor may see and nothing else.
+func TestWallOfAGuest(t *testing.T) {
 	site := sitetest.New(t, nil)
-	for name, want := range map[string]string{"viewer.js": "text/javascript", "session.js": "text/javascript", "page.js": "text/javascript", "viewer.css": "text/css"} {
-		res, body := request(t, site.Front, "GET", "/livestream/"+name, "", "")
-		if res.StatusCode != 200 || !strings.HasPrefix(res.Header.Get("Content-Type"), want) || body == "" {
-			t.Errorf("%s: %d %v", name, res.StatusCode, res.Header)
-		}
-		if res, _ := request(t, site.Front, "GET", "/livestream/"+name, "", "", "If-None-Match", res.Header.Get("ETag")); res.StatusCode != 304 {
-			t.Errorf("%s again: %d", name, res.StatusCode)
+	res, body := request(t, site.Front, "GET", "/live", sitetest.GuestToken, "", "Accept", "text/html")
+	if res.StatusCode != 200 || !strings.Contains(body, `data-camera="garden"`) || strings.Contains(body, "demo") || strings.Contains(body, "yard") {
+		t.Errorf("%d:\n%s", res.StatusCode, body)
+	}
+	if res, _ := request(t, site.Front, "GET", "/live", "", "", "Accept", "text/html"); res.Header.Get("Location") != "/login?next=%2Flive" {
+		t.Errorf("a stranger is sent to %q", res.Header.Get("Location"))
+	}
+	site.Web.SetCameras(nil)
+	if _, body := request(t, site.Front, "GET", "/live", sitetest.GuestToken, "", "Accept", "text/html"); !strings.Contains(body, "No camera here") {
+		t.Errorf("an empty wall:\n%s", body)
+	}
+}
+
+var asset = regexp.MustCompile(`(?:href|src)="(/livestream/[0-9a-f]{16}/[a-z]+\.(?:js|css))"`)
+
+// Scripts are for everybody: those a page names, which never change, and the same under plain names.
+func TestScripts(t *testing.T) {
+	site := sitetest.New(t, nil)
+	named := map[string]bool{}
+	for _, path := range []string{"/live", "/livestream/viewer?camera=demo", "/livestream/viewer?camera=attic"} {
+		_, body := request(t, site.Front, "GET", path, sitetest.AdminToken, "", "Accept", "text/html")
+		for _, m := range asset.FindAllStringSubmatch(body, -1) {
+			named[m[1]] = true
 		}
 	}
-	if res, _ := request(t, site.Front, "GET", "/livestream/viewer.html", "", ""); res.StatusCode != 404 {
-		t.Errorf("the template is served: %d", res.StatusCode)
+	entries, err := os.ReadDir("static")
+	if err != nil {
+		t.Fatal(err)
+	}
+	kinds, all := map[string]string{".js": "text/javascript", ".css": "text/css"}, 0
+	for _, e := range entries {
+		if _, ok := kinds[path.Ext(e.Name())]; ok {
+			all++
+		}
+	}
+	if len(named) != all {
+		t.Errorf("pages name %d of %d files: %v", len(named), all, named)
+	}
+	for at := range named {
+		name := path.Base(at)
+		for at, keep := range map[string]string{at: "immutable", "/livestream/" + name: "no-cache", "/livestream/0123456789abcdef/" + name: "no-cache"} {
+			res, body := request(t, site.Front, "GET", at, "", "")
+			if res.StatusCode != 200 || !strings.HasPrefix(res.Header.Get("Content-Type"), kinds[path.Ext(name)]) || body == "" ||
+				!strings.Contains(res.Header.Get("Cache-Control"), keep) {
+				t.Errorf("%s: %d %v", at, res.StatusCode, res.Header)
+			}
+			if res, _ := request(t, site.Front, "GET", at, "", "", "If-None-Match", res.Header.Get("ETag")); res.StatusCode != 304 {
+				t.Errorf("%s again: %d", at, res.StatusCode)
+			}
+		}
+	}
+	for _, at := range []string{"/livestream/viewer.html", "/livestream/0123456789abcdef/viewer.html", "/livestream/x/../viewer.html"} {
+		if res, _ := request(t, site.Front, "GET", at, "", ""); res.StatusCode == 200 {
+			t.Errorf("the template is served at %s", at)
+		}
 	}
 }
 
@@ -91,6 +144,9 @@ func TestStarting(t *testing.T) {
 	}
 	if w := get("GET", "/livestream/viewer?camera=demo"); w.Code != http.StatusServiceUnavailable || !strings.Contains(w.Body.String(), "starting") {
 		t.Errorf("page: %d %s", w.Code, w.Body)
+	}
+	if w := get("GET", "/live"); w.Code != http.StatusServiceUnavailable || !strings.Contains(w.Body.String(), "starting") {
+		t.Errorf("wall: %d %s", w.Code, w.Body)
 	}
 	if w := get("POST", "/cameras/demo/whep"); w.Code != http.StatusServiceUnavailable || w.Header().Get("Retry-After") == "" {
 		t.Errorf("WHEP: %d %s", w.Code, w.Body)

@@ -1,5 +1,5 @@
-// Package web is what signaling speaks with browsers: the WebSocket protocol of the camera platform, WHEP, and the
-// viewer page.
+// Package web is what signaling speaks with browsers: the WebSocket protocol of the camera platform, WHEP, the wall of
+// cameras and the viewer page.
 package web
 
 import (
@@ -8,6 +8,7 @@ import (
 	"html/template"
 	"log/slog"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -33,11 +34,13 @@ type Config struct {
 type Server struct {
 	cfg   Config
 	pages *template.Template
-	files map[string]file
-	// cameras maps ids to cameras; nil before the first settings.
-	cameras atomic.Pointer[map[string]settings.CameraRef]
+	files assets
+	// cameras is nil before the first settings.
+	cameras atomic.Pointer[cameraList]
 	// port is what pages try when /ws on their own port fails; 0: there is none.
-	port    atomic.Int64
+	port atomic.Int64
+	// ice names the STUN and TURN servers for browsers; nil before the first settings.
+	ice     atomic.Pointer[settings.Live]
 	wg      sync.WaitGroup
 	sockets atomic.Int64
 
@@ -45,18 +48,25 @@ type Server struct {
 	sessions map[string]*whepSession
 }
 
+// cameraList is the cameras in the order of the settings, and by id.
+type cameraList struct {
+	all  []settings.CameraRef
+	byID map[string]settings.CameraRef
+}
+
 // New returns a Server that knows no cameras yet.
 func New(cfg Config) *Server {
-	return &Server{cfg: cfg, pages: parsePages(), files: readFiles(), sessions: map[string]*whepSession{}}
+	files := readFiles()
+	return &Server{cfg: cfg, pages: parsePages(files), files: files, sessions: map[string]*whepSession{}}
 }
 
 // SetCameras replaces the cameras. live.Server must know their streams.
 func (s *Server) SetCameras(cameras []settings.CameraRef) {
-	byID := make(map[string]settings.CameraRef, len(cameras))
+	list := cameraList{all: slices.Clone(cameras), byID: make(map[string]settings.CameraRef, len(cameras))}
 	for _, c := range cameras {
-		byID[c.ID] = c
+		list.byID[c.ID] = c
 	}
-	s.cameras.Store(&byID)
+	s.cameras.Store(&list)
 }
 
 // SetSignalingPort says which port pages try when /ws on their own port fails; 0 means none.
@@ -68,12 +78,27 @@ func (s *Server) Wait() { s.wg.Wait() }
 
 // camera returns a camera. known is false while there are no settings yet.
 func (s *Server) camera(id string) (c settings.CameraRef, exists, known bool) {
-	m := s.cameras.Load()
-	if m == nil {
+	list := s.cameras.Load()
+	if list == nil {
 		return settings.CameraRef{}, false, false
 	}
-	c, exists = (*m)[id]
+	c, exists = list.byID[id]
 	return c, exists, true
+}
+
+// camerasOf returns the cameras that somebody may see, in the order of the settings. known is false while there are no
+// settings yet.
+func (s *Server) camerasOf(who identity.Identity) (cameras []settings.CameraRef, known bool) {
+	list := s.cameras.Load()
+	if list == nil {
+		return nil, false
+	}
+	for _, c := range list.all {
+		if who.MaySee(c.ID) {
+			cameras = append(cameras, c)
+		}
+	}
+	return cameras, true
 }
 
 // Streams lists the streams of a camera by their names on rtsp.sock.
@@ -136,10 +161,13 @@ func (s *Server) routes(d door) *http.ServeMux {
 			h(d, w, r)
 		})
 	}
+	handle("GET /live", s.serveWall)
 	handle("GET /livestream/viewer", s.servePage)
-	for name := range s.files {
+	handle("GET /livestream/ice.json", s.serveICE)
+	for name := range s.files.byName {
 		handle("GET /livestream/"+name, s.serveFile)
 	}
+	handle("GET /livestream/{version}/{file}", s.serveVersion)
 	handle("GET /cameras/{id}/snapshot.jpg", s.serveSnapshot)
 	for n := range settings.MaxStreams {
 		number := strconv.Itoa(n + 1)

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
+	"strings"
 	"sync"
 	"time"
 
@@ -23,8 +24,8 @@ const (
 	sendTimeout = 10 * time.Second
 	// tokenTimeout is how long a client without identity has for its first message.
 	tokenTimeout = 10 * time.Second
-	// maxSockets bounds the open WebSockets.
-	maxSockets = 200
+	// minSockets bounds the open WebSockets, unless there may be so many viewers that they need more.
+	minSockets = 200
 	// maxFaults is how many messages in error a client may send.
 	maxFaults = 20
 	// maxEarly bounds the ICE candidates that wait for their viewer message.
@@ -39,6 +40,7 @@ type socket struct {
 	log    *slog.Logger
 	conn   *websocket.Conn
 	remote string
+	agent  string
 
 	// Only the reading goroutine uses what follows.
 	who     identity.Identity
@@ -64,7 +66,7 @@ func (s *Server) serveSocket(d door, w http.ResponseWriter, r *http.Request) {
 		refuse(w, http.StatusServiceUnavailable, "the console does not answer; try again in a moment")
 		return
 	}
-	if s.sockets.Add(1) > maxSockets {
+	if s.sockets.Add(1) > s.maxSockets() {
 		s.sockets.Add(-1)
 		w.Header().Set("Retry-After", "10")
 		refuse(w, http.StatusServiceUnavailable, "too many live connections; close some pages or try again later")
@@ -79,10 +81,19 @@ func (s *Server) serveSocket(d door, w http.ResponseWriter, r *http.Request) {
 	}
 	conn.SetReadLimit(maxMessage)
 	k := &socket{
-		server: s, log: s.cfg.Log.With("remote", d.remote(r)), conn: conn, remote: d.remote(r),
+		server: s, log: s.cfg.Log.With("remote", d.remote(r)), conn: conn, remote: d.remote(r), agent: agentOf(r),
 		who: who, known: err == nil && who.User != "", allowed: rate.NewLimiter(rate.Every(time.Second), 5),
 	}
 	k.serve(r.Context())
+}
+
+// maxSockets leaves room for pages that show why they cannot watch.
+func (s *Server) maxSockets() int64 { return max(minSockets, 2*int64(s.cfg.Live.Limits().Total)) }
+
+// agentOf is the browser's name for itself, short enough to keep.
+func agentOf(r *http.Request) string {
+	agent := r.UserAgent()
+	return strings.ToValidUTF8(agent[:min(len(agent), 200)], "")
 }
 
 func (k *socket) serve(ctx context.Context) {

@@ -4,6 +4,8 @@ import (
 	"context"
 
 	"github.com/pion/webrtc/v4"
+
+	"porthole/packages/signaling/live"
 )
 
 // watch is one viewer on a socket, from its viewer message on.
@@ -57,6 +59,7 @@ func (k *socket) carry(ctx context.Context, w *watch, stream, offer, user string
 		return
 	}
 	defer v.Close()
+	v.SetClient(live.Client{User: user, Remote: k.remote, Agent: k.agent, By: "websocket"})
 	k.log.Info("live view", "camera", stream, "user", user, "viewer", v.ID[:6])
 	k.send(ctx, serverMessage{Type: "viewerResponse", SDPAnswer: v.Answer, ViewerID: v.ID})
 	// The answer holds them, too; clients of the camera platform's protocol may look for them here.

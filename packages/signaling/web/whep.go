@@ -38,9 +38,17 @@ func shared(w http.ResponseWriter) {
 	h.Set("Access-Control-Expose-Headers", "Location, ETag, Link, Retry-After")
 }
 
-func (s *Server) whepOptions(_ door, w http.ResponseWriter, _ *http.Request) {
+// whepOptions answers OPTIONS: a browser's, which carries no credentials, and a player's that wants to know the ICE
+// servers before it makes an offer.
+func (s *Server) whepOptions(d door, w http.ResponseWriter, r *http.Request) {
 	shared(w)
 	h := w.Header()
+	if s.needsICE() && (d.proxied || r.Header.Get("Authorization") != "" || r.Header.Get("Cookie") != "") {
+		if who, err := s.identify(d, r); err == nil && who.User != "" {
+			s.linkICE(w, who.User)
+			h.Set("Cache-Control", "no-store")
+		}
+	}
 	h.Set("Access-Control-Allow-Methods", "OPTIONS, GET, POST, PATCH, DELETE")
 	h.Set("Access-Control-Allow-Headers", "Authorization, Content-Type, If-Match")
 	h.Set("Access-Control-Max-Age", "600")
@@ -107,6 +115,7 @@ func (s *Server) whepStart(d door, w http.ResponseWriter, r *http.Request) {
 		whepRefuse(w, err)
 		return
 	}
+	v.SetClient(live.Client{User: who.User, Remote: d.remote(r), Agent: agentOf(r), By: "whep"})
 	ufrag, _, _ := parseFragment(body)
 	session := &whepSession{viewer: v, user: who.User, camera: camera, etag: `"` + rand.Text() + `"`, ufrag: ufrag}
 	s.mu.Lock()
@@ -125,6 +134,7 @@ func (s *Server) whepStart(d door, w http.ResponseWriter, r *http.Request) {
 	h.Set("ETag", session.etag)
 	h.Set("Accept-Patch", typeFragment)
 	h.Set("Cache-Control", "no-store")
+	s.linkICE(w, who.User)
 	w.WriteHeader(http.StatusCreated)
 	_, _ = io.WriteString(w, v.Answer)
 }

@@ -1,8 +1,14 @@
 // One connection to the signaling server: a WebSocket and the RTCPeerConnection it sets up. LiveView makes them.
 
+import {iceServers} from './ice.js';
+import {sentence} from './reasons.js';
+import {Stats, tried} from './stats.js';
+
 const OPEN_TIMEOUT = 5000;
 const ANSWER_TIMEOUT = 12000;
-const CONNECT_TIMEOUT = 15000;
+// A camera that must be connected first takes a moment; after that long the page says what it waits for.
+const ANSWER_SLOW = 1500;
+const CONNECT_TIMEOUT = 12000;
 // A picture that stands still for so long, from a camera nobody called offline, means that something is stuck.
 const STALL_TIMEOUT = 6000;
 const FIRST_FRAME_TIMEOUT = 10000;
@@ -34,64 +40,105 @@ export function open(url) {
 
 // Session is one WebSocket with one RTCPeerConnection.
 export class Session {
+  #resolve;
   audio = false;
+  // ended resolves to {reason, message, hint, played}.
+  ended = new Promise(resolve => { this.#resolve = resolve; });
 
-  #socket;
+  #socket = null;
   #options;
   #began;
   #on;
   #pc = null;
+  #stats = null;
+  #offer = null; // resolves when the offer is made
+  #early = []; // candidates found before there is a socket
+  #sent = false;
+  #video = null;
   #timers = new Set();
   #over = false;
   #played = false;
   #offline = false;
   #moved = 0; // when the picture last moved
-  #last = null; // the last statistics
   #checked = 0;
   #limit = FIRST_FRAME_TIMEOUT;
+  #seen = null;
 
-  constructor(socket, options, began, on) {
-    this.#socket = socket;
+  // on: track, playing, info, note, slow and stats are told what happens.
+  constructor(options, began, on) {
     this.#options = options;
     this.#began = began;
     this.#on = on;
   }
 
-  async start() {
-    const socket = this.#socket;
-    socket.onmessage = e => this.#message(e.data);
-    socket.onclose = e => this.finish(e.code === 4401 ? 'unauthorized' : 'lost');
-    const pc = this.#pc = new RTCPeerConnection({bundlePolicy: 'max-bundle'});
+  // prepare makes the offer, which needs no server: it can be done while the socket opens.
+  prepare() {
+    this.#offer ??= this.#makeOffer();
+    return this.#offer;
+  }
+
+  async #makeOffer() {
+    const servers = this.#options.ice ? await iceServers() : [];
+    if (this.#over) return;
+    const pc = this.#pc = new RTCPeerConnection({bundlePolicy: 'max-bundle', iceServers: servers});
+    this.#stats = new Stats(pc);
     pc.onicecandidate = e => {
-      if (e.candidate?.candidate) {
-        const {candidate, sdpMid, sdpMLineIndex} = e.candidate;
-        this.#send({type: 'onIceCandidate', candidate: {candidate, sdpMid, sdpMLineIndex}});
-      }
+      if (!e.candidate?.candidate) return;
+      const {candidate, sdpMid, sdpMLineIndex} = e.candidate;
+      const message = {type: 'onIceCandidate', candidate: {candidate, sdpMid, sdpMLineIndex}};
+      if (this.#sent) this.#send(message);
+      else this.#early.push(message);
     };
     pc.ontrack = e => this.#arrived(e);
     pc.onconnectionstatechange = () => this.#state();
-    for (const kind of ['video', 'audio']) pc.addTransceiver(kind, {direction: 'recvonly'});
+    for (const kind of this.#options.sound === false ? ['video'] : ['video', 'audio']) pc.addTransceiver(kind, {direction: 'recvonly'});
+    await pc.setLocalDescription(await pc.createOffer());
+  }
+
+  // start sends the offer over an open socket.
+  async start(socket) {
+    this.#socket = socket;
+    socket.onmessage = e => this.#message(e.data);
+    socket.onclose = e => this.finish(e.code === 4401 ? 'unauthorized' : 'lost');
     try {
-      await pc.setLocalDescription(await pc.createOffer());
+      await this.prepare();
     } catch (e) {
       this.finish('failed', `This browser cannot offer to play: ${e.message}`);
       return;
     }
-    this.#send({type: 'viewer', cameraId: this.#options.camera, streamId: this.#options.stream || undefined,
-      sdpOffer: pc.localDescription?.sdp});
-    this.#after(ANSWER_TIMEOUT, () => { if (!pc.remoteDescription) this.finish('away'); });
+    if (this.#over) return;
+    const {camera, stream} = this.#options;
+    this.#send({type: 'viewer', cameraId: camera, streamId: stream || undefined, sdpOffer: this.#pc.localDescription.sdp});
+    this.#sent = true;
+    for (const message of this.#early) this.#send(message);
+    this.#early = [];
+    this.#after(ANSWER_SLOW, () => { if (!this.#pc.remoteDescription) this.#on.slow(); });
+    this.#after(ANSWER_TIMEOUT, () => { if (!this.#pc.remoteDescription) this.finish('away'); });
   }
 
   // finish ends the signaling; the picture stays until close.
-  finish(reason, message = '') {
+  async finish(reason, message = '', hint = '') {
     if (this.#over) return;
     this.#over = true;
     for (const t of this.#timers) clearTimeout(t);
-    this.#socket.onmessage = this.#socket.onclose = null;
-    this.#send({type: 'stop'});
-    this.#socket.close();
-    this.#on.end({reason, message, played: this.#played});
+    const pc = this.#pc;
+    if (this.#socket) {
+      this.#socket.onmessage = this.#socket.onclose = null;
+      this.#send({type: 'stop'});
+      this.#socket.close();
+    }
+    if (reason === 'no-path' && pc) {
+      this.#on.note(`Tried: ${await tried(pc)}`);
+      // A device without a port for everything has no TCP to offer.
+      const tcp = /^a=candidate:\S+ \d+ tcp /im.test(pc.remoteDescription?.sdp ?? '');
+      message = `${tcp ? 'UDP and TCP are' : 'UDP is'} blocked: no network path for the picture, trying again…`;
+    }
+    this.#resolve({reason, message, hint, played: this.#played});
     if (!this.#played) this.close();
+  }
+
+  get played() {
+    return this.#played;
   }
 
   close() {
@@ -109,11 +156,13 @@ export class Session {
 
   // watch finds out when the video shows the first frame of this session.
   watch(video) {
+    this.#video = video;
     const first = () => {
       if (this.#played || this.#over) return;
       this.#played = true;
       this.#moved = performance.now();
       this.#limit = STALL_TIMEOUT;
+      performance.mark('first-picture');
       this.#on.playing(Math.round(performance.now() - this.#began));
     };
     if (video.requestVideoFrameCallback) video.requestVideoFrameCallback(first);
@@ -121,14 +170,16 @@ export class Session {
     this.#seen = first;
   }
 
-  #seen = null;
-
   #send(message) {
-    if (this.#socket.readyState === WebSocket.OPEN) this.#socket.send(JSON.stringify(message));
+    if (this.#socket?.readyState === WebSocket.OPEN) this.#socket.send(JSON.stringify(message));
   }
 
   #after(ms, f) {
-    this.#timers.add(setTimeout(() => { if (!this.#over) f(); }, ms));
+    const timer = setTimeout(() => {
+      this.#timers.delete(timer);
+      if (!this.#over) f();
+    }, ms);
+    this.#timers.add(timer);
   }
 
   async #message(data) {
@@ -141,8 +192,8 @@ export class Session {
     try {
       switch (m.type) {
         case 'viewerResponse':
-          await this.#pc.setRemoteDescription({type: 'answer', sdp: m.sdpAnswer});
           this.#after(CONNECT_TIMEOUT, () => { if (this.#pc.connectionState !== 'connected') this.finish('no-path'); });
+          await this.#pc.setRemoteDescription({type: 'answer', sdp: m.sdpAnswer});
           break;
         case 'iceCandidate':
           if (m.candidate) await this.#pc.addIceCandidate(m.candidate);
@@ -157,7 +208,8 @@ export class Session {
           break;
         case 'error':
           if (m.code === 'bad-message') this.#on.note(m.message);
-          else this.finish(m.code ?? 'failed', m.code === 'camera-offline' || m.code === 'no-path' ? '' : sentence(m.message));
+          else if (HEADED.has(m.code)) this.finish(m.code, '', sentence(m.message));
+          else this.finish(m.code ?? 'failed', OWN_WORDS.has(m.code) ? '' : sentence(m.message));
           break;
       }
     } catch (e) {
@@ -197,63 +249,26 @@ export class Session {
     // This timer was asleep, with the whole page.
     if (now - this.#checked > 5000) this.hurry();
     this.#checked = now;
-    const facts = await this.#facts();
+    if (this.#video) this.#stats.watch(this.#video);
+    const read = await this.#stats.read(this.audio);
     if (this.#over) return;
-    if (facts) this.#on.stats(facts);
+    if (read) {
+      if (read.moved) {
+        this.#moved = performance.now();
+        if (!this.#played) this.#seen?.();
+      }
+      this.#on.stats(read);
+    }
     // Hidden pages may stop decoding; an offline camera has nothing to decode.
     if (document.hidden || this.#offline) this.#moved = Math.max(this.#moved, now - this.#limit / 2);
     else if (now - this.#moved > this.#limit) {
       this.finish('no-frames');
       return;
     }
-    this.#after(this.#last?.frames ? 1000 : 250, () => this.#check());
-  }
-
-  async #facts() {
-    const pc = this.#pc;
-    const byId = new Map();
-    (await pc.getStats()).forEach(s => byId.set(s.id, s));
-    if (this.#over) return null;
-    const all = [...byId.values()];
-    const video = all.find(s => s.type === 'inbound-rtp' && s.kind === 'video');
-    const transport = all.find(s => s.type === 'transport');
-    const pair = byId.get(transport?.selectedCandidatePairId) ??
-      all.find(s => s.type === 'candidate-pair' && s.nominated && s.state === 'succeeded');
-    const now = performance.now();
-    const frames = video?.framesDecoded ?? 0;
-    const bytes = video?.bytesReceived ?? 0;
-    const last = this.#last;
-    if (last && frames > last.frames) {
-      this.#moved = now;
-      if (!this.#played) this.#seen?.();
-    }
-    this.#last = {now, frames, bytes};
-    const codec = byId.get(video?.codecId);
-    const remote = byId.get(pair?.remoteCandidateId);
-    const seconds = last ? (now - last.now) / 1000 : 0;
-    const number = (v, unit, digits = 0) => v === undefined || Number.isNaN(v) ? '–' : `${v.toFixed(digits)} ${unit}`.trim();
-    return {
-      'ICE': pc.iceConnectionState,
-      'Path': remote ? `${remote.protocol} ${remote.candidateType}` : '–',
-      'Codec': codec ? codec.mimeType.replace('video/', '') + profile(codec.sdpFmtpLine) : '–',
-      'Resolution': video?.frameWidth ? `${video.frameWidth}×${video.frameHeight}` : '–',
-      'Frames per second': number(video?.framesPerSecond, ''),
-      'Bit rate': seconds ? number((bytes - last.bytes) * 8 / 1000 / seconds, 'kbit/s') : '–',
-      'Round trip': number(pair?.currentRoundTripTime * 1000, 'ms'),
-      'Jitter buffer': number(1000 * video?.jitterBufferDelay / video?.jitterBufferEmittedCount, 'ms'),
-      'Frames decoded': String(frames),
-      'Frames dropped': String(video?.framesDropped ?? 0),
-      'Packets lost': String(video?.packetsLost ?? 0),
-      'Sound': this.audio ? 'yes' : 'no',
-    };
+    this.#after(this.#stats.frames ? 1000 : 250, () => this.#check());
   }
 }
 
-function profile(fmtp) {
-  const m = /profile-level-id=([0-9a-f]{6})/i.exec(fmtp ?? '');
-  return m ? ` (${m[1]})` : '';
-}
-
-function sentence(text) {
-  return text ? text[0].toUpperCase() + text.slice(1) : '';
-}
+// For these codes the page's own words say more than the server's, or say it before the server's do.
+const OWN_WORDS = new Set(['camera-offline', 'unauthorized']);
+const HEADED = new Set(['no-path', 'time-limit']);

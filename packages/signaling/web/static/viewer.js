@@ -9,33 +9,17 @@
 //   stream         its stream, where it has several
 //   signalingPort  the port to try when /ws on the page's own port fails; absent: 8765, 0: none
 //   forcePort      true: try nothing but signalingPort
-//   onstate({state, message, hint, audio})   state: connecting, live, offline, away, nopath, busy, unauthorized,
-//                  forbidden, unknown, nocodec, stopped; message and hint are for people, empty while live
-//   oninfo({code, message})   for example code "no-sound"
+//   sound          false: the picture alone, which spares the device converting the sound; setSound changes it
+//   ice            true: ask the device for ICE servers (/livestream/ice.json) before connecting
+//   onstate({state, message, hint, still, audio})   state: connecting, live, offline, away, nopath, busy, unauthorized,
+//                  forbidden, unknown, nocodec, limit, stopped; message and hint are for people, empty while live. In
+//                  state limit nothing goes on until again() is called
+//   oninfo({code, message})   for example code "no-sound", "transcoded"
 //   onlog({time, text})       each try, and how it ended
-//   onstats({name: value})    once a second while connected
+//   onstats({name: value}, brief)    once a second while connected; brief is the few that matter most
 
+import {OFFLINE, reasonFor, waitBefore} from './reasons.js';
 import {Session, open} from './session.js';
-
-// What the server's error codes mean here: the state, and the longest pause between tries in ms.
-const REASONS = {
-  'camera-offline': {state: 'offline', pause: 5000, message: 'Camera offline, reconnecting…'},
-  'camera-changed': {state: 'connecting', pause: 1000, message: 'The camera changed its format, reconnecting…'},
-  'camera-unknown': {state: 'unknown', pause: 30000, message: 'There is no such camera', still: true},
-  'no-codec': {state: 'nocodec', pause: 60000, still: true, message: 'No codec in common',
-    hint: 'Switch the camera to H.264, or use a browser that plays its format.'},
-  'no-path': {state: 'nopath', pause: 10000, message: 'No network path to the device, trying again…',
-    hint: 'The page arrives but the picture does not: its UDP port may be closed in a router or firewall.'},
-  'no-frames': {state: 'connecting', pause: 10000, message: 'The picture stopped, reconnecting…'},
-  'unauthorized': {state: 'unauthorized', pause: 60000, still: true, message: 'You are not logged in'},
-  'forbidden': {state: 'forbidden', pause: 30000, still: true, message: 'Your account may not watch this camera'},
-  'busy': {state: 'busy', pause: 10000},
-  'starting': {state: 'away', pause: 2000, message: 'The device is starting…'},
-  'stopping': {state: 'away', pause: 2000, message: 'The live view is restarting…'},
-  'away': {state: 'away', pause: 5000, message: 'The server does not answer, trying again…'},
-  'lost': {state: 'connecting', pause: 5000, message: 'Connection lost, reconnecting…'},
-  'failed': {state: 'away', pause: 10000},
-};
 
 export class LiveView {
   #video;
@@ -44,6 +28,7 @@ export class LiveView {
   #session = null;
   #shown = null; // the connection whose picture the video holds
   #wake = null; // cuts a pause short
+  #asked = null; // goes on after the time limit
   #state = '';
   #offline = false;
   #listeners = null;
@@ -60,11 +45,13 @@ export class LiveView {
     if (this.#running) return;
     this.#running = true;
     this.#listeners = new AbortController();
-    const on = (target, name, f) => target.addEventListener(name, f, {signal: this.#listeners.signal});
-    on(document, 'visibilitychange', () => { if (!document.hidden) this.#rouse(); });
-    on(window, 'online', () => this.#rouse());
-    on(window, 'pageshow', () => this.#rouse());
-    this.#loop();
+    const on = (target, name) => target?.addEventListener?.(name, () => { if (!document.hidden) this.#rouse(); }, {signal: this.#listeners.signal});
+    on(document, 'visibilitychange');
+    on(document, 'resume');
+    on(window, 'online');
+    on(window, 'pageshow');
+    on(navigator.connection, 'change');
+    this.#loop(this.#listeners.signal);
   }
 
   stop() {
@@ -74,7 +61,20 @@ export class LiveView {
     this.#session?.finish('stopped');
     this.#release();
     this.#wake?.();
+    this.#asked?.();
     this.#tell('stopped', {message: 'Stopped'});
+  }
+
+  // setSound asks for sound, or no longer does. The connection is made anew, the picture stays.
+  setSound(on) {
+    if ((this.#options.sound !== false) === on) return;
+    this.#options = {...this.#options, sound: on};
+    this.#session?.finish('sound');
+  }
+
+  // again goes on after the time limit.
+  again() {
+    this.#asked?.();
   }
 
   // The page is back from sleep, or the network is: do not wait.
@@ -83,18 +83,27 @@ export class LiveView {
     this.#session?.hurry();
   }
 
-  async #loop() {
+  // loop ends with signal: stop and start in between make another one.
+  async #loop(signal) {
     let failures = 0;
+    let since = 0;
     this.#tell('connecting', {message: 'Connecting…'});
-    while (this.#running) {
-      const end = await this.#attempt();
-      if (!this.#running) return;
+    while (!signal.aborted) {
+      const end = await this.#attempt(failures === 0, signal);
+      if (signal.aborted) return;
       if (end.played) failures = 0;
-      const reason = REASONS[end.reason] ?? REASONS.failed;
-      this.#tell(reason.state, {message: end.message || reason.message, hint: reason.hint, still: reason.still});
-      const longest = reason.still ? reason.pause : Math.min(reason.pause, 300 * 2 ** failures);
-      failures = Math.min(failures + 1, 8);
-      await this.#pause(longest * (0.5 + Math.random() / 2));
+      if (failures === 0) since = performance.now();
+      const reason = reasonFor(end.reason);
+      this.#tell(reason.state, {message: end.message || reason.message, hint: end.hint || reason.hint, still: reason.still});
+      if (reason.asks) {
+        await new Promise(resolve => { this.#asked = resolve; });
+        this.#asked = null;
+        if (signal.aborted) return;
+        this.#tell('connecting', {message: 'Connecting…'});
+        continue;
+      }
+      await this.#pause(waitBefore(reason, failures, since));
+      failures++;
     }
   }
 
@@ -112,13 +121,27 @@ export class LiveView {
   }
 
   // Opens a socket, plays over it, and says how that ended.
-  async #attempt() {
+  async #attempt(first, signal) {
     const began = performance.now();
+    const session = new Session(this.#options, began, {
+      track: (s, stream, track) => this.#track(s, stream, track),
+      playing: ms => {
+        this.#note(`First picture after ${ms} ms`);
+        this.#tell(this.#offline ? 'offline' : 'live', {message: this.#offline ? OFFLINE : ''});
+      },
+      info: info => this.#info(info),
+      note: text => this.#note(text),
+      slow: () => { if (this.#state.includes('"connecting"')) this.#tell('connecting', {message: 'Waiting for the camera…'}); },
+      stats: ({facts, brief}) => this.#options.onstats?.(facts, brief),
+    });
+    // A server that is away is not worth an offer each time.
+    if (first) session.prepare().catch(() => {});
     for (const url of this.#addresses()) {
       this.#note(`Connecting to: ${url}`);
       const {socket, error} = await open(url);
-      if (!this.#running) {
+      if (signal.aborted) {
         socket?.close();
+        session.close();
         return {reason: 'stopped'};
       }
       if (!socket) {
@@ -126,25 +149,15 @@ export class LiveView {
         continue;
       }
       this.#note(`Connected after ${Math.round(performance.now() - began)} ms`);
-      const end = await new Promise(resolve => {
-        this.#session = new Session(socket, this.#options, began, {
-          end: resolve,
-          track: (session, stream, first) => this.#track(session, stream, first),
-          playing: ms => {
-            this.#note(`First picture after ${ms} ms`);
-            this.#tell(this.#offline ? 'offline' : 'live', {message: this.#offline ? REASONS['camera-offline'].message : ''});
-          },
-          info: info => this.#info(info),
-          note: text => this.#note(text),
-          stats: facts => this.#options.onstats?.(facts),
-        });
-        this.#session.start();
-      });
-      this.#session = null;
+      this.#session = session;
+      session.start(socket);
+      const end = await session.ended;
+      if (this.#session === session) this.#session = null;
       this.#offline = false;
       if (end.reason !== 'stopped') this.#note(`Ended: ${end.message || end.reason}`);
       return end;
     }
+    session.close();
     return {reason: 'away'};
   }
 
@@ -154,7 +167,8 @@ export class LiveView {
     const list = [];
     if (!forcePort) list.push(`${scheme}://${location.host}/ws`);
     // The signaling port speaks TLS only.
-    if (signalingPort) list.push(`wss://${location.hostname}:${signalingPort}/ws`);
+    const own = `wss://${location.hostname}:${signalingPort}/ws`;
+    if (signalingPort && !list.includes(own)) list.push(own);
     return list;
   }
 
@@ -186,11 +200,11 @@ export class LiveView {
     switch (info.code) {
       case 'camera-offline':
         this.#offline = true;
-        this.#tell('offline', {message: REASONS['camera-offline'].message});
+        this.#tell('offline', {message: OFFLINE});
         break;
       case 'camera-live':
         this.#offline = false;
-        this.#tell('live', {message: ''});
+        if (this.#session?.played) this.#tell('live', {message: ''});
         break;
     }
     this.#note(info.message);
@@ -198,10 +212,11 @@ export class LiveView {
   }
 
   #tell(state, {message = '', hint = '', still = false}) {
-    const key = JSON.stringify([state, message, hint, this.#session?.audio]);
+    const audio = this.#session?.audio ?? false;
+    const key = JSON.stringify([state, message, hint, audio]);
     if (key === this.#state) return;
     this.#state = key;
-    this.#options.onstate?.({state, message, hint, still, audio: this.#session?.audio ?? false});
+    this.#options.onstate?.({state, message, hint, still, audio});
   }
 
   #note(text) {
