@@ -1,11 +1,16 @@
 package integration_test
 
 import (
+	"context"
+	"encoding/json"
 	"fmt"
+	"net"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -57,7 +62,7 @@ func TestOnePort(t *testing.T) {
 		return
 	}
 	viewer := network{t: t}
-	viewer.run("ip", "link", "set", "lo", "up")
+	viewer.prepare()
 	device, home, office := newNetwork(t), newNetwork(t), newNetwork(t)
 	cable("lan", home, "192.168.7.1/24", device, "192.168.7.2/24")
 	cable("wan", office, "203.0.113.1/24", home, "203.0.113.2/24")
@@ -69,7 +74,7 @@ func TestOnePort(t *testing.T) {
 	home.feed(homeRouter, "nft", "-f", "-")
 	office.feed(strings.ReplaceAll(symmetricNAT, `"desk"`, `"dskb"`), "nft", "-f", "-")
 
-	startIn(t, device, "[live]\npublic_address = \"203.0.113.2\"\n",
+	s := startIn(t, device, "[live]\npublic_address = \"203.0.113.2\"\n",
 		"-bind", "192.168.7.2", "-https", "443", "-http", "0", "-wss", "0", "-ice-udp", "8443")
 	b := newBrowserAt(t, "https://203.0.113.2")
 	b.do(t, chromedp.Navigate("https://203.0.113.2/livestream/viewer?camera=demo"))
@@ -85,6 +90,70 @@ func TestOnePort(t *testing.T) {
 	if p := b.problems(); len(p) > 0 {
 		t.Errorf("the page's console: %q", p)
 	}
+
+	// Too slow a link costs pictures, neither memory nor the view.
+	before := memory(t, s, "signaling")
+	office.run("tc", "qdisc", "add", "dev", "dskb", "root", "tbf", "rate", "400kbit", "burst", "16kb", "latency", "200ms")
+	eventually(t, "frames are left out", func() error {
+		if n := leftOut(t, s); n < 3 {
+			return fmt.Errorf("%d are", n)
+		}
+		return nil
+	})
+	b.plays(t, "the picture moves on a slow link")
+	if after := memory(t, s, "signaling"); after > before+30<<10 {
+		t.Errorf("signaling has %d kB in use, %d before", after, before)
+	}
+	if n := strings.Count(s.Output(), `msg="viewer connected"`); n != 1 {
+		t.Errorf("the page has connected %d times", n)
+	}
+	if p := b.problems(); len(p) > 0 {
+		t.Errorf("the page's console: %q", p)
+	}
+}
+
+// leftOut is how many frames signaling did not send.
+func leftOut(t *testing.T, s *stack.Stack) int {
+	t.Helper()
+	c := &http.Client{Transport: &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return (&net.Dialer{}).DialContext(ctx, "unix", filepath.Join(s.State, "run/signaling/signaling-status.sock"))
+	}}}
+	res, err := c.Get("http://signaling/viewers")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	var status struct {
+		Viewers []struct {
+			Dropped int `json:"dropped_frames"`
+		}
+	}
+	if err := json.NewDecoder(res.Body).Decode(&status); err != nil || len(status.Viewers) != 1 {
+		t.Fatalf("%+v, %v", status, err)
+	}
+	return status.Viewers[0].Dropped
+}
+
+// memory is what a process has in use, in kB.
+func memory(t *testing.T, s *stack.Stack, process string) int {
+	t.Helper()
+	pids, err := s.PIDs(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pids[process]))
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := regexp.MustCompile(`VmRSS:\s+(\d+) kB`).FindSubmatch(b)
+	if m == nil {
+		t.Fatalf("no VmRSS in\n%s", b)
+	}
+	n, err := strconv.Atoi(string(m[1]))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n
 }
 
 // TestUDPBlocked: where UDP is blocked altogether the picture comes by TCP, by the port of the page.
@@ -93,7 +162,7 @@ func TestUDPBlocked(t *testing.T) {
 		return
 	}
 	here := network{t: t}
-	here.run("ip", "link", "set", "lo", "up")
+	here.prepare()
 	// Chromium connects by no interface but those to other machines.
 	cable("lan", newNetwork(t), "10.9.0.1/24", here, "10.9.0.2/24")
 	here.feed("table inet none {\nchain out {\ntype filter hook output priority filter\nmeta l4proto udp counter drop\n}\n}\n", "nft", "-f", "-")
@@ -121,7 +190,7 @@ const selectedPair = `(async () => {
 })()`
 
 // startIn is start with all of Porthole in that network.
-func startIn(t *testing.T, n network, provision string, args ...string) {
+func startIn(t *testing.T, n network, provision string, args ...string) *stack.Stack {
 	t.Helper()
 	config, err := filepath.Abs("../gokrazy-instance/pi/config.json")
 	if err != nil {
@@ -159,4 +228,5 @@ func startIn(t *testing.T, n network, provision string, args ...string) {
 			t.Logf("what Porthole said:\n%.20000s", s.Output())
 		}
 	})
+	return s
 }

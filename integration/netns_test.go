@@ -2,6 +2,7 @@ package integration_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -69,8 +70,17 @@ func newNetwork(t *testing.T) network {
 		}
 		return err
 	})
-	n.run("ip", "link", "set", "lo", "up")
+	n.prepare()
 	return n
+}
+
+// prepare is for a network that is new.
+func (n network) prepare() {
+	n.t.Helper()
+	// Addresses that come by themselves a second later would make a browser break off what it does
+	// (ERR_NETWORK_CHANGED).
+	n.run("sh", "-c", "echo 1 >/proc/sys/net/ipv6/conf/all/disable_ipv6; echo 1 >/proc/sys/net/ipv6/conf/default/disable_ipv6")
+	n.run("ip", "link", "set", "lo", "up")
 }
 
 // command is one that runs in the network.
@@ -113,9 +123,15 @@ func cable(name string, a network, addrA string, b network, addrB string) {
 	a.run("ip", "link", "set", name+"a", "up")
 	b.run("ip", "address", "add", addrB, "dev", name+"b")
 	b.run("ip", "link", "set", name+"b", "up")
+	eventually(a.t, "the cable "+name, func() error {
+		if state := b.run("ip", "-o", "link", "show", name+"b"); !strings.Contains(state, "state UP") {
+			return errors.New(state)
+		}
+		return nil
+	})
 }
 
-// route makes the network forward, and leads what it does not know to a gateway, if there is one.
+// forward makes the network forward, and leads what it does not know to a gateway, if there is one.
 func (n network) forward(gateway string) {
 	n.t.Helper()
 	n.run("sh", "-c", "echo 1 >/proc/sys/net/ipv4/ip_forward")
