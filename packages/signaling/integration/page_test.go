@@ -203,6 +203,7 @@ func TestLayout(t *testing.T) {
 	b := open(t, site.Front)
 	b.do(chromedp.Navigate(site.Front.URL + page))
 	b.plays("first")
+	b.until("all buttons are there", func() bool { return !eval[bool](b, `document.querySelector('#sound').hidden`) })
 	for _, width := range []int64{320, 1280, 3840} {
 		height := map[int64]int64{320: 568, 1280: 800, 3840: 2160}[width]
 		for _, mode := range []string{"light", "dark"} {
@@ -211,6 +212,9 @@ func TestLayout(t *testing.T) {
 				eval[bool](b, fmt.Sprintf(`document.querySelector('details').open = %v`, open))
 				if over := eval[int](b, `document.documentElement.scrollWidth - innerWidth`); over > 0 {
 					t.Errorf("%d px, %s, Debug open %v: %d px too wide", width, mode, open, over)
+				}
+				if rows := eval[int](b, `new Set([...document.querySelectorAll('#controls button:not([hidden])')].map(e => e.offsetTop)).size`); rows != 1 {
+					t.Errorf("%d px: the buttons stand in %d rows", width, rows)
 				}
 				name := fmt.Sprintf("viewer-%d-%s", width, mode)
 				if open {

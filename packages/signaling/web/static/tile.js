@@ -6,7 +6,7 @@ import {LiveView} from './viewer.js';
 const LEAVE = 2000;
 const STILL = 5000;
 // How long a tile may keep others from connecting.
-const TURN = 2500;
+const TURN = 1000;
 // How long a remark stays.
 const SAID = 5000;
 // Widths that stills are asked for in, so that few sizes are made.
@@ -155,6 +155,7 @@ export class Tile {
       oninfo: info => { if (this.#view === mine && info.code === 'no-sound' && !this.#video.muted) this.#silent(info.message); },
       onstate: s => { if (this.#view === mine) this.#show(s); },
     });
+    this.#show({state: 'connecting', message: 'Connecting…'});
     const give = await this.#options.turns.take();
     if (this.#view !== mine) {
       give();

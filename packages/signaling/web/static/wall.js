@@ -7,7 +7,8 @@ const $ = id => document.getElementById(id);
 const HIDDEN = 20000;
 // How often a wall that hangs in a room looks for new cameras.
 const LOOK = 60000;
-const AT_ONCE = 4;
+// How many connect at the same time.
+const AT_ONCE = 6;
 const STREAM = 'porthole-wall-stream';
 
 const wall = $('wall');
