@@ -225,3 +225,19 @@ func TestConsoleInBrowser(t *testing.T) {
 		t.Errorf("the page's console: %q", p)
 	}
 }
+
+// TestWallInBrowser goes from the console to all cameras, to one of them, and back.
+func TestWallInBrowser(t *testing.T) {
+	s := start(t, "")
+	b := newBrowser(t, s)
+	b.do(t, chromedp.WaitVisible(chromedp.CSS(`a[href="/live"]`)), chromedp.Click(chromedp.CSS(`a[href="/live"]`)),
+		chromedp.WaitVisible(chromedp.CSS(`#camera-demo[data-state=live]`)))
+	b.plays(t, "live picture on the wall")
+	b.do(t, chromedp.Click(chromedp.CSS(`#camera-demo a`)), chromedp.WaitVisible(chromedp.CSS(`#badge[data-state=live]`)))
+	b.plays(t, "live picture alone")
+	b.do(t, chromedp.Click(chromedp.CSS(`#back`)), chromedp.WaitVisible(chromedp.CSS(`#camera-demo[data-state=live]`)))
+	b.plays(t, "live picture on the wall again")
+	if p := b.problems(); len(p) > 0 {
+		t.Errorf("the page's console: %q", p)
+	}
+}

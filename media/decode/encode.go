@@ -101,7 +101,9 @@ func (opts Options) encoding() []string {
 			// A cached GOP comes with its pictures 1 ms apart: only the first is worth compressing.
 			"-vf", "select='isnan(prev_selected_t)+gte(t-prev_selected_t,0.025)',"+opts.scaling()+"format=yuv420p",
 			"-fps_mode", "passthrough", "-enc_time_base", "1:90000",
-			"-c:v", "libvpx", "-threads:v", "2", "-deadline", "realtime", "-cpu-used", "8", "-lag-in-frames", "0", "-auto-alt-ref", "0",
+			// A negative speed is a fixed one; with others libvpx takes up to half a processor because it is there. Its threads
+			// wait for each other in loops: on a busy machine two cost four times the processor time of one.
+			"-c:v", "libvpx", "-threads:v", "1", "-deadline", "realtime", "-cpu-used", "-8", "-lag-in-frames", "0", "-auto-alt-ref", "0",
 			"-b:v", strconv.Itoa(rate), "-maxrate", strconv.Itoa(rate*3/2), "-bufsize", strconv.Itoa(rate), "-qmin", "4", "-qmax", "60",
 			"-g", "600", "-force_key_frames", "expr:isnan(prev_forced_t)+gte(t,prev_forced_t+2)")
 	}

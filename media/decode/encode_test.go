@@ -122,16 +122,23 @@ func TestEncodeReordered(t *testing.T) {
 	}
 }
 
-// TestEncodeOpus: AAC and G.711 become 20 ms packets whose times are those of what went in.
-func TestEncodeOpus(t *testing.T) {
-	// ADTS (ISO/IEC 14496-3 section 1.A.2) of 16 kHz mono; its AudioSpecificConfig is AAC LC, rate 8, one channel.
-	data := read(t, decodetest.Clip(t, "a.aac", "-f", "lavfi", "-i", "sine=f=440:r=16000:d=3", "-c:a", "aac", "-b:a", "48k"))
-	var aac []decode.Unit
+// aacUnits are 20 s of AAC, 16 kHz mono.
+func aacUnits(t testing.TB) []decode.Unit {
+	t.Helper()
+	// ADTS (ISO/IEC 14496-3 section 1.A.2); the AudioSpecificConfig is AAC LC, rate 8, one channel.
+	data := read(t, decodetest.Clip(t, "a.aac", "-f", "lavfi", "-i", "sine=f=440:r=16000:d=20", "-c:a", "aac", "-b:a", "48k"))
+	var units []decode.Unit
 	for len(data) > 7 {
 		size := int(data[3]&3)<<11 | int(data[4])<<3 | int(data[5])>>5
-		aac = append(aac, decode.Unit{PTS: time.Hour + time.Duration(len(aac))*64*time.Millisecond, Key: true, Data: [][]byte{data[7:size]}})
+		units = append(units, decode.Unit{PTS: time.Hour + time.Duration(len(units))*64*time.Millisecond, Key: true, Data: [][]byte{data[7:size]}})
 		data = data[size:]
 	}
+	return units
+}
+
+// TestEncodeOpus: AAC and G.711 become 20 ms packets whose times are those of what went in.
+func TestEncodeOpus(t *testing.T) {
+	aac := aacUnits(t)
 	raw := read(t, decodetest.Clip(t, "a.al", "-f", "lavfi", "-i", "sine=f=440:r=8000:d=3", "-c:a", "pcm_alaw", "-f", "alaw"))
 	var alaw []decode.Unit
 	for at := 0; at+160 <= len(raw); at += 160 {

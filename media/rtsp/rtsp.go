@@ -221,8 +221,8 @@ type Track struct {
 	ClockRate int
 	// Channels is zero for video.
 	Channels int
-	// SPS and PPS are H.264 parameter sets as the camera described them, without start codes; they may be empty.
-	SPS, PPS []byte
+	// SPS and PPS, with H.265 also VPS, are parameter sets as the camera described them, without start codes; they may be empty.
+	VPS, SPS, PPS []byte
 	// Config is AAC's AudioSpecificConfig (ISO/IEC 14496-3 section 1.6.2.1), or the headers in front of an MPEG-4 video's
 	// pictures; it may be empty.
 	Config []byte

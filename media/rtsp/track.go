@@ -29,6 +29,7 @@ func trackOf(m *description.Media, f format.Format) Track {
 			t.Width, t.Height, t.InOrder = sps.Width(), sps.Height(), h264InOrder(&sps)
 		}
 	case *format.H265:
+		t.VPS, t.SPS, t.PPS = f.VPS, f.SPS, f.PPS
 		var sps h265.SPS
 		if sps.Unmarshal(f.SPS) == nil {
 			n := len(sps.MaxNumReorderPics)
@@ -37,7 +38,7 @@ func trackOf(m *description.Media, f format.Format) Track {
 	case *format.MJPEG:
 		t.InOrder = true
 	case *format.MPEG4Video:
-		t.Config = f.SafeParams()
+		t.Config = f.Config
 	case *format.MPEG4Audio:
 		t.Config = audioConfig(f.Config)
 	case *format.MPEG4AudioLATM:

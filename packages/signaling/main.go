@@ -43,7 +43,7 @@ func main() {
 			// The camera platform's limit.
 			fs.IntVar(&o.perCamera, "max-viewers-per-camera", 10, "most `viewers` of one stream at once")
 			fs.IntVar(&o.allViews, "max-viewers", 50, "most `viewers` at once")
-			fs.StringVar(&o.decoder, "decoder", "/usr/local/bin/ffmpeg-porthole", "`program` that decodes snapshots (overlays/decoder)")
+			fs.StringVar(&o.decoder, "decoder", "/usr/local/bin/ffmpeg-porthole", "`program` that decodes snapshots and converts for browsers (overlays/decoder)")
 			fs.Func("decoder-libraries", "`folder` that the decoder may read and execute, for one that loads libraries; may be repeated", func(dir string) error {
 				o.libraries = append(o.libraries, dir)
 				return nil
@@ -117,7 +117,13 @@ func run(ctx context.Context, env daemon.Env, o options) error {
 		dial := func(ctx context.Context) (net.Conn, error) { return unixsock.Dial(ctx, env.Socket("rtsp")) }
 		return rtsp.Play(ctx, rtsp.PlayConfig{Dial: dial, Camera: stream}, sink)
 	}
-	views := live.Start(ctx, live.Config{Log: env.Log, Path: path, PerCamera: o.perCamera, Total: o.allViews, Play: play})
+	views := live.Start(ctx, live.Config{
+		Log: env.Log, Path: path, PerCamera: o.perCamera, Total: o.allViews, Play: play,
+		Convert: func(ctx context.Context, d decode.Options) (live.Converter, error) {
+			d.Binary, d.Libraries = o.decoder, o.libraries
+			return live.OpenConverter(ctx, d)
+		},
+	})
 	pictures := snapshot.New(ctx, snapshot.Config{
 		Log: env.Log, Play: play,
 		Open: func(ctx context.Context, live decode.Live) (*decode.Decoder, error) {

@@ -1,4 +1,4 @@
-// Package integration_test drives the live view's pages with a real Chromium.
+// Package integration_test drives the live view's pages with real browsers.
 package integration_test
 
 import (

@@ -8,8 +8,9 @@ import (
 	"porthole/media/rtsp"
 )
 
-// judgeTimeout is how long a viewer waits until it is known whether the camera has B-frames. A camera that is cached tells at once.
-const judgeTimeout = 600 * time.Millisecond
+// judgeTimeout is how long a viewer waits until it is known whether the camera has B-frames. A camera that is cached tells at once;
+// from others there is no picture before the next key picture anyway.
+const judgeTimeout = 3 * time.Second
 
 // agree chooses what a viewer gets and starts the conversions that it takes; the choice must be released. Errors are *Refusal.
 func (s *Server) agree(ctx context.Context, h *hub, o offer, tracks []rtsp.Track) (choice, error) {
@@ -87,7 +88,7 @@ func (h *hub) follow(tracks []rtsp.Track) {
 
 // judge lets those go on who wait for the order to be known; h.mu is held.
 func (h *hub) judge() {
-	if !h.order.judged() {
+	if !h.order.judged(time.Now()) {
 		return
 	}
 	select {
@@ -102,7 +103,7 @@ func (h *hub) see(timestamp int64, key, disposable bool) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	before := h.order.reordered
-	late := h.order.see(timestamp, key, disposable)
+	late := h.order.see(timestamp, key, disposable, time.Now())
 	h.judge()
 	if h.open == nil {
 		return !late || !disposable

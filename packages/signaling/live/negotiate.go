@@ -178,21 +178,34 @@ func choose(o offer, tracks []rtsp.Track, can abilities) (choice, error) {
 	switch {
 	case c.convertVideo && c.convertAudio:
 		c.converted = fmt.Sprintf("This browser plays neither the camera's picture (%s) nor its sound (%s) as they are, so the device converts both.",
-			described(tracks[v], can), tracks[a].Codec)
+			described(tracks[v], can), described(tracks[a], can))
 	case c.convertVideo:
 		c.converted = fmt.Sprintf("This browser does not play the camera's picture (%s) as it is, so the device converts it.", described(tracks[v], can))
 	case c.convertAudio:
-		c.converted = fmt.Sprintf("Browsers do not play the camera's sound (%s) as it is, so the device converts it.", tracks[a].Codec)
+		c.converted = fmt.Sprintf("Browsers do not play the camera's sound (%s) as it is, so the device converts it.", described(tracks[a], can))
 	}
 	return c, nil
 }
 
-// described names a picture's format to a person.
+// described names a track's format to a person.
 func described(t rtsp.Track, can abilities) string {
-	if can.reordered {
-		return string(t.Codec) + " with B-frames"
+	name := string(t.Codec)
+	switch t.Codec {
+	case rtsp.H264:
+		name = "H.264"
+	case rtsp.H265:
+		name = "H.265"
+	case rtsp.MPEG4:
+		name = "MPEG-4"
+	case rtsp.JPEG:
+		name = "motion JPEG"
+	case rtsp.LATM:
+		name = "AAC"
 	}
-	return string(t.Codec)
+	if can.reordered && t.Kind == rtsp.Video {
+		name += " with B-frames"
+	}
+	return name
 }
 
 func parameters(kind string, f format) webrtc.RTPCodecParameters {

@@ -106,6 +106,62 @@ func TestChooseRefuses(t *testing.T) {
 	}
 }
 
+// What the browser cannot play as it is is converted, and it is told of that.
+func TestChooseConverts(t *testing.T) {
+	video := func(c rtsp.Codec) rtsp.Track { return rtsp.Track{Kind: rtsp.Video, Codec: c, ClockRate: 90000} }
+	aac := rtsp.Track{Kind: rtsp.Audio, Codec: rtsp.AAC, ClockRate: 16000, Channels: 1, Config: []byte{0x14, 0x08}}
+	firefox := strings.NewReplacer("H264/", "VP9/", "AV1/", "VP9/").Replace(chromium)
+	withH265 := strings.Replace(chromium, "a=rtpmap:39 AV1", "a=rtpmap:39 H265", 1)
+	for name, c := range map[string]struct {
+		offer     string
+		tracks    []rtsp.Track
+		reordered bool
+		video     uint8
+		audio     int // payload type, -1 for none
+		says      string
+	}{
+		"what will do stays":        {chromium, camera(77, 0, 31), false, 109, -1, ""},
+		"AAC":                       {chromium, camera(77, 0, 31, aac), false, 109, 111, "the camera's sound (AAC)"},
+		"AAC of unknown kind":       {chromium, camera(77, 0, 31, rtsp.Track{Kind: rtsp.Audio, Codec: rtsp.AAC, ClockRate: 16000, Channels: 1}), false, 109, -1, ""},
+		"wide-band G.711":           {chromium, camera(77, 0, 31, rtsp.Track{Kind: rtsp.Audio, Codec: rtsp.PCMU, ClockRate: 16000, Channels: 1}), false, 109, 111, "(PCMU)"},
+		"B-frames":                  {chromium, camera(77, 0, 31), true, 96, -1, "(H.264 with B-frames)"},
+		"high 4:2:2":                {chromium, camera(122, 0, 31), false, 96, -1, "(H.264)"},
+		"H.264 where there is none": {firefox, camera(77, 0, 31, aac), false, 96, 111, "neither the camera's picture (H.264) nor its sound (AAC)"},
+		"H.265":                     {chromium, []rtsp.Track{video(rtsp.H265)}, false, 96, -1, "(H.265)"},
+		"H.265, where offered":      {withH265, []rtsp.Track{video(rtsp.H265)}, false, 39, -1, ""},
+		"H.265 with B-frames":       {withH265, []rtsp.Track{video(rtsp.H265)}, true, 96, -1, "(H.265 with B-frames)"},
+		"MPEG-4":                    {chromium, []rtsp.Track{video(rtsp.MPEG4)}, false, 96, -1, "(MPEG-4)"},
+		"motion JPEG":               {chromium, []rtsp.Track{video(rtsp.JPEG)}, false, 96, -1, "(motion JPEG)"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			o, err := parseOffer(c.offer)
+			if err != nil {
+				t.Fatal(err)
+			}
+			got, err := choose(o, c.tracks, abilities{convert: true, reordered: c.reordered})
+			if err != nil {
+				t.Fatal(err)
+			}
+			audio := -1
+			if got.audio != nil {
+				audio = int(got.audio.PayloadType)
+			}
+			if uint8(got.video.PayloadType) != c.video || audio != c.audio || !strings.Contains(got.converted, c.says) || (got.converted == "") != (c.says == "") {
+				t.Errorf("video %d, audio %d, says %q; want %d, %d, %q", got.video.PayloadType, audio, got.converted, c.video, c.audio, c.says)
+			}
+		})
+	}
+	o, err := parseOffer(strings.ReplaceAll(chromium, "VP8/", "VP9/"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, tracks := range [][]rtsp.Track{{video(rtsp.JPEG)}, {video("MPV")}} {
+		if c, err := choose(o, tracks, abilities{convert: true}); err == nil {
+			t.Errorf("%s: chose %+v", tracks[0].Codec, c.video)
+		}
+	}
+}
+
 func FuzzParseOffer(f *testing.F) {
 	f.Add(chromium)
 	f.Add(strings.ReplaceAll(chromium, "103", "300"))

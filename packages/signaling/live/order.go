@@ -2,6 +2,7 @@ package live
 
 import (
 	"bytes"
+	"time"
 
 	"porthole/media/rtsp"
 )
@@ -9,6 +10,8 @@ import (
 const (
 	// judgedAfter is how many pictures show whether a camera has B-frames: an encoder that may use them does within as many.
 	judgedAfter = 12
+	// judgedIn is how long it takes at most, from the first picture on.
+	judgedIn = 600 * time.Millisecond
 	// maxLate is how far, in ticks, a picture may be sent behind one that is shown later; a camera whose clock is set back
 	// more has no B-frames for that.
 	maxLate = 2 * 90000
@@ -24,6 +27,7 @@ type order struct {
 	of       rtsp.Track
 	running  bool
 	newest   int64
+	began    time.Time
 	pictures int
 	late     int
 	// reordered means that pictures others refer to come late.
@@ -41,11 +45,15 @@ func (o *order) track(t rtsp.Track) (changed bool) {
 }
 
 // judged reports whether it is known if the camera must be converted.
-func (o *order) judged() bool { return o.inOrder || o.reordered || o.pictures >= judgedAfter }
+func (o *order) judged(now time.Time) bool {
+	return o.inOrder || o.reordered || o.pictures >= judgedAfter || o.pictures > 1 && now.Sub(o.began) > judgedIn
+}
 
 // see takes a picture's unwrapped timestamp and reports whether it comes too late to be sent.
-func (o *order) see(timestamp int64, key, disposable bool) (late bool) {
-	o.pictures++
+func (o *order) see(timestamp int64, key, disposable bool, now time.Time) (late bool) {
+	if o.pictures++; o.pictures == 1 {
+		o.began = now
+	}
 	if o.pictures%forgivenAfter == 0 {
 		o.late = 0
 	}

@@ -2,6 +2,7 @@ package live
 
 import (
 	"testing"
+	"time"
 
 	"porthole/media/rtsp"
 )
@@ -31,7 +32,7 @@ func TestOrder(t *testing.T) {
 			o.track(rtsp.Track{Codec: rtsp.H264, InOrder: c.inOrder})
 			got := ""
 			for i, k := range c.kinds {
-				if late := o.see(c.at[i]*frame, k == 'I', k == 'b'); late {
+				if late := o.see(c.at[i]*frame, k == 'I', k == 'b', time.Now()); late {
 					got += string(k)
 				} else {
 					got += "."
@@ -50,17 +51,17 @@ func TestOrderIsRemembered(t *testing.T) {
 	track := rtsp.Track{Codec: rtsp.H264, SPS: []byte{1}}
 	o.track(track)
 	for _, at := range []int64{0, 3, 1} {
-		o.see(at*3600, at == 0, false)
+		o.see(at*3600, at == 0, false, time.Now())
 	}
-	if o.track(track); !o.reordered || !o.judged() {
+	if o.track(track); !o.reordered || !o.judged(time.Now()) {
 		t.Error("forgotten with the connection")
 	}
 	// Timestamps begin anew with each.
-	if o.see(-90000, false, false) {
+	if o.see(-90000, false, false, time.Now()) {
 		t.Error("the first picture of a connection is late")
 	}
 	track.SPS = []byte{2}
-	if o.track(track); o.reordered || o.judged() {
+	if o.track(track); o.reordered || o.judged(time.Now()) {
 		t.Error("kept for another encoding")
 	}
 }

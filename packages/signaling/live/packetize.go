@@ -32,7 +32,7 @@ func newPacketizer(t rtsp.Track) packetizer {
 		}
 		return p
 	case rtsp.H265:
-		return &h265Packetizer{payloader: codecs.H265Payloader{SkipAggregation: true}}
+		return &h265Packetizer{payloader: codecs.H265Payloader{SkipAggregation: true}, vps: t.VPS, sps: t.SPS, pps: t.PPS}
 	default:
 		return nil
 	}

@@ -2,6 +2,7 @@ package live
 
 import (
 	"bytes"
+	"slices"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -113,5 +114,56 @@ func TestPacketizeH265(t *testing.T) {
 	payloads, key = packetize(p, [][]byte{{35 << 1, 1, 0x50}, trail})
 	if key || len(payloads) != 1 || !bytes.Equal(payloads[0], trail) {
 		t.Errorf("key %v, payloads %x", key, payloads)
+	}
+}
+
+// FuzzPicture: whatever a camera sends, what goes on is packets of a size that fits, and nothing of it is made up.
+func FuzzPicture(f *testing.F) {
+	f.Add(slices.Concat(sps, []byte{0, 0, 1}, pps, []byte{0, 0, 1}, idr))
+	f.Add([]byte{19 << 1, 1, 7, 0, 0, 1, 0x44, 1, 0, 0, 1, 0x42, 1})
+	f.Add([]byte{0, 0, 1, 0xb6, 0x40, 1})
+	f.Add([]byte{0xff, 0xd8, 0xff, 0xd9})
+	f.Fuzz(func(t *testing.T, data []byte) {
+		for _, track := range []rtsp.Track{{Codec: rtsp.H264, SPS: sps, PPS: pps}, {Codec: rtsp.H264}, {Codec: rtsp.H265, VPS: sps, SPS: sps, PPS: pps}, {Codec: rtsp.H265}} {
+			p := newPacketizer(track)
+			for range 2 {
+				nalus := bytes.Split(data, []byte{0, 0, 1})
+				units, key := p.arrange(nalus)
+				if key && len(units) < 2 {
+					t.Errorf("%s: a key picture without parameter sets", track.Codec)
+				}
+				p.disposable(units)
+				for _, b := range p.payloads(units) {
+					if len(b) == 0 || len(b) > maxPayload {
+						t.Errorf("%s: a payload of %d bytes", track.Codec, len(b))
+					}
+				}
+			}
+		}
+		for _, track := range []rtsp.Track{{Codec: rtsp.MPEG4, Config: pps}, {Codec: rtsp.JPEG}} {
+			if parts, key := rawPicture(track, data); key && len(parts) == 0 {
+				t.Errorf("%s: a key picture of nothing", track.Codec)
+			}
+		}
+	})
+}
+
+func TestDisposable(t *testing.T) {
+	for name, c := range map[string]struct {
+		codec rtsp.Codec
+		units [][]byte
+		want  bool
+	}{
+		"H.264 referred to":        {rtsp.H264, [][]byte{{0x41}}, false},
+		"H.264 not referred to":    {rtsp.H264, [][]byte{{0x06}, {0x01}, {0x01}}, true},
+		"H.264 IDR":                {rtsp.H264, [][]byte{sps, pps, {0x65}}, false},
+		"H.265 TRAIL_R":            {rtsp.H265, [][]byte{{1 << 1, 1}}, false},
+		"H.265 TRAIL_N":            {rtsp.H265, [][]byte{{39 << 1, 1}, {0, 1}}, true},
+		"H.265 RASL_N":             {rtsp.H265, [][]byte{{8 << 1, 1}}, true},
+		"H.265 IDR_N_LP, even too": {rtsp.H265, [][]byte{{20 << 1, 1}}, false},
+	} {
+		if got := newPacketizer(rtsp.Track{Codec: c.codec}).disposable(c.units); got != c.want {
+			t.Errorf("%s: %v", name, got)
+		}
 	}
 }

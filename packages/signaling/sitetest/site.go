@@ -95,6 +95,10 @@ func New(t *testing.T, change func(*live.Config)) *Site {
 			dial := func(ctx context.Context) (net.Conn, error) { return unixsock.Dial(ctx, s.socket) }
 			return rtsp.Play(ctx, rtsp.PlayConfig{Dial: dial, Camera: camera}, sink)
 		},
+		Convert: func(ctx context.Context, o decode.Options) (live.Converter, error) {
+			o.Binary = decodetest.Binary(t)
+			return live.OpenConverter(ctx, o)
+		},
 	}
 	if change != nil {
 		change(&cfg)

@@ -42,7 +42,7 @@ func TestPlatformProtocol(t *testing.T) {
 			if m := k.next("iceCandidate"); m.Candidate == nil || !strings.Contains(m.Candidate.Candidate, "127.0.0.1") {
 				t.Errorf("our candidate is %+v", m.Candidate)
 			}
-			if m := k.next("info"); m.Code != "no-sound" || m.Message != "no sound: the camera sends AAC" {
+			if m := k.next("info"); m.Code != "transcoded" || !strings.Contains(m.Message, "the camera's sound (AAC)") {
 				t.Errorf("told %+v", m)
 			}
 			p.plays(t)
@@ -69,7 +69,7 @@ func TestSocketRefusals(t *testing.T) {
 	}{
 		"unknown camera": {admin, viewer("attic", offer), "camera-unknown"},
 		"no SDP":         {admin, viewer("demo", "hello"), "bad-offer"},
-		"no codec":       {admin, viewer("demo", strings.ReplaceAll(offer, "H264/", "VP9/")), "no-codec"},
+		"no codec":       {admin, viewer("demo", strings.NewReplacer("H264/", "VP9/", "VP8/", "VP9/").Replace(offer)), "no-codec"},
 		"not his camera": {map[string]string{"Authorization": "Bearer " + sitetest.GuestToken}, viewer("demo", offer), "forbidden"},
 		"not JSON":       {admin, "hello", "bad-message"},
 		"unknown type":   {admin, `{"type":"master"}`, "bad-message"},

@@ -108,7 +108,7 @@ func TestWHEPRefusals(t *testing.T) {
 
 func TestWHEPNoCodec(t *testing.T) {
 	site := sitetest.New(t, nil)
-	offer := strings.ReplaceAll(newPlayer(t, false).offer, "H264/", "VP9/")
+	offer := strings.NewReplacer("H264/", "VP9/", "VP8/", "VP9/").Replace(newPlayer(t, false).offer)
 	res, b := request(t, site.Front, "POST", "/cameras/demo/whep", sitetest.AdminToken, offer, "Content-Type", sdpType)
 	if res.StatusCode != 406 || !strings.Contains(b, "the camera sends H264") {
 		t.Errorf("%d %s", res.StatusCode, b)
