@@ -87,6 +87,15 @@ func (o options) testUDP() int {
 	return (o.Test + 3) &^ 1
 }
 
+// iceTCP is the port for the live view over TCP beside HTTPS: browsers take HTTPS's own wherever it is none of the low
+// ones.
+func (o options) iceTCP() int {
+	if o.HTTPS >= 1024 || o.ICE == o.HTTPS {
+		return 0
+	}
+	return o.ICE
+}
+
 // listener is a port that the processes will open.
 type listener struct {
 	network string
@@ -103,6 +112,7 @@ func (o options) listeners() []listener {
 		{"tcp", o.HTTP, "http", "HTTP_PORT"},
 		{"tcp", o.WSS, "wss", "WSS_PORT"},
 		{"udp", o.ICE, "ice-udp", "HTTPS_PORT"},
+		{"tcp", o.iceTCP(), "ice-udp", "HTTPS_PORT"},
 	} {
 		if l.port != 0 {
 			out = append(out, l)

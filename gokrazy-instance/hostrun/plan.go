@@ -67,8 +67,7 @@ func hostArgs(o options, pkg, demoURL string) []string {
 	case "system":
 		args = append(args, "-gokrazy-socket", controlSocket)
 	case "proxy":
-		// Browsers take the shared port for the live view wherever it is none of the low ones.
-		args = append(args, "-https", o.addr(o.HTTPS), "-http", o.addr(o.HTTP), "-ice-tcp", "", "-test", o.addr(o.Test), "-test-udp", o.addr(o.testUDP()))
+		args = append(args, "-https", o.addr(o.HTTPS), "-http", o.addr(o.HTTP), "-ice-tcp", o.addr(o.iceTCP()), "-test", o.addr(o.Test), "-test-udp", o.addr(o.testUDP()))
 	case "signaling":
 		args = append(args, "-wss", o.addr(o.WSS), "-ice-udp", o.addr(o.ICE), "-shared", o.addr(o.HTTPS), "-loopback")
 		args = append(args, decoderArgs(o.Bin)...)

@@ -32,8 +32,9 @@ func acceptable(a netip.AddrPort) bool {
 }
 
 // candidates lists what a viewer is told: the UDP sockets offered, what is known of how routers pass on to us, and TCP on
-// the shared port, which proxy hands over to us. locals are all UDP sockets there are.
-func candidates(locals, offered []netip.AddrPort, r reach, shared uint16) []candidate {
+// the shared port, which proxy hands over to us. locals are all UDP sockets there are; in families without a stand
+// nothing is heard of the shared port.
+func candidates(stands []netip.Addr, locals, offered []netip.AddrPort, r reach, shared uint16) []candidate {
 	var all []candidate
 	add := func(c candidate) {
 		if !slices.ContainsFunc(all, func(o candidate) bool { return o.tcp == c.tcp && o.at == c.at }) {
@@ -53,13 +54,19 @@ func candidates(locals, offered []netip.AddrPort, r reach, shared uint16) []cand
 	if shared == 0 {
 		return all
 	}
+	heard := func(a netip.Addr) bool {
+		return slices.ContainsFunc(stands, func(s netip.Addr) bool { return s.Is4() == a.Is4() })
+	}
 	for _, a := range r.public {
-		if at := netip.AddrPortFrom(a, shared); acceptable(at) {
+		if at := netip.AddrPortFrom(a, shared); acceptable(at) && heard(a) {
 			add(candidate{at: at, mapped: true})
 		}
 	}
 	var late []candidate
 	for _, a := range locals {
+		if !heard(a.Addr()) {
+			continue
+		}
 		switch at := netip.AddrPortFrom(a.Addr(), shared); {
 		case acceptable(at):
 			add(candidate{tcp: true, at: at})
@@ -70,7 +77,7 @@ func candidates(locals, offered []netip.AddrPort, r reach, shared uint16) []cand
 		}
 	}
 	for _, a := range r.public {
-		if at := netip.AddrPortFrom(a, shared); acceptable(at) {
+		if at := netip.AddrPortFrom(a, shared); acceptable(at) && heard(a) {
 			add(candidate{tcp: true, at: at, mapped: true})
 		}
 	}

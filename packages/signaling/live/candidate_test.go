@@ -38,6 +38,7 @@ func sockets(list ...string) []netip.AddrPort {
 func TestCandidates(t *testing.T) {
 	home := sockets("192.168.1.7:443", "192.168.1.7:8443")
 	for name, c := range map[string]struct {
+		stands  []netip.Addr // without any, 192.168.1.7
 		offered []netip.AddrPort
 		reach   reach
 		shared  uint16
@@ -61,15 +62,22 @@ func TestCandidates(t *testing.T) {
 			reach: reach{public: []netip.Addr{netip.MustParseAddr("203.0.113.9")}},
 			want:  []string{"udp 203.0.113.9:443", "udp 203.0.113.9:8443", "tcp 203.0.113.9:443"}},
 		"make run": {offered: sockets("127.0.0.1:8443", "[::1]:8443"), shared: 8443, want: []string{
-			"udp 127.0.0.1:8443", "udp [::1]:8443", "tcp 127.0.0.1:8443", "tcp [::1]:8443",
+			"udp 127.0.0.1:8443", "udp [::1]:8443", "tcp 127.0.0.1:8443",
 		}},
+		"make run with IPv6": {stands: []netip.Addr{netip.MustParseAddr("127.0.0.1"), netip.MustParseAddr("fd00::1")},
+			offered: sockets("127.0.0.1:8443", "[::1]:8443"), shared: 8443, want: []string{
+				"udp 127.0.0.1:8443", "udp [::1]:8443", "tcp 127.0.0.1:8443", "tcp [::1]:8443",
+			}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			locals := c.offered
 			if c.shared == 443 && len(locals) == 1 {
 				locals = home
 			}
-			if d := cmp.Diff(c.want, told(candidates(locals, c.offered, c.reach, c.shared))); d != "" {
+			if c.stands == nil {
+				c.stands = []netip.Addr{netip.MustParseAddr("192.168.1.7")}
+			}
+			if d := cmp.Diff(c.want, told(candidates(c.stands, locals, c.offered, c.reach, c.shared))); d != "" {
 				t.Error(d)
 			}
 		})
@@ -91,7 +99,8 @@ func TestAcceptable(t *testing.T) {
 
 // TestCandidateLines: lines are what ICE implementations read, and UDP that is near comes first.
 func TestCandidateLines(t *testing.T) {
-	list := candidates(sockets("192.168.1.7:8443", "[fd00::7]:8443"), sockets("192.168.1.7:8443", "[fd00::7]:8443"),
+	stands := []netip.Addr{netip.MustParseAddr("192.168.1.7"), netip.MustParseAddr("fd00::7")}
+	list := candidates(stands, sockets("192.168.1.7:8443", "[fd00::7]:8443"), sockets("192.168.1.7:8443", "[fd00::7]:8443"),
 		reach{public: []netip.Addr{netip.MustParseAddr("203.0.113.9"), netip.MustParseAddr("2001:db8::9")}}, 443)
 	last := uint32(1<<32 - 1)
 	foundations := map[string]bool{}

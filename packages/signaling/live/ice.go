@@ -135,8 +135,9 @@ func (p *Path) view() view {
 	var offered []netip.AddrPort
 	var muxes []ice.UDPMux
 	for _, local := range locals {
-		if !slices.ContainsFunc(v.stands, func(a netip.Addr) bool { return a.Is4() == local.Addr().Is4() }) {
-			v.stands = append(v.stands, local.Addr())
+		// pion's agents leave out ::1.
+		if a := local.Addr(); a != netip.IPv6Loopback() && !slices.ContainsFunc(v.stands, func(o netip.Addr) bool { return a.Is4() == o.Is4() }) {
+			v.stands = append(v.stands, a)
 		}
 		// Behind a router that passes the port on, it is an address of our own that packets come to.
 		if local.Port() == p.port || acceptable(local) || len(p.reach.public) > 0 {
@@ -145,7 +146,7 @@ func (p *Path) view() view {
 		}
 	}
 	v.udp = ice.NewMultiUDPMuxDefault(muxes...)
-	v.candidates = candidates(locals, offered, p.reach, p.shared)
+	v.candidates = candidates(v.stands, locals, offered, p.reach, p.shared)
 	return v
 }
 

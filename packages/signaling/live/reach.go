@@ -23,6 +23,8 @@ const (
 	reachEvery = 25 * time.Second
 	// reachTimeout bounds looking up a name, and waiting for a STUN server.
 	reachTimeout = 10 * time.Second
+	// namesKeep is how long a name means what it meant.
+	namesKeep = 2 * time.Minute
 	// reachKeep is for how long an answer holds that was not repeated.
 	reachKeep = 2 * time.Minute
 	// maxPublic bounds the addresses of a name.
@@ -183,6 +185,9 @@ func (f *follower) publish(r reach) {
 func (f *follower) lookup(ctx context.Context, name string) ([]netip.Addr, error) {
 	if a, err := netip.ParseAddr(name); err == nil {
 		return []netip.Addr{a.Unmap()}, nil
+	}
+	if k, ok := f.names[name]; ok && time.Since(k.at) < namesKeep {
+		return k.addrs, nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, reachTimeout)
 	defer cancel()

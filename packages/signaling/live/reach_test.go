@@ -89,7 +89,7 @@ func TestPublicAddress(t *testing.T) {
 		{settings.Live{PublicAddress: "203.0.113.9", STUN: deaf.LocalAddr().String()}, []string{
 			" udp 203.0.113.9:" + port + " typ srflx raddr 0.0.0.0", " tcp 203.0.113.9:" + port + " typ host tcptype passive",
 		}},
-		{settings.Live{PublicAddress: "2001:db8::9", STUN: deaf.LocalAddr().String()}, []string{" udp 2001:db8::9:" + port + " typ srflx raddr ::"}},
+		{settings.Live{PublicAddress: "203.0.113.10", STUN: deaf.LocalAddr().String()}, []string{" udp 203.0.113.10:" + port + " typ srflx"}},
 		{settings.Live{PublicAddress: "localhost"}, []string{" udp 127.0.0.1:" + port, " tcp 127.0.0.1:" + port}},
 	} {
 		path.SetLive(l.settings)
@@ -103,6 +103,12 @@ func TestPublicAddress(t *testing.T) {
 			return true
 		})
 	}
+	// The device has no IPv6 here.
+	path.SetLive(settings.Live{PublicAddress: "2001:db8::9"})
+	eventually(t, "the answer has no public address that nobody hears", func() bool {
+		a := answer(t, s, b)
+		return !strings.Contains(a, "srflx") && !strings.Contains(a, "2001:db8::9")
+	})
 	path.SetLive(settings.Live{})
 	eventually(t, "the answer has no public address", func() bool { return !strings.Contains(answer(t, s, b), "srflx") })
 }
