@@ -121,36 +121,40 @@ func (b *chromium) open(ctx context.Context, address string) (time.Duration, err
 	return time.Duration(first * float64(time.Millisecond)), err
 }
 
-// pageOpen opens the server's own page again and again, at a random phase of the GOP, while the camera is read anyway.
-func pageOpen(ctx context.Context, t *table, srv *server, b *chromium, tries int) error {
-	var took []time.Duration
-	missed := 0
+// pageOpen opens the servers' own pages again and again, at a random phase of the GOP, while the camera is read anyway.
+func pageOpen(ctx context.Context, t *table, servers []*server, b *chromium, tries int) error {
+	took, missed := map[*server][]time.Duration{}, map[*server]int{}
 	for range tries {
-		if err := b.do(chromedp.Navigate("about:blank")); err != nil {
-			return fmt.Errorf("leave the page: %w", err)
-		}
-		pause := time.NewTimer(300*time.Millisecond + rand.N(2*time.Second))
-		select {
-		case <-pause.C:
-		case <-ctx.Done():
-			pause.Stop()
-			return ctx.Err()
-		}
-		d, err := b.open(ctx, srv.page)
-		if err != nil {
-			missed++
-			if missed > 3 {
+		for _, srv := range servers {
+			if err := b.do(chromedp.Navigate("about:blank")); err != nil {
+				return fmt.Errorf("leave the page: %w", err)
+			}
+			pause := time.NewTimer(300*time.Millisecond + rand.N(2*time.Second))
+			select {
+			case <-pause.C:
+			case <-ctx.Done():
+				pause.Stop()
+				return ctx.Err()
+			}
+			d, err := b.open(ctx, srv.page)
+			if err == nil {
+				took[srv] = append(took[srv], d)
+			} else if missed[srv]++; missed[srv] > 3 {
 				return fmt.Errorf("open the page of %s: %w", srv.name, err)
 			}
+		}
+	}
+	for _, srv := range servers {
+		all := took[srv]
+		if len(all) == 0 {
 			continue
 		}
-		took = append(took, d)
+		cell := fmt.Sprintf("%s / %s / %s / %s", ms(slices.Min(all)), ms(percentile(all, 50)), ms(percentile(all, 95)), ms(slices.Max(all)))
+		if n := missed[srv]; n > 0 {
+			cell += fmt.Sprintf(" (%d without a picture in 30 s)", n)
+		}
+		t.set(srv.name, fmt.Sprintf("page open → first picture in Chromium, least / p50 / p95 / max of %d", tries), cell)
 	}
-	cell := fmt.Sprintf("%s / %s / %s", ms(percentile(took, 50)), ms(percentile(took, 95)), ms(slices.Max(took)))
-	if missed > 0 {
-		cell += fmt.Sprintf(" (%d without a picture in 30 s)", missed)
-	}
-	t.set(srv.name, fmt.Sprintf("page open → first picture in Chromium, p50 / p95 / max of %d", tries), cell)
 	return nil
 }
 

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"sync"
 	"time"
 
 	"porthole/media/rtsp"
@@ -49,50 +50,70 @@ func besideLive(ctx context.Context, dir, bin string, p plan) error {
 	}()
 
 	table := newTable()
+	noteLoad(table, "floor", "load average at the start")
 	if err := glass(ctx, table, bare, browser, times, p.perStep); err != nil {
 		return err
 	}
+	var servers []*server
 	for _, start := range []func(context.Context, string, string, string) (*server, error){startPorthole, startMediaMTX, startGo2RTC} {
 		srv, err := start(ctx, dir, bin, camera.url)
 		if err != nil {
 			return err
 		}
-		if srv == nil {
-			continue
-		}
-		err = measureLive(ctx, table, srv, browser, times, p)
-		srv.stop()
-		if err != nil {
-			return fmt.Errorf("measure %s: %w", srv.name, err)
+		if srv != nil {
+			defer srv.stop()
+			servers = append(servers, srv)
 		}
 	}
+	for _, srv := range servers {
+		for _, n := range append([]int{0}, p.viewers...) {
+			if err := underLoad(ctx, table, srv, p.perStep, n, whepViewers, viewWHEP); err != nil {
+				return fmt.Errorf("measure %s: %w", srv.name, err)
+			}
+		}
+	}
+	if p.tries > 0 {
+		if err := pages(ctx, table, servers, browser, times, p); err != nil {
+			return err
+		}
+	}
+	noteLoad(table, "floor", "load average at the end")
 	return table.print(os.Stdout)
 }
 
-func measureLive(ctx context.Context, t *table, srv *server, browser *chromium, times *clockTimes, p plan) error {
-	for _, n := range append([]int{0}, p.viewers...) {
-		if err := underLoad(ctx, t, srv, p.perStep, n, whepViewers, viewWHEP); err != nil {
-			return err
-		}
+// noteLoad says how busy the machine is.
+func noteLoad(t *table, column, row string) {
+	if l, err := procfsLoad(); err == nil {
+		t.set(column, row, fmt.Sprintf("%.1f", l))
 	}
-	if p.tries == 0 {
-		return nil
-	}
-	if srv.enter != nil {
-		if err := srv.enter(browser); err != nil {
-			return err
-		}
-	}
-	// Somebody else keeps the camera running, as in a house with a recorder.
+}
+
+// pages opens the servers' own pages, in turn, so that what else the machine does meets all of them.
+func pages(ctx context.Context, t *table, servers []*server, browser *chromium, times *clockTimes, p plan) error {
+	// Somebody else keeps the cameras running, as in a house with a recorder.
 	keep, cancel := context.WithCancel(ctx)
-	kept := make(chan error, 1)
-	go func() { kept <- readRTSP(keep, srv, func() {}) }()
-	defer func() {
-		cancel()
-		<-kept //nolint:errcheck // it was told to end
-	}()
-	if err := pageOpen(ctx, t, srv, browser, p.tries); err != nil {
+	var kept sync.WaitGroup
+	defer kept.Wait()
+	defer cancel()
+	for _, srv := range servers {
+		if srv.enter != nil {
+			if err := srv.enter(browser); err != nil {
+				return fmt.Errorf("log in at %s: %w", srv.name, err)
+			}
+		}
+		kept.Go(func() {
+			if err := unlessEnded(keep, readRTSP(keep, srv, func() {})); err != nil {
+				fmt.Fprintf(os.Stderr, "the reader that keeps %s busy: %v\n", srv.name, err)
+			}
+		})
+	}
+	if err := pageOpen(ctx, t, servers, browser, p.tries); err != nil {
 		return err
 	}
-	return glass(ctx, t, srv, browser, times, p.perStep)
+	for _, srv := range servers {
+		if err := glass(ctx, t, srv, browser, times, p.perStep); err != nil {
+			return err
+		}
+	}
+	return nil
 }

@@ -67,6 +67,19 @@ func (s *server) working(what string) []string {
 	return []string{"proxy"}
 }
 
+// procfsLoad is how many processes have run or wanted to in the last minute.
+func procfsLoad() (float64, error) {
+	fs, err := procfs.NewDefaultFS()
+	if err != nil {
+		return 0, err
+	}
+	l, err := fs.LoadAvg()
+	if err != nil {
+		return 0, err
+	}
+	return l.Load1, nil
+}
+
 // since says what was used since an earlier moment.
 func (u usage) since(before usage) string {
 	cpu := float64(u.cpu-before.cpu) / float64(u.at.Sub(before.at)) * 100

@@ -46,12 +46,18 @@ const decoded = `(async () => {
 
 func newBrowser(t *testing.T, s *stack.Stack) *browser {
 	t.Helper()
+	return newBrowserAt(t, s.URL(""))
+}
+
+// newBrowserAt logs in at that address; flags are further ones of Chromium's.
+func newBrowserAt(t *testing.T, at string, flags ...chromedp.ExecAllocatorOption) *browser {
+	t.Helper()
 	opts := append(chromedp.DefaultExecAllocatorOptions[:],
 		chromedp.Flag("no-sandbox", true), chromedp.Flag("disable-gpu", true), chromedp.Flag("disable-quic", true),
 		chromedp.Flag("disable-component-update", true), chromedp.Flag("ignore-certificate-errors", true),
 		chromedp.Flag("autoplay-policy", "user-gesture-required"),
 		chromedp.UserDataDir(t.TempDir()), chromedp.WindowSize(1280, 900))
-	alloc, cancelAlloc := chromedp.NewExecAllocator(context.Background(), opts...)
+	alloc, cancelAlloc := chromedp.NewExecAllocator(context.Background(), append(opts, flags...)...)
 	ctx, cancel := chromedp.NewContext(alloc)
 	b := &browser{ctx: ctx}
 	t.Cleanup(func() {
@@ -72,7 +78,7 @@ func newBrowser(t *testing.T, s *stack.Stack) *browser {
 		}
 		_, err := cdp.Call(ctx, target, page.AddScriptToEvaluateOnNewDocument, page.AddScriptToEvaluateOnNewDocumentParams{Source: spy})
 		return err
-	}), chromedp.Navigate(s.URL("/login")),
+	}), chromedp.Navigate(at+"/login"),
 		chromedp.SendKeys(chromedp.CSS(`input[name=user]`), "admin"),
 		chromedp.SendKeys(chromedp.CSS(`input[name=password]`), password+"\r"),
 		chromedp.WaitVisible(chromedp.CSS(`form[action="/logout"]`)))
@@ -215,6 +221,22 @@ func TestConsoleInBrowser(t *testing.T) {
 	if !eval[bool](t, b, `document.documentElement.scrollWidth <= 320`) {
 		t.Error("the console scrolls sideways at 320 px")
 	}
+	if p := b.problems(); len(p) > 0 {
+		t.Errorf("the page's console: %q", p)
+	}
+}
+
+// TestWallInBrowser goes from the console to all cameras, to one of them, and back.
+func TestWallInBrowser(t *testing.T) {
+	s := start(t, "")
+	b := newBrowser(t, s)
+	b.do(t, chromedp.WaitVisible(chromedp.CSS(`a[href="/live"]`)), chromedp.Click(chromedp.CSS(`a[href="/live"]`)),
+		chromedp.WaitVisible(chromedp.CSS(`#camera-demo[data-state=live]`)))
+	b.plays(t, "live picture on the wall")
+	b.do(t, chromedp.Click(chromedp.CSS(`#camera-demo a`)), chromedp.WaitVisible(chromedp.CSS(`#badge[data-state=live]`)))
+	b.plays(t, "live picture alone")
+	b.do(t, chromedp.Click(chromedp.CSS(`#back`)), chromedp.WaitVisible(chromedp.CSS(`#camera-demo[data-state=live]`)))
+	b.plays(t, "live picture on the wall again")
 	if p := b.problems(); len(p) > 0 {
 		t.Errorf("the page's console: %q", p)
 	}

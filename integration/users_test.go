@@ -2,8 +2,10 @@ package integration_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"os"
@@ -15,6 +17,7 @@ import (
 	"sync"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/chromedp/chromedp"
 
@@ -215,6 +218,7 @@ func TestOwnUsers(t *testing.T) {
 	eventually(t, "play with ffmpeg", func() error { return frames(t.Context(), at, 10) })
 	checkUsers(t, r)
 	checkDevice(t, r)
+	checkHandover(t, r)
 
 	// A denial that a process gets over is still one that it runs into on every device.
 	for line := range strings.Lines(r.said()) {
@@ -294,5 +298,38 @@ func checkDevice(t *testing.T, r *rooted) {
 		if got := fmt.Sprintf("%d:%d %v", sys.Uid, sys.Gid, st.Mode()); got != want {
 			t.Errorf("%s is %s, want %s", path, got, want)
 		}
+	}
+}
+
+// checkHandover: proxy may hand connections over, and signaling take them.
+func checkHandover(t *testing.T, r *rooted) {
+	t.Helper()
+	c, err := net.Dial("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(r.HTTPS)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	// A STUN binding request (RFC 8489) of a viewer that does not exist, framed for TCP (RFC 4571): signaling hangs up.
+	io.WriteString(c, "\x00\x20\x00\x01\x00\x0c\x21\x12\xa4\x42123456789012\x00\x06\x00\x05us:me\x00\x00\x00")
+	c.SetReadDeadline(time.Now().Add(30 * time.Second))
+	if b, err := io.ReadAll(c); len(b) > 0 || err != nil && !errors.Is(err, syscall.ECONNRESET) {
+		t.Errorf("read %q, %v", b, err)
+	}
+	sock := &http.Client{Transport: &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return (&net.Dialer{}).DialContext(ctx, "unix", filepath.Join(r.dir, "run/proxy/proxy.sock"))
+	}}}
+	res, err := sock.Get("http://proxy/status")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	var status struct {
+		HTTPS struct {
+			Served map[string]int
+		}
+		Refused map[string]int
+	}
+	if err := json.NewDecoder(res.Body).Decode(&status); err != nil || status.HTTPS.Served["ice"] == 0 || status.Refused["stun"] != 0 {
+		t.Errorf("proxy says it handed over %d and could not %d times; %v", status.HTTPS.Served["ice"], status.Refused["stun"], err)
 	}
 }

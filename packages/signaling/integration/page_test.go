@@ -104,6 +104,21 @@ func TestNoCodecInCommon(t *testing.T) {
 	b.shot("no-codec")
 }
 
+// A picture that is converted says so.
+func TestConverted(t *testing.T) {
+	site := withCamera(t, testPicture+" -c:v mpeg4 -q:v 5 -g 25")
+	b := open(t, site.Front)
+	b.do(chromedp.Navigate(site.Front.URL + page))
+	b.plays("a picture no browser plays")
+	if note := b.text("#note"); !strings.HasPrefix(note, "This browser does not play the camera's picture") || !strings.Contains(note, "the device converts it") {
+		t.Errorf("the page says %q", note)
+	}
+	if codec := b.fact("Codec"); codec != "VP8" {
+		t.Errorf("codec %q", codec)
+	}
+	b.shot("converted")
+}
+
 func TestKeysAndButtons(t *testing.T) {
 	site := sitetest.New(t, nil)
 	b := open(t, site.Front)
@@ -119,10 +134,12 @@ func TestKeysAndButtons(t *testing.T) {
 	b.until("f fills the screen", full)
 	b.do(chromedp.KeyEvent("f"))
 	b.until("f leaves", func() bool { return !full() })
-	b.do(chromedp.KeyEvent("m"))
-	if !eval[bool](b, `document.querySelector('video').muted`) {
-		t.Error("m switches sound on where there is none")
-	}
+	muted := func() bool { return eval[bool](b, `document.querySelector('video').muted`) }
+	b.until("there is sound", func() bool { return !eval[bool](b, `document.querySelector('#sound').hidden`) })
+	b.press("m")
+	b.until("m switches it on", func() bool { return !muted() })
+	b.press("m")
+	b.until("m switches it off", muted)
 
 	b.press("i")
 	b.until("the figures are there", func() bool {
@@ -186,6 +203,7 @@ func TestLayout(t *testing.T) {
 	b := open(t, site.Front)
 	b.do(chromedp.Navigate(site.Front.URL + page))
 	b.plays("first")
+	b.until("all buttons are there", func() bool { return !eval[bool](b, `document.querySelector('#sound').hidden`) })
 	for _, width := range []int64{320, 1280, 3840} {
 		height := map[int64]int64{320: 568, 1280: 800, 3840: 2160}[width]
 		for _, mode := range []string{"light", "dark"} {
@@ -194,6 +212,9 @@ func TestLayout(t *testing.T) {
 				eval[bool](b, fmt.Sprintf(`document.querySelector('details').open = %v`, open))
 				if over := eval[int](b, `document.documentElement.scrollWidth - innerWidth`); over > 0 {
 					t.Errorf("%d px, %s, Debug open %v: %d px too wide", width, mode, open, over)
+				}
+				if rows := eval[int](b, `new Set([...document.querySelectorAll('#controls button:not([hidden])')].map(e => e.offsetTop)).size`); rows != 1 {
+					t.Errorf("%d px: the buttons stand in %d rows", width, rows)
 				}
 				name := fmt.Sprintf("viewer-%d-%s", width, mode)
 				if open {

@@ -55,7 +55,9 @@ func TestWall(t *testing.T) {
 	})
 	b.shot("wall")
 
-	focused := func() string { return eval[string](b, `document.activeElement.closest('.tile')?.dataset.camera ?? ''`) }
+	focused := func() string {
+		return eval[string](b, `document.activeElement?.closest('.tile')?.dataset.camera ?? ''`)
+	}
 	columns := eval[int](b, `Number(document.querySelector('#grid').style.getPropertyValue('--columns'))`)
 	if columns != 2 {
 		t.Errorf("4 tiles stand in %d columns on 1280×900", columns)
@@ -69,6 +71,24 @@ func TestWall(t *testing.T) {
 			t.Errorf("after %s %q has the focus, want %q", step.key, got, step.want)
 		}
 	}
+	// One tile at a time is heard, and only then is its sound asked for.
+	tracks := func(camera string) int {
+		return eval[int](b, fmt.Sprintf(`(v => v.muted ? -1 : v.srcObject?.getAudioTracks().length ?? 0)(document.querySelector('#camera-%s video'))`, camera))
+	}
+	if eval[bool](b, `[...document.querySelectorAll('video')].some(v => v.srcObject?.getAudioTracks().length)`) {
+		t.Error("sound comes that nobody hears")
+	}
+	b.press("m")
+	b.untilOn("m lets the yard be heard", func() bool { return tracks("yard") == 1 })
+	b.moves("yard")
+	b.shot("wall-sound")
+	b.press("ArrowLeft")
+	b.press("m")
+	b.untilOn("now it is the front door", func() bool { return tracks("demo") == 1 && tracks("yard") == -1 })
+	b.press("m")
+	b.untilOn("m mutes", func() bool { return tracks("demo") == -1 })
+	b.moves("demo", "yard")
+	b.press("ArrowRight")
 	full := func() bool { return eval[bool](b, `document.fullscreenElement?.id === 'wall'`) }
 	b.press("f")
 	b.untilOn("f fills the screen", full)
@@ -81,7 +101,7 @@ func TestWall(t *testing.T) {
 	b.plays("the camera alone")
 	b.press("Escape")
 	b.untilOn("Escape goes back to its tile", func() bool {
-		return eval[bool](b, `location.pathname === '/live' && document.activeElement.closest('.tile')?.dataset.camera === 'yard'`)
+		return eval[bool](b, `location.pathname === '/live' && document.activeElement?.closest('.tile')?.dataset.camera === 'yard'`)
 	})
 	b.moves("demo", "yard", "hall")
 	b.press("Escape")
@@ -126,7 +146,7 @@ func TestWallBusy(t *testing.T) {
 	b.moves("yard", "hall")
 	b.untilOn("it says why", func() bool {
 		state, note := b.tile("demo")
-		return state == "busy" && note == "Still pictures: too many viewers"
+		return state == "busy" && note == "Still pictures: no place for another live one"
 	})
 	b.untilOn("the still picture is made anew", func() bool {
 		n, _ := strconv.Atoi(eval[string](b, `document.querySelector('#camera-demo').dataset.stills ?? ''`))

@@ -140,11 +140,11 @@ func withCandidates(sdp string, lines []string) string {
 	return out.String()
 }
 
-// firstMid is the name of the first media section, empty if it has none.
-func firstMid(sdp string) string {
+// attribute is the value of the first attribute of that name, empty if there is none.
+func attribute(sdp, name string) string {
 	for line := range strings.Lines(sdp) {
-		if mid, ok := strings.CutPrefix(line, "a=mid:"); ok {
-			return strings.TrimSpace(mid)
+		if value, ok := strings.CutPrefix(line, "a="+name+":"); ok {
+			return strings.TrimSpace(value)
 		}
 	}
 	return ""

@@ -131,7 +131,7 @@ func TestWithCandidates(t *testing.T) {
 	if d := cmp.Diff(want, got); d != "" {
 		t.Error(d)
 	}
-	if mid := firstMid(got); mid != "0" {
+	if mid := attribute(got, "mid"); mid != "0" {
 		t.Errorf("the first section is %q", mid)
 	}
 }

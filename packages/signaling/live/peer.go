@@ -29,6 +29,11 @@ func (s *Server) connect(ctx context.Context, v *Viewer, c choice, sdpOffer stri
 		}
 		return err
 	}
+	v.hurry = func() {
+		if view.tcp != nil {
+			view.tcp.hurryUp(attribute(v.Answer, "ice-ufrag"))
+		}
+	}
 	return nil
 }
 
@@ -97,7 +102,7 @@ func (v *Viewer) answer(ctx context.Context, c choice, sdpOffer string, candidat
 	}
 	lines := make([]string, len(candidates))
 	own := v.pc.LocalDescription().SDP
-	mid, first := firstMid(own), uint16(0)
+	mid, first := attribute(own, "mid"), uint16(0)
 	for i, c := range candidates {
 		lines[i] = c.line(i)
 		v.Candidates = append(v.Candidates, webrtc.ICECandidateInit{Candidate: lines[i], SDPMid: &mid, SDPMLineIndex: &first})

@@ -12,6 +12,13 @@ const (
 	keptSounds   = 128
 )
 
+// What may be sent again: every second packet, and a reserve for a burst of losses. On a path that is too narrow for the picture,
+// more would only lose more.
+const (
+	resendEvery   = 2
+	resendReserve = 256
+)
+
 // sent is a packet that may be asked for again.
 type sent struct {
 	payload []byte
@@ -28,7 +35,10 @@ func (t *outTrack) send(p sent) error {
 }
 
 // keep remembers a packet. t.mu is held.
-func (t *outTrack) keep(p sent) { t.kept[int(p.seq)%len(t.kept)] = p }
+func (t *outTrack) keep(p sent) {
+	t.kept[int(p.seq)%len(t.kept)] = p
+	t.credit = min(t.credit+1, resendEvery*resendReserve)
+}
 
 // resend sends the packets again that a browser misses (RFC 4585 section 6.2.1), as far as they are kept.
 func (t *outTrack) resend(n *rtcp.TransportLayerNack) {
@@ -43,6 +53,10 @@ func (t *outTrack) resend(n *rtcp.TransportLayerNack) {
 			if t.to == nil || p.payload == nil || p.seq != seq {
 				return true
 			}
+			if t.credit < resendEvery {
+				return false
+			}
+			t.credit -= resendEvery
 			// One that cannot be sent is lost for good.
 			return t.send(p) == nil
 		})

@@ -49,6 +49,28 @@ func TestResend(t *testing.T) {
 	if got := ask(8, newest.SequenceNumber); len(got) != 0 {
 		t.Errorf("another's packet: %v", got)
 	}
+	// Who asks all the time gets the reserve, and then no more than every second packet.
+	total := 0
+	for range 1000 {
+		total += len(ask(7, newest.SequenceNumber))
+	}
+	if total < resendReserve-10 || total > resendReserve {
+		t.Errorf("%d packets sent again, of a reserve of %d", total, resendReserve)
+	}
+	for i := range 10 {
+		if err := track.write([]byte{1}, int64(i), false); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n := len(ask(7, newest.SequenceNumber, newest.SequenceNumber+1, newest.SequenceNumber+2, newest.SequenceNumber+3, newest.SequenceNumber+4, newest.SequenceNumber+5, newest.SequenceNumber+6)); n != 5 {
+		t.Errorf("%d of 10 packets sent again", n)
+	}
+	for range 100 {
+		if err := track.write([]byte{1}, 0, false); err != nil {
+			t.Fatal(err)
+		}
+	}
+	newest = w.packets[len(w.packets)-1]
 	track.to = nil
 	if got := ask(7, newest.SequenceNumber); len(got) != 0 {
 		t.Errorf("after the end: %v", got)

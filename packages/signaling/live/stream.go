@@ -20,8 +20,8 @@ const (
 	// streamChunk is how much is written at once: there is room for more after each.
 	streamChunk = 8 << 10
 	// streamPatience is how long a packet waits while nothing at all is taken before it is lost, and with it whatever comes
-	// until there is room. A viewer that has left is noticed as late.
-	streamPatience = time.Second
+	// until there is room.
+	streamPatience = 8 * time.Second
 	// streamStall is how long a viewer may take nothing at all.
 	streamStall = 10 * time.Second
 )
@@ -36,6 +36,8 @@ type stream struct {
 	once  sync.Once
 	// wake says that there is something to write; done is closed at the end.
 	wake, done chan struct{}
+	// hurry is closed when nothing is to wait for room any more, as the viewer leaves.
+	hurry <-chan struct{}
 
 	mu sync.Mutex // guards what follows
 	// waiting is framed packets that are not written yet; writing is how many bytes run has taken and not written.
@@ -49,14 +51,14 @@ type stream struct {
 }
 
 // newStream makes c a stream that seems to have come to local. leave is called when it is closed.
-func newStream(c *net.TCPConn, local net.Addr, leave func()) *stream {
+func newStream(c *net.TCPConn, local net.Addr, hurry <-chan struct{}, leave func()) *stream {
 	if raw, err := c.SyscallConn(); err == nil {
 		// Without it more waits in the kernel.
 		_ = raw.Control(func(fd uintptr) {
 			_ = unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_NOTSENT_LOWAT, streamUnsent)
 		})
 	}
-	return &stream{TCPConn: c, local: local, leave: leave, wake: make(chan struct{}, 1), done: make(chan struct{})}
+	return &stream{TCPConn: c, local: local, leave: leave, hurry: hurry, wake: make(chan struct{}, 1), done: make(chan struct{})}
 }
 
 // LocalAddr returns where the ICE agent believes to be.
@@ -120,6 +122,8 @@ func (s *stream) Write(framed []byte) (int, error) {
 			timer.Reset(streamPatience)
 		case <-s.done:
 			return 0, net.ErrClosed
+		case <-s.hurry:
+			return len(framed), nil
 		case <-timer.C:
 			s.mu.Lock()
 			s.stalled = s.room == room

@@ -56,6 +56,9 @@ type tcpViewer struct {
 	// v4 and v6 are the local addresses under which its ICE agent waits.
 	v4, v6 net.IP
 	open   int
+	// hurry is closed when nothing is to wait for the viewer any more.
+	hurry   chan struct{}
+	hurried bool
 }
 
 func newTCPMux(log *slog.Logger, port uint16) *tcpMux {
@@ -75,7 +78,7 @@ func (m *tcpMux) GetConnByUfrag(ufrag string, isIPv6 bool, local net.IP) (net.Pa
 	m.mu.Lock()
 	v := m.viewers[ufrag]
 	if v == nil {
-		v = &tcpViewer{}
+		v = &tcpViewer{hurry: make(chan struct{})}
 		m.viewers[ufrag] = v
 	}
 	if isIPv6 {
@@ -93,6 +96,16 @@ func (m *tcpMux) RemoveConnByUfrag(ufrag string) {
 	delete(m.viewers, ufrag)
 	m.mu.Unlock()
 	m.TCPMuxDefault.RemoveConnByUfrag(ufrag)
+}
+
+// hurryUp makes whoever sends to the viewer not wait for it any more.
+func (m *tcpMux) hurryUp(ufrag string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if v := m.viewers[ufrag]; v != nil && !v.hurried {
+		v.hurried = true
+		close(v.hurry)
+	}
 }
 
 // take gives a connection to its viewer, or closes it.
@@ -136,7 +149,7 @@ func (m *tcpMux) enter(c *net.TCPConn, ufrag string) (*stream, bool) {
 	v.open++
 	m.open++
 	m.sources[source]++
-	s := newStream(c, &net.TCPAddr{IP: local, Port: m.in.addr.Port}, func() {
+	s := newStream(c, &net.TCPAddr{IP: local, Port: m.in.addr.Port}, v.hurry, func() {
 		m.mu.Lock()
 		defer m.mu.Unlock()
 		v.open--
@@ -178,7 +191,7 @@ func (m *tcpMux) close() {
 	m.mu.Lock()
 	m.closed = true
 	m.mu.Unlock()
-	if err := m.TCPMuxDefault.Close(); err != nil {
+	if err := m.Close(); err != nil {
 		m.log.Debug("closing TCP for live view failed", "err", err)
 	}
 	m.writers.Wait()

@@ -2,8 +2,10 @@ package live_test
 
 import (
 	"encoding/binary"
+	"errors"
 	"io"
 	"net"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -181,7 +183,7 @@ func TestTCPStrangers(t *testing.T) {
 	}
 	for _, c := range open {
 		c.SetReadDeadline(time.Now().Add(50 * time.Millisecond))
-		if _, err := c.Read(make([]byte, 1)); err == nil || !err.(net.Error).Timeout() {
+		if _, err := c.Read(make([]byte, 1)); !errors.Is(err, os.ErrDeadlineExceeded) {
 			t.Errorf("one of the first: %v", err)
 		}
 	}
@@ -216,5 +218,44 @@ func router(c net.PacketConn) {
 		if err == nil {
 			c.WriteTo(a.Raw, from)
 		}
+	}
+}
+
+// TestTCPOtherAddress: whatever number of addresses the device has, a viewer's agent waits for TCP once per family, and
+// hears what comes to any of them.
+func TestTCPOtherAddress(t *testing.T) {
+	addr, share := sharedPort(t)
+	_, port, _ := net.SplitHostPort(addr)
+	c := newFakeCamera(h264)
+	path, err := live.Listen(discard(), ":0", true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(path.Close)
+	s := serve(t, c, func(cfg *live.Config) {
+		cfg.Path = path
+		share(path)
+	})
+	b := newBrowserWith(t, webrtc.Configuration{}, func(e *webrtc.SettingEngine) {
+		e.SetNetworkTypes([]webrtc.NetworkType{webrtc.NetworkTypeTCP4})
+	})
+	v, err := s.Watch(t.Context(), "door", only(b.offer, " tcp "))
+	if err != nil {
+		t.Fatal(err)
+	}
+	// The listener has only this one, which the answer names as one of several.
+	answer := only(v.Answer, " tcp ")
+	if strings.Count(answer, "tcptype passive") < 2 {
+		t.Log("this machine has no address but loopback")
+	}
+	answer = only(answer, " 127.0.0.1 "+port+" ")
+	if err := b.pc.SetRemoteDescription(webrtc.SessionDescription{Type: webrtc.SDPTypeAnswer, SDP: answer}); err != nil {
+		t.Fatal(err)
+	}
+	for i := range byte(10) {
+		c.send(picture(i == 0, i, uint32(i)*3000))
+	}
+	if got := b.picture(); !got.key {
+		t.Errorf("the first picture is %+v", got)
 	}
 }

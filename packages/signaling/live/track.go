@@ -33,6 +33,8 @@ type outTrack struct {
 	header          rtp.Header
 	// kept is a ring by sequence number.
 	kept []sent
+	// credit is how many packets may be sent again, times resendEvery.
+	credit int
 }
 
 func newOutTrack(kind webrtc.RTPCodecType, mime string, rate int) *outTrack {
@@ -41,7 +43,7 @@ func newOutTrack(kind webrtc.RTPCodecType, mime string, rate int) *outTrack {
 		kept = keptSounds
 	}
 	return &outTrack{
-		kind: kind, mime: mime, rate: rate, base: rand.Uint32(), seq: uint16(rand.Uint32N(1 << 15)), kept: make([]sent, kept),
+		kind: kind, mime: mime, rate: rate, base: rand.Uint32(), seq: uint16(rand.Uint32N(1 << 15)), kept: make([]sent, kept), credit: resendEvery * resendReserve,
 	}
 }
 

@@ -67,6 +67,8 @@ type Viewer struct {
 	end context.CancelCauseFunc
 	// noPath says why the connection did not come about, or broke.
 	noPath func() error
+	// hurry ends waiting for a viewer that is too slow.
+	hurry func()
 	// leave gives back the viewer's place.
 	leave func()
 	done  chan struct{}
@@ -138,6 +140,7 @@ func (v *Viewer) offer(batch []*frame) {
 // run carries the viewer from its answer to its end.
 func (v *Viewer) run(ctx context.Context) {
 	defer close(v.done)
+	defer context.AfterFunc(ctx, v.hurry)()
 	var wg sync.WaitGroup
 	for _, s := range v.pc.GetSenders() {
 		wg.Go(func() { v.readRTCP(s) })

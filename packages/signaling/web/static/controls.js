@@ -22,7 +22,8 @@ export class Controls {
     video.addEventListener('pause', () => this.#paused(true));
     video.addEventListener('play', () => this.#paused(false));
     video.addEventListener('resize', () => {
-      if (video.videoWidth) this.#stage.style.setProperty('--ratio', String(video.videoWidth / video.videoHeight));
+      // Before the first picture Chromium shows one of 2×2 pixels.
+      if (video.videoWidth > 2) this.#stage.style.setProperty('--ratio', String(video.videoWidth / video.videoHeight));
     });
     this.#button('sound', () => this.sound());
     this.#button('pause', () => this.#pause());

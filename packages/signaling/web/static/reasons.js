@@ -28,6 +28,7 @@ export const REASONS = {
   'away': {state: 'away', pause: 5000, quick: true, message: 'The server does not answer, trying again…',
     hint: 'Debug lists where it was looked for.'},
   'lost': {state: 'connecting', pause: 5000, quick: true, message: 'Connection lost, reconnecting…'},
+  'sound': {state: 'connecting', pause: 0},
   'failed': {state: 'away', pause: 10000, message: 'The live view failed, trying again…'},
 };
 

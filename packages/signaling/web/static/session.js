@@ -91,7 +91,7 @@ export class Session {
     };
     pc.ontrack = e => this.#arrived(e);
     pc.onconnectionstatechange = () => this.#state();
-    for (const kind of ['video', 'audio']) pc.addTransceiver(kind, {direction: 'recvonly'});
+    for (const kind of this.#options.sound === false ? ['video'] : ['video', 'audio']) pc.addTransceiver(kind, {direction: 'recvonly'});
     await pc.setLocalDescription(await pc.createOffer());
   }
 
@@ -162,6 +162,7 @@ export class Session {
       this.#played = true;
       this.#moved = performance.now();
       this.#limit = STALL_TIMEOUT;
+      performance.mark('first-picture');
       this.#on.playing(Math.round(performance.now() - this.#began));
     };
     if (video.requestVideoFrameCallback) video.requestVideoFrameCallback(first);

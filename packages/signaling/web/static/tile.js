@@ -6,7 +6,9 @@ import {LiveView} from './viewer.js';
 const LEAVE = 2000;
 const STILL = 5000;
 // How long a tile may keep others from connecting.
-const TURN = 2500;
+const TURN = 1000;
+// How long a remark stays.
+const SAID = 5000;
 // Widths that stills are asked for in, so that few sizes are made.
 const WIDTHS = [320, 480, 640, 960, 1280];
 
@@ -15,8 +17,8 @@ const STILLS = new Set(['busy', 'nocodec', 'nopath']);
 // In these the last live picture stays, dimmed.
 const LAST = new Set(['connecting', 'offline', 'away', 'limit']);
 const SHORT = {
-  connecting: '', live: '', stopped: '', busy: 'Still pictures: too many viewers', nocodec: 'Still pictures: no codec in common',
-  nopath: 'Still pictures: no network path', limit: 'Still watching?',
+  connecting: '', live: '', stopped: '', busy: 'Still pictures: no place for another live one', nocodec: 'Still pictures: no codec in common',
+  nopath: 'Still pictures: no network path',
 };
 
 // Turns lets a few connect at a time, so that sixteen do not keep the first one waiting.
@@ -45,6 +47,7 @@ export class Turns {
 
 export class Tile {
   state = 'still';
+  message = '';
   camera;
 
   #li;
@@ -61,8 +64,10 @@ export class Tile {
   #leave;
   #still;
   #loading = false;
+  #said;
+  #asked = false; // the connection that is being made is one with sound
 
-  // options: port, ice, turns, stream() and onstate(tile).
+  // options: port, ice, turns, stream(), onstate() and onsound(tile).
   constructor(li, options) {
     this.#li = li;
     this.#options = options;
@@ -115,13 +120,20 @@ export class Tile {
     this.#begin();
   }
 
-  // sound switches this tile's sound; it reports whether it is on.
+  // sound switches this tile's sound. It is not asked for before, as the device may have to convert it.
   sound(on = this.#video.muted) {
-    if (this.#sound.hidden) on = false;
+    if (on === !this.#video.muted || on && this.state !== 'live') return;
     this.#video.muted = !on;
     this.#sound.setAttribute('aria-pressed', String(on));
+    this.#view?.setSound(on);
     if (on) this.#options.onsound(this);
-    return on;
+  }
+
+  #silent(why) {
+    this.sound(false);
+    clearTimeout(this.#said);
+    this.#note.textContent = sentence(why);
+    this.#said = setTimeout(() => { if (this.state === 'live') this.#note.textContent = ''; }, SAID);
   }
 
   #follow() {
@@ -139,8 +151,11 @@ export class Tile {
       stream: Number(this.#li.dataset.streams) > 1 ? this.#options.stream() : '',
       signalingPort: this.#options.port,
       ice: this.#options.ice,
+      sound: false,
+      oninfo: info => { if (this.#view === mine && info.code === 'no-sound' && !this.#video.muted) this.#silent(info.message); },
       onstate: s => { if (this.#view === mine) this.#show(s); },
     });
+    this.#show({state: 'connecting', message: 'Connecting…'});
     const give = await this.#options.turns.take();
     if (this.#view !== mine) {
       give();
@@ -158,11 +173,12 @@ export class Tile {
     this.#view = null;
     view?.stop();
     this.sound(false);
-    this.#show({state: 'still', message: '', audio: false});
+    this.#show({state: 'still', message: ''});
   }
 
-  #show({state, message, hint, audio}) {
+  #show({state, message, hint, audio = false}) {
     this.state = this.#li.dataset.state = state;
+    this.message = message;
     if (state !== 'connecting') this.#give?.();
     if (state === 'live') {
       this.#li.dataset.live = '';
@@ -172,17 +188,19 @@ export class Tile {
       delete this.#li.dataset.live;
     }
     const text = SHORT[state] ?? message;
+    this.#sound.hidden = state !== 'live' && this.#video.muted;
+    // The camera has none, and nobody had to say so.
+    if (state === 'live' && !audio && !this.#video.muted && this.#asked) this.#silent('no sound: the camera sends none');
+    this.#asked = !this.#video.muted;
     // Where there is a still picture, it says enough while the live one comes.
     this.#note.textContent = text || (state === 'connecting' && ('live' in this.#li.dataset || !('still' in this.#li.dataset)) ? message : '');
     this.#note.title = [message, hint].filter(Boolean).join('. ');
-    if (state === 'live') this.#sound.hidden = !audio;
-    if (this.#sound.hidden) this.sound(false);
     clearInterval(this.#still);
     if (STILLS.has(state)) {
       this.#renew();
       this.#still = setInterval(() => this.#renew(), STILL);
     }
-    this.#options.onstate(this, {state, message: sentence(message)});
+    this.#options.onstate();
   }
 
   // renew asks for another still picture; the old one stays until it is there.

@@ -9,6 +9,7 @@
 //   stream         its stream, where it has several
 //   signalingPort  the port to try when /ws on the page's own port fails; absent: 8765, 0: none
 //   forcePort      true: try nothing but signalingPort
+//   sound          false: the picture alone, which spares the device converting the sound; setSound changes it
 //   ice            true: ask the device for ICE servers (/livestream/ice.json) before connecting
 //   onstate({state, message, hint, still, audio})   state: connecting, live, offline, away, nopath, busy, unauthorized,
 //                  forbidden, unknown, nocodec, limit, stopped; message and hint are for people, empty while live. In
@@ -62,6 +63,13 @@ export class LiveView {
     this.#wake?.();
     this.#asked?.();
     this.#tell('stopped', {message: 'Stopped'});
+  }
+
+  // setSound asks for sound, or no longer does. The connection is made anew, the picture stays.
+  setSound(on) {
+    if ((this.#options.sound !== false) === on) return;
+    this.#options = {...this.#options, sound: on};
+    this.#session?.finish('sound');
   }
 
   // again goes on after the time limit.

@@ -7,7 +7,8 @@ const $ = id => document.getElementById(id);
 const HIDDEN = 20000;
 // How often a wall that hangs in a room looks for new cameras.
 const LOOK = 60000;
-const AT_ONCE = 4;
+// How many connect at the same time.
+const AT_ONCE = 6;
 const STREAM = 'porthole-wall-stream';
 
 const wall = $('wall');
@@ -41,7 +42,7 @@ function told() {
   $('again').hidden = !limit;
   $('login').hidden = !out;
   $('login').href = `/login?next=${encodeURIComponent('/live')}`;
-  $('text').textContent = out ? 'You are not logged in' : limit ? 'Still watching?' : '';
+  $('text').textContent = out ? 'You are not logged in' : limit ? tiles.find(t => t.state === 'limit').message : '';
 }
 
 // layout makes the tiles as large as they all fit, or as many across as are still worth looking at.
