@@ -51,9 +51,6 @@ func besideLive(ctx context.Context, dir, bin string, p plan) error {
 
 	table := newTable()
 	noteLoad(table, "floor", "load average at the start")
-	if err := glass(ctx, table, bare, browser, times, p.perStep); err != nil {
-		return err
-	}
 	var servers []*server
 	for _, start := range []func(context.Context, string, string, string) (*server, error){startPorthole, startMediaMTX, startGo2RTC} {
 		srv, err := start(ctx, dir, bin, camera.url)
@@ -73,7 +70,7 @@ func besideLive(ctx context.Context, dir, bin string, p plan) error {
 		}
 	}
 	if p.tries > 0 {
-		if err := pages(ctx, table, servers, browser, times, p); err != nil {
+		if err := pages(ctx, table, bare, servers, browser, times, p); err != nil {
 			return err
 		}
 	}
@@ -88,8 +85,8 @@ func noteLoad(t *table, column, row string) {
 	}
 }
 
-// pages opens the servers' own pages, in turn, so that what else the machine does meets all of them.
-func pages(ctx context.Context, t *table, servers []*server, browser *chromium, times *clockTimes, p plan) error {
+// pages looks at the servers' own pages in turn, so that what else the machine does meets all of them, and at the floor's.
+func pages(ctx context.Context, t *table, bare *server, servers []*server, browser *chromium, times *clockTimes, p plan) error {
 	// Somebody else keeps the cameras running, as in a house with a recorder.
 	keep, cancel := context.WithCancel(ctx)
 	var kept sync.WaitGroup
@@ -110,10 +107,5 @@ func pages(ctx context.Context, t *table, servers []*server, browser *chromium, 
 	if err := pageOpen(ctx, t, servers, browser, p.tries); err != nil {
 		return err
 	}
-	for _, srv := range servers {
-		if err := glass(ctx, t, srv, browser, times, p.perStep); err != nil {
-			return err
-		}
-	}
-	return nil
+	return glass(ctx, t, append([]*server{bare}, servers...), browser, times, p.perStep)
 }

@@ -195,17 +195,18 @@ func TestCodecs(t *testing.T) {
 		// video and audio are what the browser gets; audio is empty without sound.
 		video, audio string
 	}{
-		"H.264 baseline, AAC":        {testPicture + testSound + x264 + " -tune zerolatency -profile:v baseline -c:a aac", "video/H264 42", "audio/opus"},
-		"H.264 main, G.711 A-law":    {testPicture + testSound + x264 + " -tune zerolatency -coder 1 -profile:v main -c:a pcm_alaw -ar 8000 -ac 1", "video/H264 4d", "audio/PCMA"},
-		"H.264 high, G.711 µ-law":    {testPicture + testSound + " -c:v libx264 -preset veryfast -pix_fmt yuv420p -g 50 -bf 0 -profile:v high -c:a pcm_mulaw -ar 8000 -ac 1", "video/H264", "audio/PCMU"},
-		"H.264 B-frames, Opus":       {testPicture + testSound + x264 + " -bf 1 -b_strategy 0 -x264-params b-pyramid=none -c:a libopus", "video/H264 4d", "audio/opus"},
-		"H.264 B-frames referred to": {testPicture + testSound + x264 + " -bf 3 -b_strategy 0 -x264-params b-pyramid=normal -c:a aac", "video/VP8", "audio/opus"},
-		"H.264 4:2:2":                {testPicture + " -c:v libx264 -preset ultrafast -pix_fmt yuv422p -g 50 -bf 0", "video/VP8", ""},
-		"H.265, AAC":                 {testPicture + testSound + x265 + "bframes=0 -c:a aac -ar 16000", "video/VP8", "audio/opus"},
-		"H.265 B-frames":             {testPicture + x265 + "bframes=3", "video/VP8", ""},
-		"MPEG-4":                     {testPicture + " -c:v mpeg4 -q:v 5 -g 25", "video/VP8", ""},
-		"motion JPEG, G.711 µ-law":   {testPicture + testSound + " -pix_fmt yuvj420p -c:v mjpeg -huffman default -q:v 5 -c:a pcm_mulaw -ar 8000 -ac 1", "video/VP8", "audio/PCMU"},
-		"H.265 of 1080p":             {strings.Replace(testPicture, "640x360:rate=25", "1920x1080:rate=5", 1) + x265 + "bframes=0", "video/VP8", ""},
+		"H.264 baseline, AAC":         {testPicture + testSound + x264 + " -tune zerolatency -profile:v baseline -c:a aac", "video/H264 42", "audio/opus"},
+		"H.264 baseline, AAC in LATM": {testPicture + testSound + x264 + " -tune zerolatency -profile:v baseline -c:a aac -rtpflags latm", "video/H264 42", "audio/opus"},
+		"H.264 main, G.711 A-law":     {testPicture + testSound + x264 + " -tune zerolatency -coder 1 -profile:v main -c:a pcm_alaw -ar 8000 -ac 1", "video/H264 4d", "audio/PCMA"},
+		"H.264 high, G.711 µ-law":     {testPicture + testSound + " -c:v libx264 -preset veryfast -pix_fmt yuv420p -g 50 -bf 0 -profile:v high -c:a pcm_mulaw -ar 8000 -ac 1", "video/H264", "audio/PCMU"},
+		"H.264 B-frames, Opus":        {testPicture + testSound + x264 + " -bf 1 -b_strategy 0 -x264-params b-pyramid=none -c:a libopus", "video/H264 4d", "audio/opus"},
+		"H.264 B-frames referred to":  {testPicture + testSound + x264 + " -bf 3 -b_strategy 0 -x264-params b-pyramid=normal -c:a aac", "video/VP8", "audio/opus"},
+		"H.264 4:2:2":                 {testPicture + " -c:v libx264 -preset ultrafast -pix_fmt yuv422p -g 50 -bf 0", "video/VP8", ""},
+		"H.265, AAC":                  {testPicture + testSound + x265 + "bframes=0 -c:a aac -ar 16000", "video/VP8", "audio/opus"},
+		"H.265 B-frames":              {testPicture + x265 + "bframes=3", "video/VP8", ""},
+		"MPEG-4":                      {testPicture + " -c:v mpeg4 -q:v 5 -g 25", "video/VP8", ""},
+		"motion JPEG, G.711 µ-law":    {testPicture + testSound + " -pix_fmt yuvj420p -c:v mjpeg -huffman default -q:v 5 -c:a pcm_mulaw -ar 8000 -ac 1", "video/VP8", "audio/PCMU"},
+		"H.265 of 1080p":              {strings.Replace(testPicture, "640x360:rate=25", "1920x1080:rate=5", 1) + x265 + "bframes=0", "video/VP8", ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			b := chromium(t, withCamera(t, c.publish))

@@ -2,7 +2,6 @@ package integration_test
 
 import (
 	"encoding/json"
-	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -66,58 +65,46 @@ func TestConversionCrashes(t *testing.T) {
 	}
 }
 
-// syncJS measures how far the sound of a flash is behind its picture, in milliseconds, for ten flashes.
+// syncJS is how far Chromium plays the sound behind the picture by our sender reports, in milliseconds, twenty times.
 const syncJS = `(async () => {
-  const canvas = document.createElement('canvas');
-  canvas.width = canvas.height = 8;
-  const c = canvas.getContext('2d', {willReadFrequently: true});
-  const flashes = [], beeps = [];
-  let white = true, loud = true;
-  const look = (now, meta) => {
-    c.drawImage(video, 0, 0, 8, 8);
-    const bright = c.getImageData(4, 4, 1, 1).data[0] > 128;
-    if (bright && !white) flashes.push(meta.expectedDisplayTime);
-    white = bright;
-    video.requestVideoFrameCallback(look);
-  };
-  video.requestVideoFrameCallback(look);
-  const wave = new Float32Array(256);
-  analyser.fftSize = 256;
-  const end = performance.now() + 15000;
-  while (performance.now() < end && (flashes.length < 11 || beeps.length < 11)) {
-    analyser.getFloatTimeDomainData(wave);
-    const beeping = Math.max(...wave) > 0.02;
-    if (beeping && !loud) beeps.push(performance.now());
-    loud = beeping;
-    await new Promise(r => setTimeout(r, 2));
+  const off = [];
+  while (off.length < 20) {
+    const at = {};
+    (await pc.getStats()).forEach(s => { if (s.type === 'inbound-rtp') at[s.kind] = s.estimatedPlayoutTimestamp; });
+    if (at.audio && at.video) off.push(at.video - at.audio);
+    await new Promise(r => setTimeout(r, 200));
   }
-  return JSON.stringify(flashes.map(f => beeps.map(b => b - f).sort((a, b) => Math.abs(a) - Math.abs(b))[0]).filter(d => Math.abs(d) < 500));
+  return JSON.stringify(off);
 })()`
 
-// TestLipSync: a camera that flashes and beeps once a second, as it is and converted. What a browser on a busy machine makes of it
-// is measured loosely; that the timestamps are right is tested in package live.
+// TestLipSync: Chromium knows how sound and picture belong together, passed on and converted, and keeps them so. What a browser on a
+// busy machine makes of it is judged loosely; that the timestamps are right is tested in package live.
 func TestLipSync(t *testing.T) {
-	const flash = "-f lavfi -i color=black:s=640x360:r=25,drawbox=w=iw:h=ih:color=white:t=fill:enable='lt(mod(t\\,1)\\,0.2)'" +
-		" -f lavfi -i aevalsrc='0.5*sin(2*PI*880*t)*lt(mod(t\\,1)\\,0.2)':s=48000"
 	for name, codecs := range map[string]string{
-		"H.264, AAC":               " -c:v libx264 -preset ultrafast -tune zerolatency -pix_fmt yuv420p -g 50 -c:a aac",
-		"H.264 with B-frames, AAC": " -c:v libx264 -preset ultrafast -pix_fmt yuv420p -g 50 -bf 3 -b_strategy 0 -x264-params b-pyramid=normal -c:a aac",
+		"H.264, AAC":               x264 + " -tune zerolatency -c:a aac",
+		"H.264 with B-frames, AAC": x264 + " -bf 3 -b_strategy 0 -x264-params b-pyramid=normal -c:a aac",
 		"MPEG-4, G.711":            " -c:v mpeg4 -q:v 5 -g 25 -c:a pcm_mulaw -ar 8000 -ac 1",
 	} {
 		t.Run(name, func(t *testing.T) {
-			b := chromium(t, withCamera(t, strings.ReplaceAll(flash, "'", "")+codecs))
+			b := chromium(t, withCamera(t, testPicture+testSound+codecs))
 			b.watch()
 			b.moves("first", 50)
 			b.hears()
+			// It moves them together step by step.
 			var off []float64
-			if text := b.eval(syncJS); json.Unmarshal([]byte(text), &off) != nil || len(off) < 5 {
-				t.Fatalf("the page measures %s", text)
-			}
-			slices.Sort(off)
-			median := off[len(off)/2]
-			t.Logf("sound behind the picture, in ms: %s, median %.0f", fmt.Sprintf("%.0f", off), median)
-			if median > 250 || median < -250 {
-				t.Errorf("sound is %.0f ms behind the picture", median)
+			for end := time.Now().Add(deadline); ; {
+				if text := b.eval(syncJS); json.Unmarshal([]byte(text), &off) != nil {
+					t.Fatalf("the page measures %s", text)
+				}
+				slices.Sort(off)
+				median := off[len(off)/2]
+				t.Logf("sound behind the picture: median %.0f ms, %.0f to %.0f", median, off[0], off[len(off)-1])
+				if median < 150 && median > -150 {
+					return
+				}
+				if time.Now().After(end) {
+					t.Fatalf("sound is %.0f ms behind the picture", median)
+				}
 			}
 		})
 	}
