@@ -228,7 +228,7 @@ func TestSoundIsConverted(t *testing.T) {
 	}
 	b := newBrowser(t, webrtc.RTPCodecTypeAudio)
 	v := b.watch(s, "door")
-	if e := event(t, v); e.Code != "transcoded" || !strings.Contains(e.Message, "AAC") || !strings.Contains(v.Answer, "opus/48000/2") {
+	if e := event(t, v); e.Code != "sound-transcoded" || !strings.Contains(e.Message, "AAC") || !strings.Contains(v.Answer, "opus/48000/2") {
 		t.Errorf("told %+v, the answer is %s", e, v.Answer)
 	}
 	n := 0

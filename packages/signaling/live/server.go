@@ -240,7 +240,12 @@ func (s *Server) negotiate(ctx context.Context, h *hub, o offer, sdpOffer string
 		v.notify(Event{"no-sound", c.note})
 	}
 	if c.converted != "" {
-		v.notify(Event{"transcoded", c.converted})
+		v.traffic.transcode()
+		code := "transcoded"
+		if !c.convertVideo {
+			code = "sound-transcoded"
+		}
+		v.notify(Event{code, c.converted})
 	}
 	started := make(chan error, 1)
 	if !s.spawn(func(base context.Context) {

@@ -30,7 +30,8 @@ const (
 
 // Event is something a viewer should know while watching.
 type Event struct {
-	// Code is a word for programs: "no-sound", "transcoded", "camera-offline", "camera-live".
+	// Code is a word for programs: "no-sound", "transcoded", "sound-transcoded" (the picture is as the camera sends it),
+	// "camera-offline", "camera-live".
 	Code    string
 	Message string
 }
@@ -105,9 +106,6 @@ func (v *Viewer) Close() {
 func (v *Viewer) AddCandidate(c webrtc.ICECandidateInit) error { return v.pc.AddICECandidate(c) }
 
 func (v *Viewer) notify(e Event) {
-	if e.Code == "transcoded" {
-		v.traffic.transcode()
-	}
 	select {
 	case v.events <- e:
 	default:

@@ -42,7 +42,7 @@ func TestPlatformProtocol(t *testing.T) {
 			if m := k.next("iceCandidate"); m.Candidate == nil || !strings.Contains(m.Candidate.Candidate, "127.0.0.1") {
 				t.Errorf("our candidate is %+v", m.Candidate)
 			}
-			if m := k.next("info"); m.Code != "transcoded" || !strings.Contains(m.Message, "the camera's sound (AAC)") {
+			if m := k.next("info"); m.Code != "sound-transcoded" || !strings.Contains(m.Message, "the camera's sound (AAC)") {
 				t.Errorf("told %+v", m)
 			}
 			p.plays(t)
