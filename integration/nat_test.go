@@ -10,7 +10,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
-	"strconv"
 	"strings"
 	"testing"
 
@@ -91,8 +90,8 @@ func TestOnePort(t *testing.T) {
 		t.Errorf("the page's console: %q", p)
 	}
 
-	// Too slow a link costs pictures, neither memory nor the view.
-	before := memory(t, s, "signaling")
+	// Too slow a link costs pictures, not the view. What waits is bounded by live's own tests: a process under the race
+	// detector says nothing about memory.
 	office.run("tc", "qdisc", "add", "dev", "dskb", "root", "tbf", "rate", "400kbit", "burst", "16kb", "latency", "200ms")
 	eventually(t, "frames are left out", func() error {
 		if n := leftOut(t, s); n < 3 {
@@ -101,9 +100,6 @@ func TestOnePort(t *testing.T) {
 		return nil
 	})
 	b.plays(t, "the picture moves on a slow link")
-	if after := memory(t, s, "signaling"); after > before+30<<10 {
-		t.Errorf("signaling has %d kB in use, %d before", after, before)
-	}
 	if n := strings.Count(s.Output(), `msg="viewer connected"`); n != 1 {
 		t.Errorf("the page has connected %d times", n)
 	}
@@ -132,28 +128,6 @@ func leftOut(t *testing.T, s *stack.Stack) int {
 		t.Fatalf("%+v, %v", status, err)
 	}
 	return status.Viewers[0].Dropped
-}
-
-// memory is what a process has in use, in kB.
-func memory(t *testing.T, s *stack.Stack, process string) int {
-	t.Helper()
-	pids, err := s.PIDs(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pids[process]))
-	if err != nil {
-		t.Fatal(err)
-	}
-	m := regexp.MustCompile(`VmRSS:\s+(\d+) kB`).FindSubmatch(b)
-	if m == nil {
-		t.Fatalf("no VmRSS in\n%s", b)
-	}
-	n, err := strconv.Atoi(string(m[1]))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return n
 }
 
 // TestUDPBlocked: where UDP is blocked altogether the picture comes by TCP, by the port of the page.
