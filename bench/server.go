@@ -220,17 +220,5 @@ func startPeer(ctx context.Context, dir, name, path, config, content string, arg
 func waitFor(ctx context.Context, ok func() error) error {
 	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
-	tick := time.NewTicker(100 * time.Millisecond)
-	defer tick.Stop()
-	for {
-		err := ok()
-		if err == nil {
-			return nil
-		}
-		select {
-		case <-ctx.Done():
-			return err
-		case <-tick.C:
-		}
-	}
+	return poll(ctx, 100*time.Millisecond, ok)
 }

@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"golang.org/x/time/rate"
+
+	"porthole/packages/internal/source"
 )
 
 // How fast passwords and claim codes may be tried. A person mistypes a few times in a row; a claim code has 29 bits, so
@@ -89,20 +91,11 @@ func (l *limiter) makeRoom() {
 	delete(l.remotes, oldest)
 }
 
-// network is what counts as one remote: an IPv4 address, or the /64 that an IPv6 subscriber can roam in.
+// network is what counts as one remote; the zero Prefix for what is no address.
 func network(addr string) netip.Prefix {
 	a, err := netip.ParseAddr(addr)
 	if err != nil {
 		return netip.Prefix{}
 	}
-	a = a.Unmap().WithZone("")
-	bits := a.BitLen()
-	if a.Is6() {
-		bits = 64
-	}
-	p, err := a.Prefix(bits)
-	if err != nil {
-		return netip.Prefix{}
-	}
-	return p
+	return source.Of(a)
 }

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"math/rand/v2"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -14,6 +13,7 @@ import (
 
 	"github.com/google/renameio/v2"
 
+	"porthole/packages/internal/retry"
 	"porthole/packages/internal/unixsock"
 )
 
@@ -50,7 +50,7 @@ func Follow[V View](ctx context.Context, log *slog.Logger, console *unixsock.Cli
 			if failures == 10 {
 				log.Warn("console does not hand out settings; going on with the last good ones", "err", err)
 			}
-			if !pause(ctx, backoff(failures)) {
+			if !retry.Pause(ctx, backoff(failures)) {
 				return nil
 			}
 			continue
@@ -62,7 +62,7 @@ func Follow[V View](ctx context.Context, log *slog.Logger, console *unixsock.Cli
 		var v V
 		if err := errors.Join(json.Unmarshal(raw, &head), json.Unmarshal(raw, &v)); err != nil {
 			log.Error("console sent settings that cannot be read", "err", err)
-			if !pause(ctx, backoff(10)) {
+			if !retry.Pause(ctx, backoff(10)) {
 				return nil
 			}
 			continue
@@ -85,20 +85,6 @@ func keep(path string, b []byte) error {
 	return nil
 }
 
-// backoff grows from 100 ms to 5 s, with jitter.
 func backoff(failures int) time.Duration {
-	d := 100 * time.Millisecond << min(failures-1, 6)
-	d = min(d, 5*time.Second)
-	return d/2 + rand.N(d/2)
-}
-
-func pause(ctx context.Context, d time.Duration) bool {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-ctx.Done():
-		return false
-	case <-t.C:
-		return true
-	}
+	return retry.Backoff(failures, 100*time.Millisecond, 5*time.Second)
 }

@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"porthole/packages/internal/retry"
 )
 
 // passTimeout is how long Pass waits for a process that does not take what it is given.
@@ -119,12 +121,7 @@ func ReceiveSockets(ctx context.Context, l net.Listener, take func(*net.TCPConn)
 			return fmt.Errorf("accept on %s: %w", l.Addr(), err)
 		}
 		failures++
-		t := time.NewTimer(time.Second)
-		select {
-		case <-ctx.Done():
-		case <-t.C:
-		}
-		t.Stop()
+		retry.Pause(ctx, time.Second)
 	}
 }
 

@@ -7,12 +7,12 @@ import (
 	"errors"
 	"image"
 	"log/slog"
-	"math/rand/v2"
 	"sync"
 	"time"
 
 	"porthole/media/decode"
 	"porthole/media/rtsp"
+	"porthole/packages/internal/retry"
 )
 
 const (
@@ -116,7 +116,7 @@ func (w *Watcher) Run(ctx context.Context) {
 		w.state.Problem = words(err)
 		w.state.Connections++
 		w.mu.Unlock()
-		if !pause(ctx, backoff(failures)) {
+		if !retry.Pause(ctx, retry.Backoff(failures, 125*time.Millisecond, 4*time.Second)) {
 			return
 		}
 	}
@@ -143,21 +143,4 @@ func words(err error) string {
 		return "the decoder cannot be started; player's log says why"
 	}
 	return "the camera proxy does not answer"
-}
-
-// backoff grows from 125 ms to 4 s, with jitter.
-func backoff(failures int) time.Duration {
-	d := 125 * time.Millisecond << min(failures-1, 5)
-	return d/2 + rand.N(d/2)
-}
-
-func pause(ctx context.Context, d time.Duration) bool {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-ctx.Done():
-		return false
-	case <-t.C:
-		return true
-	}
 }

@@ -7,6 +7,8 @@ import (
 	"log/slog"
 	"net"
 	"time"
+
+	"porthole/packages/internal/retry"
 )
 
 // maxAcceptFailures in a row, about one per second, end Accept.
@@ -42,15 +44,6 @@ func Accept(ctx context.Context, log *slog.Logger, l net.Listener, take func(net
 		if failures == 1 {
 			log.Warn("cannot accept connections; trying on", "address", l.Addr(), "err", err)
 		}
-		pause(ctx, min(time.Second, 5*time.Millisecond<<min(failures, 10)))
-	}
-}
-
-func pause(ctx context.Context, d time.Duration) {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-ctx.Done():
-	case <-t.C:
+		retry.Pause(ctx, min(time.Second, 5*time.Millisecond<<min(failures, 10)))
 	}
 }

@@ -14,6 +14,7 @@ import (
 	"syscall"
 	"time"
 
+	"porthole/packages/internal/source"
 	"porthole/packages/proxy/sniff"
 )
 
@@ -120,7 +121,7 @@ func (d *Door) enter(wg *sync.WaitGroup, accepted net.Conn, handle func(*conn)) 
 		tcp.Close()
 		return
 	}
-	c := &conn{TCPConn: tcp, source: sourceOf(tcp.RemoteAddr()), places: d.places}
+	c := &conn{TCPConn: tcp, source: source.Of(addressOf(tcp.RemoteAddr())), places: d.places}
 	evicted, ok := d.places.enter(c)
 	if evicted != nil {
 		d.counts.add(crowded)

@@ -120,18 +120,3 @@ func addressOf(a net.Addr) netip.Addr {
 	}
 	return netip.Addr{}
 }
-
-// sourceOf is what counts as one source: an IPv4 address, or an IPv6 /64, which is what one customer has at least (RFC
-// 6177).
-func sourceOf(a net.Addr) netip.Prefix {
-	ip := addressOf(a)
-	bits := ip.BitLen()
-	if ip.Is6() {
-		bits = 64
-	}
-	p, err := ip.Prefix(bits)
-	if err != nil {
-		return netip.Prefix{}
-	}
-	return p
-}

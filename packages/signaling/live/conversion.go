@@ -11,6 +11,7 @@ import (
 
 	"porthole/media/decode"
 	"porthole/media/rtsp"
+	"porthole/packages/internal/retry"
 )
 
 const (
@@ -151,7 +152,7 @@ func (c *conversion) run(ctx context.Context) {
 		if failures++; failures == 1 || failures%20 == 0 {
 			log.Warn("conversion failed; trying again", "failures", failures, "err", err)
 		}
-		if !pause(ctx, backoff(failures)) {
+		if !retry.Pause(ctx, backoff(failures)) {
 			return
 		}
 	}

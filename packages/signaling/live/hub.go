@@ -3,13 +3,13 @@ package live
 import (
 	"context"
 	"log/slog"
-	"math/rand/v2"
 	"slices"
 	"sync"
 	"time"
 
 	"porthole/media/decode"
 	"porthole/media/rtsp"
+	"porthole/packages/internal/retry"
 )
 
 const (
@@ -125,7 +125,7 @@ func (h *hub) pull(ctx context.Context) {
 		if failures++; failures == 1 || failures%20 == 0 {
 			h.log.Warn("cannot read the camera; trying again", "failures", failures, "err", err)
 		}
-		if !pause(ctx, backoff(failures)) {
+		if !retry.Pause(ctx, backoff(failures)) {
 			return
 		}
 	}
@@ -165,22 +165,9 @@ func (h *hub) attempt(ctx context.Context, s *sink) error {
 	return h.play(ctx, h.camera, s)
 }
 
-// backoff grows from 125 ms to 1 s, with jitter: it is proxy that is asked, which spares the camera.
+// backoff is short: it is proxy that is asked, which spares the camera.
 func backoff(failures int) time.Duration {
-	d := 125 * time.Millisecond << min(failures-1, 3)
-	return d/2 + rand.N(d/2)
-}
-
-// pause waits; false means that ctx ended.
-func pause(ctx context.Context, d time.Duration) bool {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-ctx.Done():
-		return false
-	case <-t.C:
-		return true
-	}
+	return retry.Backoff(failures, 125*time.Millisecond, time.Second)
 }
 
 // acquire takes one of max places and makes sure that the camera is read; false means that all are taken.

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"porthole/media/rtsp"
+	"porthole/packages/internal/retry"
 )
 
 var oneTrack = []rtsp.Track{{Kind: rtsp.Video, Codec: rtsp.H264, ClockRate: 90000, SPS: sps, PPS: pps}}
@@ -20,7 +21,7 @@ func runHub(t *testing.T, alive, reading *atomic.Bool, plays *atomic.Int32) *hub
 		reading.Store(true)
 		defer reading.Store(false)
 		s.Tracks(oneTrack)
-		for n := uint32(0); pause(ctx, 40*time.Millisecond); n++ {
+		for n := uint32(0); retry.Pause(ctx, 40*time.Millisecond); n++ {
 			if alive.Load() {
 				s.Unit(rtsp.Unit{RTPTime: n * 3600, NALUs: [][]byte{idr}})
 			}
@@ -47,21 +48,21 @@ func TestCameraIsReadOnDemand(t *testing.T) {
 		var plays atomic.Int32
 		alive.Store(true)
 		h := runHub(t, &alive, &reading, &plays)
-		pause(t.Context(), time.Minute)
+		retry.Pause(t.Context(), time.Minute)
 		if plays.Load() != 0 {
 			t.Fatal("the camera is read though nobody watches")
 		}
 		h.acquire(10)
-		pause(t.Context(), time.Second)
+		retry.Pause(t.Context(), time.Second)
 		h.release()
-		pause(t.Context(), linger-time.Second)
+		retry.Pause(t.Context(), linger-time.Second)
 		h.acquire(10)
-		pause(t.Context(), time.Minute)
+		retry.Pause(t.Context(), time.Minute)
 		if n := plays.Load(); n != 1 {
 			t.Errorf("read %d times for a viewer who came back at once", n)
 		}
 		h.release()
-		pause(t.Context(), linger+time.Second)
+		retry.Pause(t.Context(), linger+time.Second)
 		h.mu.Lock()
 		remembered := h.tracks != nil || len(h.gop.frames) != 0
 		h.mu.Unlock()
@@ -93,13 +94,13 @@ func TestSilentCamera(t *testing.T) {
 		}
 		v := &Viewer{tracks: tracks, queue: make(chan []*frame, queueLength), events: make(chan Event, 16)}
 		h.attach(v)
-		pause(t.Context(), time.Second)
+		retry.Pause(t.Context(), time.Second)
 		alive.Store(false)
-		pause(t.Context(), silence+time.Second)
+		retry.Pause(t.Context(), silence+time.Second)
 		if e := <-v.events; e.Code != "camera-offline" {
 			t.Errorf("told %+v", e)
 		}
-		pause(t.Context(), 10*stuck)
+		retry.Pause(t.Context(), 10*stuck)
 		if n := plays.Load(); n < 5 || n > 12 {
 			t.Errorf("asked %d times in %v", n, 10*stuck)
 		}
@@ -107,7 +108,7 @@ func TestSilentCamera(t *testing.T) {
 			t.Errorf("told again: %+v", <-v.events)
 		}
 		alive.Store(true)
-		pause(t.Context(), stuck)
+		retry.Pause(t.Context(), stuck)
 		if e := <-v.events; e.Code != "camera-live" {
 			t.Errorf("told %+v", e)
 		}

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"porthole/media/rtsp"
+	"porthole/packages/internal/retry"
 )
 
 // TestLipSync: a camera whose sound arrives 300 ms before its picture, and whose connection is uneven. On the timeline they are
@@ -32,7 +33,7 @@ func TestLipSync(t *testing.T) {
 				}
 				for n := range 500 {
 					jitter := time.Duration(n*7%5) * time.Millisecond
-					pause(t.Context(), time.Until(began.Add(time.Duration(n)*20*time.Millisecond+jitter+time.Second)))
+					retry.Pause(t.Context(), time.Until(began.Add(time.Duration(n)*20*time.Millisecond+jitter+time.Second)))
 					at := time.Duration(n) * 20 * time.Millisecond
 					if p := at - max(late, 0); p >= 0 && n%2 == 0 {
 						s.Unit(rtsp.Unit{Track: 1, RTPTime: uint32(ticks(p, 90000)), NTP: began.Add(p), NALUs: [][]byte{idr}})

@@ -15,6 +15,8 @@ import (
 	"github.com/pion/ice/v4"
 	"github.com/pion/stun/v4"
 	"golang.org/x/sys/unix"
+
+	"porthole/packages/internal/source"
 )
 
 // Limits on ICE over TCP. Only viewers that have been answered have connections; Chromium opens one for each address it
@@ -132,11 +134,11 @@ func (m *tcpMux) enter(c *net.TCPConn, ufrag string) (*stream, bool) {
 	if !ok {
 		return nil, false
 	}
-	source := sourceOf(remote.AddrPort().Addr())
+	from := source.Of(remote.AddrPort().Addr())
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	v := m.viewers[ufrag]
-	if m.closed || v == nil || v.open >= maxStreamsPerViewer || m.open >= maxStreams || m.sources[source] >= maxStreamsPerSource {
+	if m.closed || v == nil || v.open >= maxStreamsPerViewer || m.open >= maxStreams || m.sources[from] >= maxStreamsPerSource {
 		return nil, false
 	}
 	local := v.v6
@@ -148,32 +150,18 @@ func (m *tcpMux) enter(c *net.TCPConn, ufrag string) (*stream, bool) {
 	}
 	v.open++
 	m.open++
-	m.sources[source]++
+	m.sources[from]++
 	s := newStream(c, &net.TCPAddr{IP: local, Port: m.in.addr.Port}, v.hurry, func() {
 		m.mu.Lock()
 		defer m.mu.Unlock()
 		v.open--
 		m.open--
-		if m.sources[source]--; m.sources[source] == 0 {
-			delete(m.sources, source)
+		if m.sources[from]--; m.sources[from] == 0 {
+			delete(m.sources, from)
 		}
 	})
 	m.writers.Go(s.run)
 	return s, true
-}
-
-// sourceOf is what counts as one source, as at proxy's door: an IPv4 address or an IPv6 /64.
-func sourceOf(a netip.Addr) netip.Prefix {
-	a = a.Unmap().WithZone("")
-	bits := a.BitLen()
-	if a.Is6() {
-		bits = 64
-	}
-	p, err := a.Prefix(bits)
-	if err != nil {
-		return netip.Prefix{}
-	}
-	return p
 }
 
 // report tells the log now and then what was refused.

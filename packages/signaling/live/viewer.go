@@ -13,6 +13,7 @@ import (
 	"github.com/pion/webrtc/v4"
 
 	"porthole/media/rtsp"
+	"porthole/packages/internal/retry"
 )
 
 const (
@@ -215,7 +216,7 @@ func (v *Viewer) send(ctx context.Context) {
 					return
 				}
 				bytes += len(p)
-				if packets++; packets%groupPackets == 0 && !pause(ctx, groupPause) {
+				if packets++; packets%groupPackets == 0 && !retry.Pause(ctx, groupPause) {
 					return
 				}
 			}
