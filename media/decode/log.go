@@ -45,7 +45,9 @@ const (
 	maxInput = 64   // video streams of a file that are kept
 )
 
-func newLog() *log { return &log{described: make(chan struct{}), rotate: map[string]int{}, sizes: map[string]Input{}} }
+func newLog() *log {
+	return &log{described: make(chan struct{}), rotate: map[string]int{}, sizes: map[string]Input{}}
+}
 
 // read reads until the child closes its end.
 func (l *log) read(r io.Reader) {
