@@ -7,6 +7,7 @@ import (
 	"html/template"
 	"log/slog"
 	"path/filepath"
+	"sync"
 	"time"
 
 	"github.com/alexedwards/scs/v2"
@@ -36,8 +37,10 @@ type console struct {
 	builtin  []settings.Camera
 	longPoll time.Duration
 
-	store    *store
-	signage  *db.Store
+	store   *store
+	signage *db.Store
+	// editing is held while an operation on a playlist looks at what is there and then changes it.
+	editing  sync.Mutex
 	hasher   *hasher
 	sessions *scs.SessionManager
 	auth     *authenticator

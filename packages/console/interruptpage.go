@@ -26,9 +26,9 @@ type interruptView struct {
 
 // runningInterrupt is an interruption that is not over.
 type runningInterrupt struct {
-	ID                     int64
-	What, Whom, Until, By  string
-	Left                   string
+	ID                    int64
+	What, Whom, Until, By string
+	Left                  string
 }
 
 // interruptEnds are how long an interruption may last; "day" is the end of the day, "at" a time of day.

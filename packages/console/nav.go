@@ -72,7 +72,7 @@ func navigation(id identity.Identity, here string) (top, sub []navItem) {
 
 // isEditor reports whether somebody may change what screens show.
 func isEditor(id identity.Identity) bool {
-	return id.Role == identity.Editor || id.Role == identity.Admin
+	return may(id.Role, editor)
 }
 
 // settingsPage lists the pages of settings.

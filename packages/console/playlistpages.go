@@ -124,8 +124,10 @@ func (c *console) newPlaylist(w http.ResponseWriter, r *http.Request, id identit
 }
 
 // nameView asks for a name.
-type nameView struct{ Title, Says, Typed, Button, Back string
-	Errors fieldErrors }
+type nameView struct {
+	Title, Says, Typed, Button, Back string
+	Errors                           fieldErrors
+}
 
 // findPlaylist returns the playlist that the path names; false when it was answered that there is none.
 func (c *console) findPlaylist(w http.ResponseWriter, r *http.Request) (signage.Playlist, bool) {

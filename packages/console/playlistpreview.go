@@ -11,10 +11,10 @@ import (
 
 // previewView plays a draft in the browser.
 type previewView struct {
-	ID               int64
-	Name, Says       string
-	Transition       string
-	Items            []previewItem
+	ID         int64
+	Name, Says string
+	Transition string
+	Items      []previewItem
 }
 
 // previewItem is an item as the preview's script reads it: Shown is image, video, camera, stream or text.
@@ -59,7 +59,7 @@ func (c *console) previewPage(w http.ResponseWriter, r *http.Request, id identit
 		case signage.ItemCamera:
 			item.Source = i.Camera
 		case signage.ItemStream:
-			item.Source = streamName(i.URL)
+			item.Source = streamAddress(i.URL)
 		}
 		v.Items = append(v.Items, item)
 	}

@@ -23,28 +23,28 @@ const pickerSize = 24
 
 // playlistEditor is the page of one playlist.
 type playlistEditor struct {
-	ID, Version            int64
-	Colour                 int
-	Name, Detail, Total    string
-	State                  state
-	Rev                    string
-	CanPublish, CanRevert  bool
-	Reach                  string
-	Screens                []signage.Player
-	Removed                string
-	Problem                string
-	Items                  []itemRow
-	Transitions            []choice
-	Query                  string
-	Picker                 []signage.Media
-	PickerMore             string
-	Cameras                []choice
-	URL, Text              string
-	CameraSeconds          string
-	StreamSeconds          string
-	TextSeconds            string
-	Adding                 adding
-	Errors                 fieldErrors
+	ID, Version           int64
+	Colour                int
+	Name, Detail, Total   string
+	State                 state
+	Rev                   string
+	CanPublish, CanRevert bool
+	Reach                 string
+	Screens               []signage.Player
+	Removed               string
+	Problem               string
+	Items                 []itemRow
+	Transitions           []choice
+	Query                 string
+	Picker                []signage.Media
+	PickerMore            string
+	Cameras               []choice
+	URL, Text             string
+	CameraSeconds         string
+	StreamSeconds         string
+	TextSeconds           string
+	Adding                adding
+	Errors                fieldErrors
 }
 
 // adding says which part of the form that adds things is open.
@@ -52,22 +52,22 @@ type adding struct{ Media, Camera, Stream, Text bool }
 
 // itemRow is an item in the editor.
 type itemRow struct {
-	ID, List            int64
-	Position, Of        int
-	Kind                signage.ItemKind
-	Name, Detail        string
-	Warning             string
-	Thumb, Sign         string
-	Video               bool
-	Seconds             string
-	Fits                []choice
-	Description         string
-	Text, URL           string
-	Rev                 string
-	Open                bool
-	First, Last         bool
-	Up, Down            int
-	Errors              fieldErrors
+	ID, List     int64
+	Position, Of int
+	Kind         signage.ItemKind
+	Name, Detail string
+	Warning      string
+	Thumb, Sign  string
+	Video        bool
+	Seconds      string
+	Fits         []choice
+	Description  string
+	Text, URL    string
+	Rev          string
+	Open         bool
+	First, Last  bool
+	Up, Down     int
+	Errors       fieldErrors
 }
 
 // itemRev tells one state of an item from another, so that nobody overwrites what he has not seen.
@@ -174,7 +174,7 @@ func (c *console) itemRow(list int64, i signage.Item, of int, cameras map[string
 			v.Name, v.Thumb, v.Sign, v.Warning = i.Camera, "", "Camera", "This device has no such camera any more: the screens skip it."
 		}
 	case signage.ItemStream:
-		v.Name, v.Detail, v.Sign = streamName(i.URL), "Stream from elsewhere, live", "RTSP"
+		v.Name, v.Detail, v.Sign = streamAddress(i.URL), "Stream from elsewhere, live", "RTSP"
 	case signage.ItemText:
 		v.Name, v.Detail, v.Sign = firstLine(i.Text), "Text", "Aa"
 	}
@@ -185,7 +185,7 @@ func (c *console) itemRow(list int64, i signage.Item, of int, cameras map[string
 }
 
 // streamName is an address as one may show it: without the password in it.
-func streamName(address string) string {
+func streamAddress(address string) string {
 	u, err := url.Parse(address)
 	if err != nil {
 		return "stream"

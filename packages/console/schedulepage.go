@@ -31,18 +31,18 @@ func (c *console) scheduleRoutes() []route {
 
 // scheduleView is the page of the schedule: a week of the calendar, and the rules.
 type scheduleView struct {
-	For                        []choice
-	Target, Date               string
-	Week, Zone                 string
-	Prev, Next, Today          string
-	PrevMonth, NextMonth       string
-	Days                       []calendarDay
-	Hours                      []hourMark
-	Rules                      []ruleRow
-	AskFor                     []choice
-	AskAt                      string
-	Answer                     *scheduleAnswer
-	Playlists                  bool
+	For                  []choice
+	Target, Date         string
+	Week, Zone           string
+	Prev, Next, Today    string
+	PrevMonth, NextMonth string
+	Days                 []calendarDay
+	Hours                []hourMark
+	Rules                []ruleRow
+	AskFor               []choice
+	AskAt                string
+	Answer               *scheduleAnswer
+	Playlists            bool
 }
 
 type hourMark struct{ Class, Text string }
@@ -73,7 +73,10 @@ type ruleRow struct {
 }
 
 // scheduleAnswer says what plays where at some time, and why.
-type scheduleAnswer struct{ What, Why, Until string; Link string }
+type scheduleAnswer struct {
+	What, Why, Until string
+	Link             string
+}
 
 // The calendar's grid has rows of a quarter of an hour; see signage.css.
 const (
