@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"porthole/packages/console/signage"
+	"porthole/packages/console/signage/library"
 	"porthole/packages/internal/identity"
 )
 
@@ -96,11 +97,11 @@ func (c *console) boards(m signage.Media) state {
 	var no []string
 	why := ""
 	tight := false
-	for _, v := range c.library.Boards(m) {
+	for _, v := range library.Boards(m) {
 		if !v.OK {
 			no = append(no, v.Board)
 			if why == "" {
-				why = v.Why
+				why = strings.TrimPrefix(v.Why, v.Board+": ")
 			}
 		}
 		tight = tight || v.OK && v.Tight
@@ -110,7 +111,7 @@ func (c *console) boards(m signage.Media) state {
 		return state{"Plays on every board, just so on some", toneGood}
 	case len(no) == 0:
 		return state{"Plays on every board", toneGood}
-	case len(no) == len(c.library.Boards(m)):
+	case len(no) == len(library.Boards(m)):
 		return state{"Plays on no board: " + why, toneBad}
 	}
 	return state{"Too much for " + inWords(no) + ": " + why, toneBusy}

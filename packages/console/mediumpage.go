@@ -98,7 +98,7 @@ func (c *console) mediumPage(w http.ResponseWriter, r *http.Request, id identity
 
 func (c *console) showMedium(w http.ResponseWriter, r *http.Request, status int, id identity.Identity, m signage.Media, typed string, errs fieldErrors) {
 	v := mediumView{ID: m.ID, Name: m.Name, Typed: typed, Video: m.Kind == signage.Video, Width: m.Width, Height: m.Height,
-		Boards: c.library.Boards(m), Facts: mediumFacts(m), Errors: errs}
+		Boards: library.Boards(m), Facts: mediumFacts(m), Errors: errs}
 	var err error
 	if v.Used, err = c.usedIn(r, m.ID); err == nil {
 		v.Playlists, err = c.playlistChoices(r, true)

@@ -60,7 +60,8 @@ type calendarBlock struct {
 	Rule                        int64
 	Name, Playlist, Times, Whom string
 	Class                       string
-	Hidden                      string
+	// Hidden says which parts are not seen, and why; Veils are drawn over them.
+	Hidden, Veils []string
 }
 
 type ruleRow struct {
@@ -200,14 +201,20 @@ func (f scheduleFacts) calendar(p program.Program, first time.Time, target signa
 			}
 			return b.ToMinute - a.ToMinute
 		})
-		lanes := []int{}
-		for _, s := range own {
-			lane := slices.IndexFunc(lanes, func(end int) bool { return end <= s.FromMinute })
-			if lane < 0 {
-				lane = len(lanes)
-				lanes = append(lanes, 0)
+		var lanes []int
+		for i, s := range own {
+			// What nothing overlaps may take the whole width.
+			alone := !slices.ContainsFunc(own, func(o program.Span) bool {
+				return o != own[i] && o.FromMinute < s.ToMinute && s.FromMinute < o.ToMinute
+			})
+			lane := -1
+			if !alone {
+				if lane = slices.IndexFunc(lanes, func(end int) bool { return end <= s.FromMinute }); lane < 0 {
+					lane = len(lanes)
+					lanes = append(lanes, 0)
+				}
+				lanes[lane] = s.ToMinute
 			}
-			lanes[lane] = s.ToMinute
 			d.Blocks = append(d.Blocks, f.block(s, min(lane, maxLanes-1), parts))
 		}
 		d.Lanes = min(max(len(lanes), 1), maxLanes)
@@ -230,28 +237,38 @@ func (f scheduleFacts) block(s program.Span, lane int, parts []program.Part) cal
 	default:
 		b.Times = from + "–" + to
 	}
-	row := s.FromMinute * rowsPerHour / 60
-	end := (s.ToMinute*rowsPerHour + 59) / 60
-	b.Class = fmt.Sprintf("r%d s%d k%d c%d", row, max(end-row, 1), lane, colourOf(s.Playlist))
+	row, rows := rowsOf(s.FromMinute, s.ToMinute)
+	b.Class = fmt.Sprintf("r%d s%d c%d", row, rows, colourOf(s.Playlist))
+	if lane < 0 {
+		b.Class += " wide"
+	} else {
+		b.Class += fmt.Sprintf(" k%d", lane)
+	}
+	if list, ok := f.playlist(s.Playlist); parts != nil && ok && (list.Version == 0 || list.Items == 0) {
+		b.Class += " unseen-all"
+		b.Hidden = []string{"not seen: the playlist is not published"}
+		return b
+	}
 	for _, p := range parts {
-		if p.Day != s.Day || p.Now.Rule == s.Rule || p.FromMinute >= s.ToMinute || p.ToMinute <= s.FromMinute {
+		from, to := max(p.FromMinute, s.FromMinute), min(p.ToMinute, s.ToMinute)
+		if p.Day != s.Day || p.Now.Rule == s.Rule || from >= to {
 			continue
 		}
-		if list, ok := f.playlist(s.Playlist); ok && list.Version == 0 {
-			b.Hidden = "not seen: the playlist was never published"
-			break
+		other, ok := f.rule(p.Now.Rule)
+		if !ok {
+			continue
 		}
-		other := "something else"
-		if o, ok := f.rule(p.Now.Rule); ok {
-			other = "“" + ruleName(o) + "”"
-		}
-		b.Hidden = fmt.Sprintf("%s–%s: %s goes before it", clockText(max(p.FromMinute, s.FromMinute)), clockText(min(p.ToMinute, s.ToMinute)), other)
-		break
-	}
-	if b.Hidden != "" {
-		b.Class += " hidden-part"
+		b.Hidden = append(b.Hidden, fmt.Sprintf("%s–%s: “%s” goes before it", clockText(from), clockText(to), ruleName(other)))
+		first, n := rowsOf(from, to)
+		b.Veils = append(b.Veils, fmt.Sprintf("r%d s%d", first-row, n))
 	}
 	return b
+}
+
+// rowsOf are the calendar's rows of a part of a day: the first one and how many.
+func rowsOf(from, to int) (row, rows int) {
+	row = from * rowsPerHour / 60
+	return row, max((to*rowsPerHour+59)/60-row, 1)
 }
 
 // markNow draws the line of the present time.

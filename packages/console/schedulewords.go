@@ -55,10 +55,18 @@ func weekdaysText(days uint8) string {
 		return "Saturday and Sunday"
 	}
 	var names []string
+	first, last := -1, -1
 	for i, name := range dayNames {
 		if days&(1<<i) != 0 {
 			names = append(names, name)
+			if first < 0 {
+				first = i
+			}
+			last = i
 		}
+	}
+	if n := len(names); n > 2 && last-first == n-1 {
+		return names[0] + " to " + names[n-1]
 	}
 	return inWords(names)
 }
