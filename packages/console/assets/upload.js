@@ -252,7 +252,7 @@ export class Upload extends EventTarget {
       ...options, signal: this.#request.signal, redirect: 'manual', credentials: 'same-origin',
       headers: { 'Tus-Resumable': version, ...options.headers },
     });
-    if (res.type === 'opaqueredirect') throw new Refused('You are logged out. Log in again, then drop the file here once more: it goes on where it stopped.', true);
+    if (res.type === 'opaqueredirect' || res.status === 401) throw new Refused('You are logged out. Log in again, then drop the file here once more: it goes on where it stopped.', true);
     return res;
   }
 
