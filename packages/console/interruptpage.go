@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -70,6 +71,8 @@ func (c *console) showInterrupt(w http.ResponseWriter, r *http.Request, status i
 		c.failed(w, r, err)
 		return
 	}
+	// The screens have only what was published.
+	f.playlists = slices.DeleteFunc(f.playlists, func(p signage.Playlist) bool { return p.Version == 0 })
 	v.Targets, v.Playlists, v.Zone = f.targetChoices(target), f.playlistChoices(playlist), f.zoneName
 	for _, e := range interruptEnds {
 		e.Chosen = e.Value == ends
