@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"porthole/packages/console/credential"
+	"porthole/packages/console/signage/db"
 	"porthole/packages/internal/daemon"
 	"porthole/packages/internal/settings"
 	"porthole/packages/internal/unixsock"
@@ -37,6 +38,7 @@ type console struct {
 	longPoll time.Duration
 
 	store    *store
+	signage  *db.Store
 	hasher   *credential.Hasher
 	sessions *scs.SessionManager
 	auth     *authenticator
@@ -65,7 +67,7 @@ func newConsole(ctx context.Context, o Options, s *store) (*console, error) {
 	}
 	c := &console{
 		log: o.Env.Log, env: o.Env, builtin: o.Builtin, longPoll: o.LongPoll,
-		store: s, hasher: credential.NewHasher(), logins: credential.NewLimiter(), claims: credential.NewLimiter(),
+		store: s, signage: db.New(s), hasher: credential.NewHasher(), logins: credential.NewLimiter(), claims: credential.NewLimiter(),
 	}
 	if c.longPoll == 0 {
 		c.longPoll = longPoll
@@ -77,6 +79,9 @@ func newConsole(ctx context.Context, o Options, s *store) (*console, error) {
 		return nil, err
 	}
 	if c.assets, err = readAssets(); err != nil {
+		return nil, err
+	}
+	if err := checkRoutes(c.routes()); err != nil {
 		return nil, err
 	}
 	c.backends = newBackends(o.Env)
