@@ -74,6 +74,9 @@ func newConsole(ctx context.Context, o Options, s *store) (*console, error) {
 	if c.longPoll == 0 {
 		c.longPoll = longPoll
 	}
+	if err := c.ownScreen(ctx); err != nil {
+		return nil, fmt.Errorf("prepare database: %w", explain(err))
+	}
 	c.sessions = newSessions(s, c.sessionFailed)
 	c.auth = newAuthenticator(s, c.sessions, c.hasher)
 	var err error
