@@ -98,7 +98,7 @@ func (p *proxy) openDoor(ctx context.Context, g *errgroup.Group, ice *unixsock.P
 	}
 	web, plain := door.NewFeed(p.HTTPS.Addr()), door.NewFeed(p.HTTPS.Addr())
 	p.door = door.New(door.Config{
-		Log: p.Env.Log, Limits: limits, Allow: p.allow.Allowed,
+		Log: p.Env.Log, Limits: limits, Allow: p.allow.Allowed, Near: p.allow.Local,
 		HTTP: web.Give, Plain: plain.Give,
 		RTSP: func(c net.Conn) { p.hub.Handle(c, rtsp.ViaTLS) },
 		ICE:  ice.Pass,

@@ -117,7 +117,7 @@ func TestPlainBody(t *testing.T) {
 	t.Cleanup(front.Close)
 	send := func(size int64, said bool) (int, string) {
 		t.Helper()
-		body := io.Reader(io.LimitReader(zeros{}, size))
+		body := io.LimitReader(zeros{}, size)
 		if !said {
 			body = struct{ io.Reader }{body}
 		}
