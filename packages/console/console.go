@@ -14,6 +14,7 @@ import (
 
 	"porthole/packages/console/credential"
 	"porthole/packages/console/signage/db"
+	"porthole/packages/console/signage/library"
 	"porthole/packages/internal/daemon"
 	"porthole/packages/internal/settings"
 	"porthole/packages/internal/unixsock"
@@ -27,6 +28,9 @@ type Options struct {
 	Env daemon.Env
 	// Builtin cameras are shown first and cannot be changed in the web page. They are normalized.
 	Builtin []settings.Camera
+	// Decoder is the program that looks into uploaded videos, Libraries the folders that it may load from.
+	Decoder   string
+	Libraries []string
 	// LongPoll is how long a follower of settings waits for news; 0 means 55 s.
 	LongPoll time.Duration
 }
@@ -39,6 +43,7 @@ type console struct {
 
 	store    *store
 	signage  *db.Store
+	library  *library.Library
 	hasher   *credential.Hasher
 	sessions *scs.SessionManager
 	auth     *authenticator
@@ -81,6 +86,9 @@ func newConsole(ctx context.Context, o Options, s *store) (*console, error) {
 	if c.assets, err = readAssets(); err != nil {
 		return nil, err
 	}
+	if c.library, err = library.New(ctx, c.libraryOptions(o)); err != nil {
+		return nil, err
+	}
 	if err := checkRoutes(c.routes()); err != nil {
 		return nil, err
 	}
@@ -111,5 +119,6 @@ func run(ctx context.Context, o Options, s *store) error {
 	g.Go(func() error { return unixsock.Serve(ctx, internal, c.internalHandler()) })
 	g.Go(func() error { return c.prune(ctx) })
 	g.Go(func() error { return c.provision(ctx) })
+	g.Go(func() error { return c.library.Run(ctx) })
 	return g.Wait()
 }
