@@ -15,6 +15,7 @@ import (
 	"porthole/packages/console/credential"
 	"porthole/packages/console/signage/db"
 	"porthole/packages/console/signage/library"
+	"porthole/packages/console/signage/playerapi"
 	"porthole/packages/internal/daemon"
 	"porthole/packages/internal/settings"
 	"porthole/packages/internal/unixsock"
@@ -44,6 +45,7 @@ type console struct {
 	store    *store
 	signage  *db.Store
 	library  *library.Library
+	players  *playerapi.API
 	hasher   *credential.Hasher
 	sessions *scs.SessionManager
 	auth     *authenticator
@@ -89,6 +91,9 @@ func newConsole(ctx context.Context, o Options, s *store) (*console, error) {
 	if c.library, err = library.New(ctx, c.libraryOptions(o)); err != nil {
 		return nil, err
 	}
+	if c.players, err = c.newPlayers(ctx); err != nil {
+		return nil, err
+	}
 	if err := checkRoutes(c.routes()); err != nil {
 		return nil, err
 	}
@@ -118,6 +123,7 @@ func run(ctx context.Context, o Options, s *store) error {
 	g.Go(func() error { return unixsock.Serve(ctx, public, c.publicHandler()) })
 	g.Go(func() error { return unixsock.Serve(ctx, internal, c.internalHandler()) })
 	g.Go(func() error { return c.prune(ctx) })
+	g.Go(func() error { return c.players.Run(ctx) })
 	g.Go(func() error { return c.provision(ctx) })
 	g.Go(func() error { return c.library.Run(ctx) })
 	return g.Wait()
