@@ -5,15 +5,17 @@ import (
 	"crypto/sha256"
 	"database/sql"
 	"encoding/hex"
+	"errors"
 	"io"
+	"maps"
 	"net/http"
-	"net/url"
 	"regexp"
 	"strings"
 	"testing"
 	"time"
 
 	console "porthole/packages/console"
+	"porthole/packages/console/credential"
 	"porthole/packages/internal/identity"
 )
 
@@ -70,16 +72,20 @@ func newMatrix(t *testing.T) *matrix {
 func (m *matrix) fill(t *testing.T, db *sql.DB) {
 	t.Helper()
 	now := time.Now().Unix()
+	quickConnect, err := credential.NewHasher().Hash(m.t.Context(), "their-quick-connect-code")
+	if err != nil {
+		t.Fatal(err)
+	}
 	sum := func(s string) []byte { h := sha256.Sum256([]byte(s)); return h[:] }
 	for _, q := range []struct {
 		sql  string
 		args []any
 	}{
 		{"INSERT INTO playlists (id, name, version, created) VALUES (1, 'A''s', 1, ?), (2, 'B''s', 1, ?)", []any{now, now}},
-		{"INSERT INTO playlist_items (id, origin, playlist, stage, position, kind, text, duration_ms) VALUES (1, 0, 1, 'draft', 1, 'text', 'only for a', 1000), (2, 1, 1, 'live', 1, 'text', 'only for a', 1000), (3, 0, 2, 'draft', 1, 'text', 'only for b', 1000), (4, 3, 2, 'live', 1, 'text', 'only for b', 1000)", nil},
+		{"INSERT INTO playlist_items (id, origin, playlist, stage, position, kind, text, duration_ms) VALUES (1, 0, 1, 'draft', 1, 'text', 'text-of-a', 1000), (2, 1, 1, 'live', 1, 'text', 'text-of-a', 1000), (3, 0, 2, 'draft', 1, 'text', 'text-of-b', 1000), (4, 3, 2, 'live', 1, 'text', 'text-of-b', 1000)", nil},
 		{"INSERT INTO player_groups (id, name) VALUES (1, 'shop')", nil},
 		{"INSERT INTO players (id, name, hostname, playlist, created, quickconnect_hash, password_hash) VALUES (101, 'A', 'a', 1, ?, ?, ?), (102, 'B', 'b', 2, ?, ?, ?)", []any{
-			now, "$argon2id$v=19$m=19456,t=2,p=1$AAAAAAAAAAAAAAAAAAAAAA$hash-of-a", "", now, "$argon2id$v=19$m=19456,t=2,p=1$AAAAAAAAAAAAAAAAAAAAAA$hash-of-b", ""}},
+			now, quickConnect, "", now, quickConnect, ""}},
 		{"INSERT INTO player_auth_codes (hash, player, created, expires) VALUES (?, 101, ?, ?), (?, 102, ?, ?)", []any{sum(codeA), now, now + 86400, sum(codeB), now, now + 86400}},
 		{"INSERT INTO schedule_rules (id, name, playlist, from_minute, to_minute, weekdays) VALUES (1, 'always', 1, 0, 1440, 127)", nil},
 	} {
@@ -102,7 +108,7 @@ func (m *matrix) fill(t *testing.T, db *sql.DB) {
 	if err := rows.Err(); err != nil {
 		t.Fatal(err)
 	}
-	m.hashes = append(m.hashes, "$argon2id$", codeA, codeB, hex.EncodeToString(sum(codeA)))
+	m.hashes = append(m.hashes, "$argon2id$", quickConnect, codeA, codeB, hex.EncodeToString(sum(codeA)))
 	var account, token string
 	if err := db.QueryRow("SELECT password FROM stream_account").Scan(&account); err != nil {
 		t.Fatal(err)
@@ -131,36 +137,56 @@ func (m *matrix) target(path, every string) string {
 	})
 }
 
-// ask is a request that ends in time; what streams is cut.
+// ask sends an empty form, or nothing.
 func (m *matrix) ask(b *browser, method, target string, header http.Header) answer {
+	m.t.Helper()
+	h := http.Header{}
+	if method != http.MethodGet && method != http.MethodHead {
+		h.Set("Content-Type", "application/x-www-form-urlencoded")
+	}
+	maps.Copy(h, header)
+	return m.send(b, method, target, "", h)
+}
+
+// send sends a request that ends in time.
+func (m *matrix) send(b *browser, method, target, body string, header http.Header) answer {
 	m.t.Helper()
 	ctx, cancel := context.WithTimeout(m.t.Context(), time.Minute)
 	defer cancel()
-	var body *strings.Reader
-	if method == http.MethodGet || method == http.MethodHead {
-		body = strings.NewReader("")
-	} else {
-		body = strings.NewReader(url.Values{}.Encode())
-	}
-	req, err := http.NewRequestWithContext(ctx, method, "https://"+b.host+target, body)
+	req, err := http.NewRequestWithContext(ctx, method, "https://"+b.host+target, strings.NewReader(body))
 	if err != nil {
 		m.t.Fatalf("%s %s: %v", method, target, err)
-	}
-	if method != http.MethodGet && method != http.MethodHead {
-		req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	}
 	req.Header.Set("X-Forwarded-For", b.remote)
 	req.Header.Set("X-Forwarded-Proto", "https")
 	req.Header.Set("X-Forwarded-Host", b.host)
-	for k, v := range header {
-		req.Header[k] = v
-	}
+	maps.Copy(req.Header, header)
 	res, err := b.client.Do(req)
 	if err != nil {
 		m.t.Fatalf("%s %s: %v", method, target, err)
 	}
 	defer res.Body.Close()
 	return answer{res.StatusCode, res.Header.Get("Location"), res.Header, readSome(m.t, res)}
+}
+
+// behind opens the database behind console's back.
+func (m *matrix) behind(do func(*sql.DB) error) error {
+	db, err := sql.Open("sqlite", "file:"+m.database()+"?_pragma=busy_timeout(20000)")
+	if err != nil {
+		return err
+	}
+	return errors.Join(do(db), db.Close())
+}
+
+func (m *matrix) exec(q string) error {
+	return m.behind(func(db *sql.DB) error {
+		_, err := db.Exec(q)
+		return err
+	})
+}
+
+func (m *matrix) query(q string, to any) error {
+	return m.behind(func(db *sql.DB) error { return db.QueryRow(q).Scan(to) })
 }
 
 // method splits a pattern; one without a method is for all.
@@ -222,7 +248,7 @@ func TestRoles(t *testing.T) {
 // ownReason are the pages that refuse for another reason than who asks: a wrong password, and the first RTSP account stays.
 var ownReason = map[string]bool{"POST /login": true, "POST /settings/proxy/accounts/{user}/delete": true}
 
-// TestOtherSites: no form of another site does anything, whoever is logged in; but the API has none to do it for.
+// TestOtherSites: no form of another site does anything, whoever is logged in.
 func TestOtherSites(t *testing.T) {
 	m := newMatrix(t)
 	for _, header := range []http.Header{
@@ -234,6 +260,13 @@ func TestOtherSites(t *testing.T) {
 		for _, r := range console.Routes() {
 			verb, path := method(r.Pattern)
 			if verb == http.MethodGet || path == "/" {
+				continue
+			}
+			if verb == http.MethodHead || verb == http.MethodOptions {
+				// They change nothing, and no script of the other site reads the answer.
+				if a := m.ask(m.people["admin"], verb, m.target(path, ""), header); a.header.Get("Access-Control-Allow-Origin") != "" || a.header.Get("Access-Control-Allow-Credentials") != "" {
+					t.Errorf("%s %s from another site: %v", verb, path, a.header)
+				}
 				continue
 			}
 			if a := m.ask(m.people["admin"], verb, m.target(path, ""), header); a.status != http.StatusForbidden {
