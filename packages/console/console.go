@@ -12,6 +12,7 @@ import (
 	"github.com/alexedwards/scs/v2"
 	"golang.org/x/sync/errgroup"
 
+	"porthole/packages/console/signage/db"
 	"porthole/packages/internal/daemon"
 	"porthole/packages/internal/settings"
 	"porthole/packages/internal/unixsock"
@@ -36,6 +37,7 @@ type console struct {
 	longPoll time.Duration
 
 	store    *store
+	signage  *db.Store
 	hasher   *hasher
 	sessions *scs.SessionManager
 	auth     *authenticator
@@ -64,7 +66,7 @@ func newConsole(ctx context.Context, o Options, s *store) (*console, error) {
 	}
 	c := &console{
 		log: o.Env.Log, env: o.Env, builtin: o.Builtin, longPoll: o.LongPoll,
-		store: s, hasher: newHasher(), logins: newLimiter(), claims: newLimiter(),
+		store: s, signage: db.New(s), hasher: newHasher(), logins: newLimiter(), claims: newLimiter(),
 	}
 	if c.longPoll == 0 {
 		c.longPoll = longPoll
@@ -76,6 +78,9 @@ func newConsole(ctx context.Context, o Options, s *store) (*console, error) {
 		return nil, err
 	}
 	if c.assets, err = readAssets(); err != nil {
+		return nil, err
+	}
+	if err := checkRoutes(c.routes()); err != nil {
 		return nil, err
 	}
 	c.backends = newBackends(o.Env)

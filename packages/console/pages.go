@@ -5,7 +5,9 @@ import (
 	"embed"
 	"fmt"
 	"html/template"
+	"io/fs"
 	"net/http"
+	"path"
 	"strconv"
 	"strings"
 	"time"
@@ -24,8 +26,8 @@ type page struct {
 	Version  string
 	// User is who is logged in; empty on pages for everybody.
 	User identity.Identity
-	// Admin says that the user may see the pages of administrators.
-	Admin bool
+	// Admin says that the user may see the pages of administrators, Editor those of editors; an administrator may both.
+	Admin, Editor bool
 	// Here is the path of the page, for the navigation.
 	Here string
 	// Flash says what the last form did.
@@ -33,17 +35,26 @@ type page struct {
 	Body  any
 }
 
-// parsePages returns the pages by name; each stands in the same frame. The name "home" is home.html.
+// parsePages returns the pages by name; each stands in the same frame. The name "home" is home.html. What begins with
+// part- is for every page.
 func parsePages() (map[string]*template.Template, error) {
 	frame, err := template.New("frame").ParseFS(templateFiles, "templates/layout.html", "templates/part-*.html")
 	if err != nil {
 		return nil, fmt.Errorf("parse page frame: %w", err)
 	}
+	files, err := fs.Glob(templateFiles, "templates/*.html")
+	if err != nil {
+		return nil, fmt.Errorf("list pages: %w", err)
+	}
 	pages := map[string]*template.Template{}
-	for _, name := range []string{"home", "claim", "login", "camera", "delete", "log", "sorry", "detail", "token", "sessions", "rtsplog", "certificate", "proxy", "account", "import", "live"} {
+	for _, file := range files {
+		name := strings.TrimSuffix(path.Base(file), ".html")
+		if name == "layout" || strings.HasPrefix(name, "part-") {
+			continue
+		}
 		t, err := frame.Clone()
 		if err == nil {
-			t, err = t.ParseFS(templateFiles, "templates/"+name+".html")
+			t, err = t.ParseFS(templateFiles, file)
 		}
 		if err != nil {
 			return nil, fmt.Errorf("parse page %s: %w", name, err)
@@ -62,7 +73,7 @@ func (c *console) render(w http.ResponseWriter, r *http.Request, status int, nam
 			p.Hostname = h
 		}
 	}
-	p.Version, p.Admin, p.Here = daemon.Version(), isAdmin(p.User), r.URL.Path
+	p.Version, p.Admin, p.Editor, p.Here = daemon.Version(), isAdmin(p.User), may(p.User.Role, editor), r.URL.Path
 	if p.User.User != "" && r.Method == http.MethodGet {
 		p.Flash = c.sessions.PopString(r.Context(), sessionFlash)
 	}

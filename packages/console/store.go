@@ -118,6 +118,12 @@ func (s *store) write(ctx context.Context, f func(*sql.Tx) error) error {
 	return nil
 }
 
+// Write is write for the packages that keep something of their own here; it is what db.DB asks for.
+func (s *store) Write(ctx context.Context, f func(*sql.Tx) error) error { return s.write(ctx, f) }
+
+// Reader is for reading only: it refuses to write.
+func (s *store) Reader() *sql.DB { return s.r }
+
 // change is write for what other processes follow: the revision grows and everybody who waits is woken.
 func (s *store) change(ctx context.Context, f func(*sql.Tx) error) error {
 	err := s.write(ctx, func(tx *sql.Tx) error {

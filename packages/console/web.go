@@ -9,8 +9,6 @@ import (
 	"net/netip"
 	"runtime/debug"
 	"strings"
-
-	"porthole/packages/internal/identity"
 )
 
 // maxBody bounds what a request may send, in bytes.
@@ -22,68 +20,15 @@ const securityPolicy = "default-src 'self'; object-src 'none'; base-uri 'none'; 
 // publicHandler serves console.sock: what proxy forwards.
 func (c *console) publicHandler() http.Handler {
 	mux := http.NewServeMux()
-	mux.HandleFunc("GET /assets/", c.serveAsset)
-	mux.HandleFunc("GET /favicon.ico", func(w http.ResponseWriter, r *http.Request) {
-		http.Redirect(w, r, "/assets/porthole.svg", http.StatusFound)
-	})
-	mux.HandleFunc("GET /api/health", c.serveHealth)
-	mux.HandleFunc("GET /api/certificate", c.serveAPICertificate)
-	mux.HandleFunc("GET /ca.pem", c.serveCA)
+	for _, r := range c.plainRoutes() {
+		mux.HandleFunc(r.pattern, r.handler)
+	}
 	mux.Handle("/", c.sessions.LoadAndSave(c.pageHandler()))
 	var h http.Handler = mux
 	csrf := http.NewCrossOriginProtection()
 	csrf.SetDenyHandler(http.HandlerFunc(c.crossOrigin))
 	h = csrf.Handler(h)
 	return c.recoverer(headers(forwarded(h)))
-}
-
-// pageHandler serves what knows of sessions.
-func (c *console) pageHandler() http.Handler {
-	mux := http.NewServeMux()
-	mux.HandleFunc("GET /claim", c.claimPage)
-	mux.HandleFunc("POST /claim", c.claim)
-	mux.HandleFunc("GET /login", c.loginPage)
-	mux.HandleFunc("POST /login", c.login)
-	mux.HandleFunc("POST /logout", c.logout)
-	mux.HandleFunc("GET /{$}", c.user(c.home))
-	mux.HandleFunc("GET /fragments/home", c.user(c.homeFragment))
-	mux.HandleFunc("GET /settings/cameras/new", c.admin(c.newCameraPage))
-	mux.HandleFunc("POST /settings/cameras/new", c.admin(c.newCamera))
-	mux.HandleFunc("GET /settings/cameras/{id}", c.admin(c.editCameraPage))
-	mux.HandleFunc("POST /settings/cameras/{id}", c.admin(c.editCamera))
-	mux.HandleFunc("GET /settings/cameras/{id}/delete", c.admin(c.dropCameraPage))
-	mux.HandleFunc("POST /settings/cameras/{id}/delete", c.admin(c.dropCamera))
-	mux.HandleFunc("GET /camera/{id}", c.user(c.cameraPage))
-	mux.HandleFunc("GET /fragments/camera/{id}", c.user(c.cameraPage))
-	mux.HandleFunc("GET /camera/{id}/token/{stream}", c.admin(c.newTokenPage))
-	mux.HandleFunc("POST /camera/{id}/token/{stream}", c.admin(c.newToken))
-	mux.HandleFunc("GET /sessions", c.admin(c.sessionsPage))
-	mux.HandleFunc("GET /fragments/sessions", c.admin(c.sessionsPage))
-	mux.HandleFunc("POST /sessions/{session}/end", c.admin(c.endSession))
-	mux.HandleFunc("GET /rtsp-log", c.admin(c.rtspLogPage))
-	mux.HandleFunc("GET /fragments/rtsp-log", c.admin(c.rtspLogPage))
-	mux.HandleFunc("GET /rtsp-log.txt", c.admin(c.rtspLogText))
-	mux.HandleFunc("POST /rtsp-log/clear", c.admin(c.clearRTSPLog))
-	mux.HandleFunc("GET /certificate", c.user(c.certificatePage))
-	mux.HandleFunc("GET /settings/proxy", c.admin(c.proxyPage))
-	mux.HandleFunc("POST /settings/proxy", c.admin(c.saveProxy))
-	mux.HandleFunc("GET /settings/live", c.admin(c.livePage))
-	mux.HandleFunc("POST /settings/live", c.admin(c.saveLive))
-	mux.HandleFunc("POST /viewers/{viewer}/end", c.admin(c.endViewer))
-	mux.HandleFunc("GET /settings/import", c.admin(c.importPage))
-	mux.HandleFunc("POST /settings/import", c.admin(c.takeImport))
-	mux.HandleFunc("POST /settings/proxy/accounts", c.admin(c.addAccount))
-	mux.HandleFunc("GET /settings/proxy/accounts/{user}", c.admin(c.accountPage))
-	mux.HandleFunc("POST /settings/proxy/accounts/{user}", c.admin(c.changeAccount))
-	mux.HandleFunc("POST /settings/proxy/accounts/{user}/delete", c.admin(c.dropAccount))
-	mux.HandleFunc("GET /screen.jpg", c.admin(c.screenShot))
-	mux.HandleFunc("POST /screen", c.admin(c.chooseScreen))
-	mux.HandleFunc("GET /logs/{process}", c.admin(c.logPage))
-	mux.HandleFunc("GET /fragments/logs/{process}", c.admin(c.logPage))
-	mux.HandleFunc("POST /processes/{process}/restart", c.admin(c.restartProcess))
-	mux.HandleFunc("POST /notices/{notice}/dismiss", c.admin(c.dismiss))
-	mux.HandleFunc("/", c.notFound)
-	return mux
 }
 
 // forward is what proxy says of the client.
@@ -141,45 +86,6 @@ func (c *console) recoverer(next http.Handler) http.Handler {
 			http.Error(w, "This page has a bug; it was written to console's log.", http.StatusInternalServerError)
 		}()
 		next.ServeHTTP(w, r)
-	})
-}
-
-type userHandler func(http.ResponseWriter, *http.Request, identity.Identity)
-
-// user lets in who is logged in; others are sent to the claim page of a new device, or to log in and come back.
-func (c *console) user(h userHandler) http.HandlerFunc {
-	return func(w http.ResponseWriter, r *http.Request) {
-		id, ok, err := c.auth.current(r.Context())
-		if err != nil {
-			c.failed(w, r, err)
-			return
-		}
-		if ok {
-			slide(r.Context(), c.sessions)
-			h(w, r, id)
-			return
-		}
-		if strings.HasPrefix(r.URL.Path, "/fragments/") {
-			c.sorry(w, r, http.StatusUnauthorized, "Logged out", "Log in to go on.")
-			return
-		}
-		owned, err := claimed(r.Context(), c.store.r)
-		if err != nil {
-			c.failed(w, r, err)
-			return
-		}
-		http.Redirect(w, r, loginURL(r, owned), http.StatusSeeOther)
-	}
-}
-
-// admin lets in administrators.
-func (c *console) admin(h userHandler) http.HandlerFunc {
-	return c.user(func(w http.ResponseWriter, r *http.Request, id identity.Identity) {
-		if id.Role != identity.Admin {
-			c.sorry(w, r, http.StatusForbidden, "Not allowed", "Only an administrator may do this. Log in as one.")
-			return
-		}
-		h(w, r, id)
 	})
 }
 

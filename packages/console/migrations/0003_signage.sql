@@ -29,8 +29,10 @@ CREATE TABLE playlists (
 	published  INTEGER NOT NULL DEFAULT 0
 ) STRICT;
 
+-- A live item is a copy of a draft item and knows it as origin: the items that people and players see keep their ids.
 CREATE TABLE playlist_items (
 	id          INTEGER PRIMARY KEY AUTOINCREMENT,
+	origin      INTEGER NOT NULL DEFAULT 0,  -- 0 of a draft item
 	playlist    INTEGER NOT NULL REFERENCES playlists (id) ON DELETE CASCADE,
 	stage       TEXT NOT NULL CHECK (stage IN ('draft', 'live')),
 	position    INTEGER NOT NULL,            -- counts from 1
@@ -42,7 +44,8 @@ CREATE TABLE playlist_items (
 	duration_ms INTEGER NOT NULL,            -- 0: a video's own length
 	fit         TEXT NOT NULL DEFAULT 'fit' CHECK (fit IN ('fit', 'fill', 'stretch')),
 	description TEXT NOT NULL DEFAULT '',
-	CHECK ((kind = 'media') = (media IS NOT NULL))
+	CHECK ((kind = 'media') = (media IS NOT NULL)),
+	CHECK ((stage = 'draft') = (origin = 0))
 ) STRICT;
 CREATE INDEX playlist_items_playlist ON playlist_items (playlist, stage, position);
 CREATE INDEX playlist_items_media ON playlist_items (media);

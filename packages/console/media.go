@@ -1,0 +1,5 @@
+package main
+
+func (c *console) mediaRoutes() []route {
+	return []route{}
+}

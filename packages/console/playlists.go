@@ -1,0 +1,5 @@
+package main
+
+func (c *console) playlistRoutes() []route {
+	return []route{}
+}

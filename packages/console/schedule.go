@@ -1,0 +1,5 @@
+package main
+
+func (c *console) scheduleRoutes() []route {
+	return []route{}
+}

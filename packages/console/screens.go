@@ -1,0 +1,5 @@
+package main
+
+func (c *console) screenRoutes() []route {
+	return []route{}
+}

@@ -1,0 +1,5 @@
+package main
+
+func (c *console) signageSettingsRoutes() []route {
+	return []route{}
+}

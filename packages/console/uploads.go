@@ -1,0 +1,5 @@
+package main
+
+func (c *console) uploadRoutes() []route {
+	return []route{}
+}
