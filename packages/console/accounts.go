@@ -22,10 +22,9 @@ type account struct {
 	role identity.Role
 }
 
-// bind names the account's present password and role without giving away its hash: a session that carries another one
-// ends.
+// bind names the account's present password without giving away its hash: a session that carries another one ends.
 func (a account) bind() string {
-	sum := sha256.Sum256([]byte("session of " + string(a.role) + " " + a.hash))
+	sum := sha256.Sum256([]byte("session of " + a.hash))
 	return hex.EncodeToString(sum[:16])
 }
 

@@ -97,8 +97,8 @@ func (s *store) addPerson(ctx context.Context, a account) error {
 	})
 }
 
-// changePerson gives the account another role, and another password where hash is not empty. Its sessions end. It is
-// errNobody or errLastAdmin.
+// changePerson gives the account another role, which counts at the next click, and another password where hash is not
+// empty, which ends its sessions. It is errNobody or errLastAdmin.
 func (s *store) changePerson(ctx context.Context, name, hash string, role identity.Role) error {
 	return s.change(ctx, func(tx *sql.Tx) error {
 		if role != identity.Admin {
@@ -295,7 +295,11 @@ func (c *console) changePerson(w http.ResponseWriter, r *http.Request, id identi
 		}
 	}
 	c.log.Info("account changed", "name", a.name, "role", role, "password", password != "", "account", id.User)
-	c.back(w, r, "/settings/people", a.name+" was changed, and has to log in anew everywhere.")
+	text := a.name + " is " + strings.ToLower(roleName(role)) + " from now on."
+	if password != "" {
+		text += " The new password counts at once: everybody who is logged in with the old one is logged out."
+	}
+	c.back(w, r, "/settings/people", text)
 }
 
 func (c *console) dropPerson(w http.ResponseWriter, r *http.Request, id identity.Identity) {
