@@ -12,6 +12,7 @@ import (
 	"github.com/alexedwards/scs/v2"
 	"golang.org/x/sync/errgroup"
 
+	"porthole/packages/console/credential"
 	"porthole/packages/console/signage/db"
 	"porthole/packages/internal/daemon"
 	"porthole/packages/internal/settings"
@@ -38,14 +39,14 @@ type console struct {
 
 	store    *store
 	signage  *db.Store
-	hasher   *hasher
+	hasher   *credential.Hasher
 	sessions *scs.SessionManager
 	auth     *authenticator
 	backends *backends
 	pages    map[string]*template.Template
 	assets   map[string]asset
 
-	logins, claims *limiter
+	logins, claims *credential.Limiter
 }
 
 // Run serves console's two sockets until ctx ends or something fails that a restart may mend. A damaged database is
@@ -66,7 +67,7 @@ func newConsole(ctx context.Context, o Options, s *store) (*console, error) {
 	}
 	c := &console{
 		log: o.Env.Log, env: o.Env, builtin: o.Builtin, longPoll: o.LongPoll,
-		store: s, signage: db.New(s), hasher: newHasher(), logins: newLimiter(), claims: newLimiter(),
+		store: s, signage: db.New(s), hasher: credential.NewHasher(), logins: credential.NewLimiter(), claims: credential.NewLimiter(),
 	}
 	if c.longPoll == 0 {
 		c.longPoll = longPoll

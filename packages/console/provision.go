@@ -177,12 +177,12 @@ func (c *console) provisionedHash(ctx context.Context, password string) (string,
 		return "", err
 	}
 	if ok {
-		same, err := c.hasher.matches(ctx, password, acc.hash)
+		same, err := c.hasher.Matches(ctx, password, acc.hash)
 		if err != nil || same {
 			return "", err
 		}
 	}
-	return c.hasher.hash(ctx, password)
+	return c.hasher.Hash(ctx, password)
 }
 
 // provisionCameras adds and updates. system takes the passwords out of a file once they are taken here: a camera whose
