@@ -192,7 +192,7 @@ func (c *console) addPerson(w http.ResponseWriter, r *http.Request, id identity.
 	}
 	if len(v.Errors) == 0 {
 		var err error
-		if a.hash, err = c.hasher.hash(r.Context(), r.PostFormValue("password")); err == nil {
+		if a.hash, err = c.hasher.Hash(r.Context(), r.PostFormValue("password")); err == nil {
 			err = c.store.addPerson(r.Context(), a)
 		}
 		if v.Errors.add(err); err != nil && len(v.Errors) == 0 {
@@ -265,7 +265,7 @@ func (c *console) changePerson(w http.ResponseWriter, r *http.Request, id identi
 	if len(v.Errors) == 0 {
 		var err error
 		if password != "" {
-			hash, err = c.hasher.hash(r.Context(), password)
+			hash, err = c.hasher.Hash(r.Context(), password)
 		}
 		if err == nil {
 			err = c.store.changePerson(r.Context(), a.name, hash, role)

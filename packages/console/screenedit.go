@@ -117,7 +117,7 @@ func (c *console) newScreen(w http.ResponseWriter, r *http.Request, id identity.
 	}
 	var p signage.Player
 	if len(f.Errors) == 0 {
-		hash, err := c.hasher.hash(r.Context(), code)
+		hash, err := c.hasher.Hash(r.Context(), code)
 		if err == nil {
 			p, err = c.signage.CreatePlayer(r.Context(), f.Player)
 		}
@@ -187,7 +187,7 @@ func (c *console) newScreenCode(w http.ResponseWriter, r *http.Request, id ident
 }
 
 func (c *console) setCode(ctx context.Context, id int64, code string) error {
-	hash, err := c.hasher.hash(ctx, code)
+	hash, err := c.hasher.Hash(ctx, code)
 	if err != nil {
 		return err
 	}
@@ -226,7 +226,7 @@ func (c *console) screenPassword(w http.ResponseWriter, r *http.Request, id iden
 			return
 		}
 		var err error
-		if hash, err = c.hasher.hash(r.Context(), password); err != nil {
+		if hash, err = c.hasher.Hash(r.Context(), password); err != nil {
 			c.failed(w, r, err)
 			return
 		}

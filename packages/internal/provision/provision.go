@@ -51,6 +51,8 @@ type Access struct {
 	OnlyOwnNetwork *bool `json:"only_own_network,omitempty"`
 	// Allowed are addresses, networks (CIDR) and DNS names that may connect besides.
 	Allowed []string `json:"allowed,omitempty"`
+	// TrustedProxies are as in settings.Access.
+	TrustedProxies []string `json:"trusted_proxies,omitempty"`
 }
 
 // Player says what the device's screen shows, and connects it to a signage server.

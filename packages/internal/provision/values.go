@@ -54,6 +54,15 @@ func setters() map[string]func(f *File, v string) (reason string) {
 			}
 			return reason
 		},
+		"access.trusted_proxies": func(f *File, v string) string {
+			// Its own sentences repeat what was typed.
+			list, reason := settings.CheckTrustedProxies(words(v))
+			if reason != "" {
+				return fmt.Sprintf("must be at most %d addresses and networks with spaces between, like \"192.168.1.5 10.0.5.0/24\"; the whole internet is not among them", settings.MaxTrustedProxies)
+			}
+			f.Access.TrustedProxies = list
+			return ""
+		},
 		"live.public_address": func(f *File, v string) string {
 			l, reason := liveValue(settings.Live{PublicAddress: v}, v)
 			f.Live.PublicAddress = cmp.Or(l.PublicAddress, f.Live.PublicAddress)
