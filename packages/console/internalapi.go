@@ -120,7 +120,8 @@ func (c *console) view(ctx context.Context, process string) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	return settings.Player{Revision: revision, Hostname: host, Cameras: refs, Settings: own, Notices: refused}, nil
+	identify, err := c.ownIdentify(ctx, tx)
+	return settings.Player{Revision: revision, Hostname: host, Cameras: refs, Settings: own, Notices: refused, Identify: identify}, err
 }
 
 // proxyView adds to v what lets readers in, without passwords and tokens.

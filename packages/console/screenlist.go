@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"net/url"
 	"slices"
 	"strconv"
 	"strings"
@@ -46,8 +45,6 @@ type screenTile struct {
 }
 
 func idText(id int64) string { return strconv.FormatInt(id, 10) }
-
-func queryEscape(s string) string { return url.QueryEscape(s) }
 
 // screensPage shows all screens, or its changing part.
 func (c *console) screensPage(w http.ResponseWriter, r *http.Request, id identity.Identity) {
@@ -157,7 +154,7 @@ func (c *console) tile(r *http.Request, s *screens, p signage.Player) (screenTil
 		t.Now = says + ". " + t.Now
 	}
 	t.NoPicture = noPicture(p, s)
-	t.Identifies = c.identifies(p, s.now)
+	t.Identifies = c.identifies(p)
 	var detail []string
 	if g := s.group(p.Group); g != "" {
 		detail = append(detail, "Group "+g)

@@ -43,11 +43,12 @@ type screens struct {
 // knocker is a device that was turned away.
 type knocker struct {
 	hostname, address string
-	// tls says that it did not even get to ask.
-	tls    bool
-	reason string
-	count  uint64
-	last   time.Time
+	// tls says that it did not even get to ask; status is the answer that it got else.
+	tls            bool
+	status         int
+	reason, advice string
+	count          uint64
+	last           time.Time
 }
 
 // knock is a knocker in words, and what to do.

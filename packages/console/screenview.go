@@ -73,7 +73,7 @@ func (c *console) showScreen(w http.ResponseWriter, r *http.Request, status int,
 	if says := s.says(p); says != "" {
 		v.Now = says + ". " + v.Now
 	}
-	v.Identifies, v.Pictures, v.NoPicture = c.identifies(p, s.now), p.Own || c.identifies(p, s.now), noPicture(p, s)
+	v.Identifies, v.Pictures, v.NoPicture = c.identifies(p), p.Own || c.identifies(p), noPicture(p, s)
 	v.Facts = s.facts(p)
 	if strings.HasPrefix(r.URL.Path, "/fragments/") {
 		c.renderPart(w, r, "screen", "now", v)

@@ -2,20 +2,11 @@ package main
 
 import (
 	"fmt"
+	"net/http"
+	"net/url"
 	"strings"
 
 	"porthole/packages/console/signage"
-)
-
-// Why somebody is turned away, as playerapi and proxy call it; what is not among them is shown as it came.
-const (
-	refusedUnknown  = "unknown"
-	refusedCode     = "code"
-	refusedPassword = "password"
-	refusedLogin    = "auth_code"
-	refusedDisabled = "disabled"
-	refusedPlain    = "plain"
-	refusedOften    = "often"
 )
 
 // words says why somebody was turned away, and what to do. The id is that of the screen it belongs to, 0 for none.
@@ -31,67 +22,71 @@ func (s *screens) words(k knocker, id int64) knock {
 	if v.Who == "" {
 		v.Who = "Somebody"
 	}
-	here := ""
-	if id != 0 {
-		here = fmt.Sprintf("/screens/%d", id)
-	}
 	if k.tls {
 		tlsWords(&v, k.reason)
 		return v
 	}
-	switch k.reason {
-	case refusedUnknown:
-		v.What = "Calls itself by a name that no screen has"
-		v.Do = "If it is yours, add it, or correct the hostname in the player’s settings."
-		v.Link, v.LinkText = "/screens/new?hostname="+queryEscape(k.hostname), "Add a screen of that name"
-	case refusedCode:
-		v.What = "Wrong quick-connect code"
-		v.Do = "Set a new one here and type it into the player."
-		v.Link, v.LinkText = here+"#connect", "Make a new code"
-	case refusedPassword:
-		v.What = "Wrong password"
-		v.Do = "Set it anew here, and in the player."
-		v.Link, v.LinkText = here+"#connect", "Set the password"
-	case refusedLogin:
-		v.What = "Its login has run out or was ended"
-		v.Do = "Players log in again by themselves, with their quick-connect code. If this one does not, restart it."
-	case refusedDisabled:
-		v.What = "It is switched off here"
-		v.Do = "Switch it on among its settings."
-		v.Link, v.LinkText = here+"#settings-title", "Settings"
-	case refusedPlain:
+	v.Do = printable(k.advice)
+	switch {
+	case k.status == http.StatusUpgradeRequired:
 		v.What = "Comes without TLS"
-		v.Do = "Change the address in its settings to https://" + s.host + ", or let it in without TLS among its settings here."
-		v.Link, v.LinkText = here+"#settings-title", "Settings"
-	case refusedOften:
-		v.What = "Asks too often"
-		v.Do = "It is slowed down: more than one request a second is more than a player needs. Restart it if this stays."
+		v.Do = "Change the address in its settings to https://" + s.host + ". If it cannot do that, let it in without TLS on its page here, in a network that you trust."
+		settingsLink(&v, id)
+	case k.status == http.StatusUnauthorized && id == 0 && k.hostname != "":
+		v.What = "Calls itself by a name that no screen has"
+		v.Link, v.LinkText = "/screens/new?hostname="+url.QueryEscape(k.hostname), "Add a screen of that name"
+	case k.status == http.StatusUnauthorized && id != 0:
+		v.What = "Could not log in: wrong code, or none"
+		v.Link, v.LinkText = fmt.Sprintf("/screens/%d#connect", id), "Make a new code"
+	case k.status == http.StatusUnauthorized:
+		v.What = "Did not say who it is"
+	case k.status == http.StatusForbidden:
+		v.What = "Is not allowed to: " + strings.TrimPrefix(printable(k.reason), "this screen ")
+		settingsLink(&v, id)
 	default:
-		v.What = "Turned away"
-		v.Do = strings.TrimSuffix(printable(k.reason), ".") + "."
-	}
-	if strings.HasPrefix(v.Link, "#") {
-		v.Link, v.LinkText = "", ""
+		v.What = "Turned away: " + printable(k.reason)
 	}
 	return v
 }
 
+// settingsLink leads to the settings of a screen, if it belongs to one.
+func settingsLink(v *knock, id int64) {
+	if id != 0 {
+		v.Link, v.LinkText = fmt.Sprintf("/screens/%d#settings-title", id), "Settings"
+	}
+}
+
+// tlsAdvice says what to do when TLS does not come about, by what proxy says (packages/proxy/door).
+var tlsAdvice = map[string]struct {
+	what, do string
+	ca       bool
+}{
+	"does not trust this certificate": {
+		"Does not trust this device’s certificate",
+		"Fetch /api/certificate, or the file here, and save it on the player as the CA file that certificate_path names. In a browser, trust it.", true,
+	},
+	"takes the certificate for expired: check its clock": {
+		"Takes the certificate for expired", "Its clock is probably wrong: set date and time there, or give it a time server.", false,
+	},
+	"speaks no TLS version that we do": {
+		"Speaks no TLS that is safe", "It knows only versions before TLS 1.2. Update it; a player that cannot be updated may be let in without TLS, on its page here.", false,
+	},
+	"plain HTTP on the TLS port": {
+		"Speaks plain HTTP on the port for TLS", "Write https:// instead of http:// in its settings.", false,
+	},
+}
+
 // tlsWords says why TLS did not come about.
 func tlsWords(v *knock, reason string) {
-	switch reason {
-	case "untrusted":
-		v.What = "Does not trust this device’s certificate"
-		v.Do = "Fetch /api/certificate, or the file here, and save it on the player as the CA file that certificate_path names."
-		v.Link, v.LinkText, v.Download = "/ca.pem", "Download the CA file", true
-	case "expired":
-		v.What = "Takes the certificate for expired"
-		v.Do = "Its clock is probably wrong: set date and time on the player, or give it a time server."
-	case "protocol":
-		v.What = "Speaks no TLS that is safe"
-		v.Do = "It knows only versions before TLS 1.2. Update the player; a very old one can be let in without TLS, from your own networks."
-	default:
-		v.What = "TLS did not come about"
-		v.Do = "Mostly it does not trust the certificate: save this CA file on the player, as the file that certificate_path names. (" + printable(reason) + ")"
+	a, ok := tlsAdvice[reason]
+	if !ok {
+		v.What = "TLS did not come about: " + printable(reason)
+		v.Do = "If it is a player, it mostly does not trust the certificate: save this CA file there, as the file that certificate_path names."
+		a.ca = true
+	} else {
+		v.What, v.Do = a.what, a.do
+	}
+	if a.ca {
 		v.Link, v.LinkText, v.Download = "/ca.pem", "Download the CA file", true
 	}
 }

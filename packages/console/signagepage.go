@@ -77,7 +77,9 @@ func (c *console) saveSignage(w http.ResponseWriter, r *http.Request, id identit
 	if len(v.Errors) == 0 {
 		// What can be wrong with a list of origins is said before the rest is kept.
 		for _, keep := range []func() error{
-			func() error { return c.signage.SetOrigins(r.Context(), strings.Fields(strings.ReplaceAll(v.Origins, ",", " "))) },
+			func() error {
+				return c.signage.SetOrigins(r.Context(), strings.Fields(strings.ReplaceAll(v.Origins, ",", " ")))
+			},
 			func() error { return c.signage.SetDefaultPlaylist(r.Context(), base) },
 			func() error { return c.signage.SetTimezone(r.Context(), v.Timezone) },
 		} {
