@@ -122,6 +122,11 @@ func updatePlayer(ctx context.Context, tx *sql.Tx, p signage.Player) error {
 	if err := checkPlayer(ctx, tx, &p); err != nil {
 		return err
 	}
+	if !p.Enabled {
+		if err := dropAuthCodes(ctx, tx, p.ID); err != nil {
+			return err
+		}
+	}
 	return touched(tx.ExecContext(ctx, `UPDATE players SET name = ?, hostname = ?, player_group = ?, playlist = ?, orientation = ?,
 		plain_http = ?, may_edit = ?, enabled = ? WHERE id = ?`, p.Name, p.Hostname, null(p.Group), null(p.Playlist), p.Orientation,
 		p.PlainHTTP, p.MayEdit, p.Enabled, p.ID))("change player")
@@ -193,16 +198,22 @@ func (s *Store) Own(ctx context.Context) (signage.Player, error) {
 	return p, found("read own player", err)
 }
 
-// SetCode keeps the hash of a player's quick-connect code, a PHC string; empty for none.
+// SetCode keeps the hash of a player's quick-connect code, a PHC string; empty for none. Its auth codes end.
 func (s *Store) SetCode(ctx context.Context, id int64, phc string) error {
-	return s.db.Write(ctx, func(tx *sql.Tx) error {
+	return s.change(ctx, func(tx *sql.Tx) error {
+		if err := dropAuthCodes(ctx, tx, id); err != nil {
+			return err
+		}
 		return touched(tx.ExecContext(ctx, "UPDATE players SET quickconnect_hash = ? WHERE id = ?", phc, id))("keep quick-connect code")
 	})
 }
 
-// SetPassword keeps the hash of a player's password, a PHC string; empty for none.
+// SetPassword keeps the hash of a player's password, a PHC string; empty for none. Its auth codes end.
 func (s *Store) SetPassword(ctx context.Context, id int64, phc string) error {
-	return s.db.Write(ctx, func(tx *sql.Tx) error {
+	return s.change(ctx, func(tx *sql.Tx) error {
+		if err := dropAuthCodes(ctx, tx, id); err != nil {
+			return err
+		}
 		return touched(tx.ExecContext(ctx, "UPDATE players SET password_hash = ? WHERE id = ?", phc, id))("keep player's password")
 	})
 }

@@ -1,0 +1,91 @@
+package db
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"time"
+
+	"porthole/packages/console/signage"
+)
+
+// AuthCode is what an auth code belongs to.
+type AuthCode struct {
+	Player           int64
+	Created, Expires time.Time
+}
+
+// AuthCode returns an auth code, expired or not, given its SHA-256.
+func (s *Store) AuthCode(ctx context.Context, hash [32]byte) (AuthCode, error) {
+	var c AuthCode
+	var created, expires int64
+	err := s.db.Reader().QueryRowContext(ctx, "SELECT player, created, expires FROM player_auth_codes WHERE hash = ?", hash[:]).
+		Scan(&c.Player, &created, &expires)
+	c.Created, c.Expires = at(created), at(expires)
+	return c, found("read auth code", err)
+}
+
+// dropAuthCodes ends all auth codes of a player: its secret changed, or it is switched off.
+func dropAuthCodes(ctx context.Context, tx *sql.Tx, player int64) error {
+	if _, err := tx.ExecContext(ctx, "DELETE FROM player_auth_codes WHERE player = ?", player); err != nil {
+		return fmt.Errorf("drop auth codes: %w", err)
+	}
+	return nil
+}
+
+// Shown is what a player that knows only "the playlist now" was told last: its version grows whenever the content is another.
+type Shown struct {
+	Version int64
+	Hash    string
+}
+
+// Shown returns what SaveShown kept, by player.
+func (s *Store) Shown(ctx context.Context) (map[int64]Shown, error) {
+	type row struct {
+		id int64
+		Shown
+	}
+	rows, err := list(ctx, s.db.Reader(), func(from scanner) (r row, err error) {
+		return r, from.Scan(&r.id, &r.Version, &r.Hash)
+	}, "SELECT player, version, hash FROM player_shown")
+	if err != nil {
+		return nil, fmt.Errorf("read what players were told: %w", err)
+	}
+	all := make(map[int64]Shown, len(rows))
+	for _, r := range rows {
+		all[r.id] = r.Shown
+	}
+	return all, nil
+}
+
+// SaveShown keeps what players were told, in one transaction; who was deleted meanwhile is left out.
+func (s *Store) SaveShown(ctx context.Context, shown map[int64]Shown) error {
+	if len(shown) == 0 {
+		return nil
+	}
+	return s.db.Write(ctx, func(tx *sql.Tx) error {
+		for id, v := range shown {
+			_, err := tx.ExecContext(ctx, `INSERT INTO player_shown (player, version, hash) SELECT id, ?, ? FROM players WHERE id = ?
+				ON CONFLICT (player) DO UPDATE SET version = excluded.version, hash = excluded.hash`, v.Version, v.Hash, id)
+			if err != nil {
+				return fmt.Errorf("keep what player %d was told: %w", id, err)
+			}
+		}
+		return nil
+	})
+}
+
+// MakeVersion makes a medium the next version of another, which it was made of.
+func (s *Store) MakeVersion(ctx context.Context, id, parent int64) (signage.Media, error) {
+	var m signage.Media
+	err := s.db.Write(ctx, func(tx *sql.Tx) error {
+		err := touched(tx.ExecContext(ctx, `UPDATE media SET parent = ?, version = (SELECT max(o.version) + 1 FROM media o WHERE o.id = ? OR o.parent = ?)
+			WHERE id = ? AND id <> ? AND EXISTS (SELECT 1 FROM media WHERE id = ?)`, parent, parent, parent, id, parent, parent))("keep version of medium")
+		if err != nil {
+			return err
+		}
+		m, err = scanMedia(tx.QueryRowContext(ctx, "SELECT "+mediaColumns+" FROM media m WHERE m.id = ?", id))
+		return found("read medium", err)
+	})
+	return m, err
+}
