@@ -14,6 +14,7 @@ import (
 
 	"porthole/packages/console/credential"
 	"porthole/packages/console/signage/db"
+	"porthole/packages/console/signage/playerapi"
 	"porthole/packages/internal/daemon"
 	"porthole/packages/internal/settings"
 	"porthole/packages/internal/unixsock"
@@ -39,6 +40,7 @@ type console struct {
 
 	store    *store
 	signage  *db.Store
+	players  *playerapi.API
 	hasher   *credential.Hasher
 	sessions *scs.SessionManager
 	auth     *authenticator
@@ -84,6 +86,16 @@ func newConsole(ctx context.Context, o Options, s *store) (*console, error) {
 	if c.assets, err = readAssets(); err != nil {
 		return nil, err
 	}
+	if c.players, err = c.newPlayers(ctx); err != nil {
+		return nil, err
+	}
+	host, err := setting(ctx, s.r, "hostname")
+	if err != nil {
+		return nil, err
+	}
+	if _, err := c.signage.EnsureOwn(ctx, host); err != nil {
+		return nil, err
+	}
 	if err := checkRoutes(c.routes()); err != nil {
 		return nil, err
 	}
@@ -114,5 +126,6 @@ func run(ctx context.Context, o Options, s *store) error {
 	g.Go(func() error { return unixsock.Serve(ctx, internal, c.internalHandler()) })
 	g.Go(func() error { return c.prune(ctx) })
 	g.Go(func() error { return c.provision(ctx) })
+	g.Go(func() error { return c.players.Run(ctx) })
 	return g.Wait()
 }

@@ -1,8 +1,10 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"net/http"
+	"strconv"
 	"strings"
 
 	"porthole/packages/console/signage"
@@ -14,7 +16,9 @@ import (
 type pairView struct {
 	Code, Error string
 	// Found says that the code is a screen's; Facts is what that says of itself.
-	Found   bool
+	Found bool
+	// Known is the name of the screen whose place it takes, empty for a new one.
+	Known   string
 	Facts   []fact
 	Form    screenForm
 	Waiting []waitingRow
@@ -43,6 +47,7 @@ func (c *console) pairPage(w http.ResponseWriter, r *http.Request, id identity.I
 	for _, have := range s.players {
 		if !have.Own && have.Hostname == p.Hostname && p.Hostname != "" {
 			v.Form = screenForm{New: true, Player: have}
+			v.Known = have.Name
 		}
 	}
 	c.showPair(w, r, http.StatusOK, id, v)
@@ -87,7 +92,7 @@ func (c *console) showPair(w http.ResponseWriter, r *http.Request, status int, i
 		return
 	}
 	for _, p := range c.players.Pairings() {
-		row := waitingRow{Name: printable(firstOf(p.Name, p.Hostname, "A screen without a name")), Detail: "asked " + s.ago(p.Asked)}
+		row := waitingRow{Name: printable(cmp.Or(p.Name, p.Hostname, "A screen without a name")), Detail: "asked " + s.ago(p.Since)}
 		for _, d := range []string{p.Address, p.Agent} {
 			if d != "" {
 				row.Detail += " · " + printable(d)
@@ -103,13 +108,14 @@ func (c *console) showPair(w http.ResponseWriter, r *http.Request, status int, i
 	c.render(w, r, status, "pair", page{Title: "Pair a screen", User: id, Body: v})
 }
 
-func firstOf(values ...string) string {
-	for _, v := range values {
-		if v != "" {
-			return v
+// approve lets the screen with that code be p, which is changed first if it is known already.
+func (c *console) approve(r *http.Request, code string, p signage.Player) (signage.Player, error) {
+	if p.ID != 0 {
+		if err := c.signage.UpdatePlayer(r.Context(), p); err != nil {
+			return p, err
 		}
 	}
-	return ""
+	return c.players.Approve(r.Context(), code, p)
 }
 
 // pairScreen lets a screen in, or refuses it.
@@ -123,7 +129,7 @@ func (c *console) pairScreen(w http.ResponseWriter, r *http.Request, id identity
 		return
 	}
 	if r.PostFormValue("do") == "refuse" {
-		if err := c.players.Refuse(p.UserCode); err != nil && !errors.Is(err, signage.ErrNotFound) {
+		if err := c.players.Refuse(p.UserCode); err != nil && !errors.Is(err, playerapi.ErrNoPairing) {
 			c.failed(w, r, err)
 			return
 		}
@@ -133,12 +139,20 @@ func (c *console) pairScreen(w http.ResponseWriter, r *http.Request, id identity
 	}
 	v.found(p)
 	v.Form = screenForm{New: true}
+	if known, err := strconv.ParseInt(r.PostFormValue("known"), 10, 64); err == nil && known != 0 {
+		have, err := c.signage.Player(r.Context(), known)
+		if err != nil || have.Own {
+			c.screenFailed(w, r, cmp.Or(err, signage.ErrNotFound))
+			return
+		}
+		v.Form.Player, v.Known = have, have.Name
+	}
 	v.Form.read(r)
 	var made signage.Player
 	if len(v.Form.Errors) == 0 {
 		var err error
-		made, err = c.players.Approve(r.Context(), p.UserCode, v.Form.Player)
-		if errors.Is(err, signage.ErrNotFound) {
+		made, err = c.approve(r, p.UserCode, v.Form.Player)
+		if errors.Is(err, playerapi.ErrNoPairing) {
 			v.Found, v.Error = false, "The code is over. The screen shows another one by now."
 			c.showPair(w, r, http.StatusNotFound, id, v)
 			return

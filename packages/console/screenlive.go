@@ -156,3 +156,9 @@ func (c *console) signageCard(r *http.Request) (*signageCard, error) {
 	}
 	return card, nil
 }
+
+// ownID returns the id of the device's own screen.
+func (c *console) ownID(ctx context.Context) (int64, error) {
+	own, err := c.signage.Own(ctx)
+	return own.ID, err
+}
