@@ -125,7 +125,7 @@ func run(ctx context.Context, o Options, s *store) error {
 	g.Go(func() error { return unixsock.Serve(ctx, public, c.publicHandler()) })
 	g.Go(func() error { return unixsock.Serve(ctx, internal, c.internalHandler()) })
 	g.Go(func() error { return c.prune(ctx) })
-	g.Go(func() error { return c.provision(ctx) })
 	g.Go(func() error { return c.players.Run(ctx) })
+	g.Go(func() error { return c.provision(ctx) })
 	return g.Wait()
 }

@@ -5,8 +5,6 @@ import (
 	"database/sql"
 	"fmt"
 	"time"
-
-	"porthole/packages/console/signage"
 )
 
 // AuthCode is what an auth code belongs to.
@@ -73,19 +71,4 @@ func (s *Store) SaveShown(ctx context.Context, shown map[int64]Shown) error {
 		}
 		return nil
 	})
-}
-
-// MakeVersion makes a medium the next version of another, which it was made of.
-func (s *Store) MakeVersion(ctx context.Context, id, parent int64) (signage.Media, error) {
-	var m signage.Media
-	err := s.db.Write(ctx, func(tx *sql.Tx) error {
-		err := touched(tx.ExecContext(ctx, `UPDATE media SET parent = ?, version = (SELECT max(o.version) + 1 FROM media o WHERE o.id = ? OR o.parent = ?)
-			WHERE id = ? AND id <> ? AND EXISTS (SELECT 1 FROM media WHERE id = ?)`, parent, parent, parent, id, parent, parent))("keep version of medium")
-		if err != nil {
-			return err
-		}
-		m, err = scanMedia(tx.QueryRowContext(ctx, "SELECT "+mediaColumns+" FROM media m WHERE m.id = ?", id))
-		return found("read medium", err)
-	})
-	return m, err
 }

@@ -24,10 +24,10 @@ type Files interface {
 	Open(sha256 string) (*os.File, error)
 }
 
-// Adder takes new media.
+// Adder takes new versions of media.
 type Adder interface {
-	// Add keeps what r holds as a medium with about that name; by is who brought it.
-	Add(ctx context.Context, r io.Reader, name, by string) (signage.Media, error)
+	// AddVersion keeps what r holds; Name (which need not be a good one), By, Parent and Version are taken from like.
+	AddVersion(ctx context.Context, r io.Reader, like signage.Media) (signage.Media, error)
 }
 
 // Hasher checks passwords and codes.
@@ -37,11 +37,13 @@ type Hasher interface {
 
 // Config is what an API works with. All but Origins, Open and LongPoll must be given.
 type Config struct {
-	Log    *slog.Logger
-	Store  *db.Store
-	Files  Files
-	Adder  Adder
-	Hasher Hasher
+	Log   *slog.Logger
+	Store *db.Store
+	Files Files
+	Adder Adder
+	// Refused returns why Adder does not take a file, in words for people; false for an error of another kind.
+	Refused func(error) (string, bool)
+	Hasher  Hasher
 	// Key is the secret that media addresses are made with, 32 random bytes that survive restarts.
 	Key []byte
 	// Remote is the address of who asks, empty when it is not known.

@@ -12,7 +12,6 @@ import (
 
 	"porthole/packages/console/signage"
 	"porthole/packages/internal/program"
-	"porthole/packages/internal/settings"
 )
 
 const (
@@ -146,33 +145,34 @@ func pictureNamed(p program.Program, name string) int64 {
 
 // replace keeps an edited picture and puts it into the place of old.
 func (a *API) replace(ctx context.Context, p *player, old int64, m metadata, file *multipart.FileHeader) (signage.Media, error) {
+	was, err := a.c.Store.Media(ctx, old)
+	if err != nil {
+		return was, err
+	}
 	f, err := file.Open()
 	if err != nil {
-		return signage.Media{}, fmt.Errorf("open edited picture: %w", err)
+		return was, fmt.Errorf("open edited picture: %w", err)
 	}
 	defer f.Close()
 	by := p.Name
 	if user := m.User.short(maxWord); user != "" {
 		by = user + " at " + p.Name
 	}
-	made, err := a.c.Adder.Add(ctx, f, m.name(file.Filename), by)
-	if wrong := (*settings.FieldError)(nil); errors.As(err, &wrong) {
-		return made, bad("the picture was not taken: " + wrong.Reason)
+	made, err := a.c.Adder.AddVersion(ctx, f, signage.Media{Name: m.name(file.Filename), By: by, Parent: old, Version: was.Version + 1})
+	if why, refused := a.c.Refused(err); refused {
+		return made, bad("the picture was not taken: " + why)
 	}
 	if err != nil {
 		return made, fmt.Errorf("keep edited picture: %w", err)
 	}
-	id := made.ID
-	if made.Kind == signage.Image {
-		if made, err = a.c.Store.MakeVersion(ctx, id, old); err == nil {
-			_, err = a.c.Store.ReplaceMedia(ctx, p.ID, old, id)
-		}
-	} else {
+	if made.Kind != signage.Image {
 		err = bad("this is no picture")
+	} else {
+		_, err = a.c.Store.ReplaceMedia(ctx, p.ID, old, made.ID)
 	}
 	if err != nil {
 		// Nobody waits for it any more; its file goes with the next collection.
-		if gone := a.c.Store.DeleteMedia(context.WithoutCancel(ctx), id); gone != nil {
+		if gone := a.c.Store.DeleteMedia(context.WithoutCancel(ctx), made.ID); gone != nil {
 			a.c.Log.Warn("cannot remove an edited picture that was not wanted", "medium", made.Name, "err", gone)
 		}
 	}

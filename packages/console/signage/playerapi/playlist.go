@@ -242,8 +242,8 @@ const restartStep = 120
 func (p *presence) show(id int64, hash string, playing int64, now time.Time) (version int64) {
 	p.on(id, func(l *live) {
 		if l.shown.Hash != hash {
-			l.shown = db.Shown{Version: max(l.shown.Version+1, now.Unix()), Hash: hash}
-			l.dirty = true
+			l.shown = db.Shown{Version: max(l.shown.Version+max(l.step, 1), now.Unix()), Hash: hash}
+			l.step, l.dirty = 0, true
 		}
 		if l.PlayingVersion != playing {
 			l.PlayingVersion, l.dirty = playing, true

@@ -34,6 +34,7 @@ type Presence struct {
 type live struct {
 	Presence
 	shown   db.Shown
+	step    int64     // how far the next version jumps; 0 means 1
 	settled time.Time // auth codes made before are gone
 	dirty   bool
 }
@@ -163,7 +164,7 @@ func (a *API) loadPresence(ctx context.Context) error {
 		a.presence.on(row.ID, func(l *live) {
 			l.fill(row)
 			if l.shown.Version == 0 {
-				l.shown = shown[row.ID]
+				l.shown, l.step = shown[row.ID], restartStep
 			}
 		})
 	}
