@@ -437,3 +437,30 @@ func (d *device) playlist(name string) (id int64) {
 	}
 	return id
 }
+
+// playlistOf makes a published playlist of one picture.
+func (d *device) playlistOf(name, sha256 string, size int64) (id int64) {
+	d.t.Helper()
+	db, err := sql.Open("sqlite", "file:"+d.database()+"?_pragma=busy_timeout(20000)")
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	defer db.Close()
+	var medium int64
+	err = db.QueryRow(`INSERT INTO media (sha256, size_bytes, name, kind, mime, width, height, duration_ms, created)
+		VALUES (?, ?, ?, 'image', 'image/png', 1920, 1080, 0, 1) RETURNING id`, sha256, size, name+".png").Scan(&medium)
+	if err == nil {
+		err = db.QueryRow("INSERT INTO playlists (name, created, version, published) VALUES (?, 1, 1, 1) RETURNING id", name).Scan(&id)
+	}
+	var draft int64
+	if err == nil {
+		err = db.QueryRow("INSERT INTO playlist_items (playlist, stage, position, kind, media, duration_ms) VALUES (?, 'draft', 1, 'media', ?, 10000) RETURNING id", id, medium).Scan(&draft)
+	}
+	if err == nil {
+		_, err = db.Exec("INSERT INTO playlist_items (playlist, stage, position, kind, media, duration_ms, origin) VALUES (?, 'live', 1, 'media', ?, 10000, ?)", id, medium, draft)
+	}
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	return id
+}

@@ -2,11 +2,13 @@ package main
 
 import (
 	_ "embed"
+	"errors"
 	"net/http"
 	"strconv"
 	"strings"
 	"time"
 
+	"porthole/packages/console/signage"
 	"porthole/packages/internal/identity"
 	"porthole/packages/internal/program"
 )
@@ -70,6 +72,15 @@ func (c *console) saveSignage(w http.ResponseWriter, r *http.Request, id identit
 	base, err := strconv.ParseInt(r.PostFormValue("default_playlist"), 10, 64)
 	if err != nil {
 		v.Errors["default_playlist"] = "choose one of the list"
+	}
+	if base != 0 && v.Errors["default_playlist"] == "" {
+		switch _, err := c.signage.Playlist(r.Context(), base); {
+		case errors.Is(err, signage.ErrNotFound):
+			v.Errors["default_playlist"] = "it is not there any more; choose another"
+		case err != nil:
+			c.failed(w, r, err)
+			return
+		}
 	}
 	if _, ok := program.Zone(v.Timezone); !ok {
 		v.Errors["timezone"] = "is not known; use a name like Europe/Bucharest, or UTC"
