@@ -159,7 +159,7 @@ func (c *console) tile(r *http.Request, s *screens, p signage.Player) (screenTil
 	if g := s.group(p.Group); g != "" {
 		detail = append(detail, "Group "+g)
 	}
-	if !p.Own {
+	if !p.Own && !p.LastSeen.IsZero() {
 		detail = append(detail, "last seen "+s.ago(p.LastSeen))
 	}
 	if p.Agent != "" {

@@ -316,12 +316,16 @@ func (s *screens) ownerOf(k knocker) int64 {
 		return 0
 	}
 	at, err := netip.ParseAddr(k.address)
+	var owner int64
 	for _, p := range s.players {
 		if a, e := netip.ParseAddr(p.Address); err == nil && e == nil && !p.Own && a.Unmap() == at.Unmap() {
-			return p.ID
+			if owner != 0 {
+				return 0 // several share the address, so it may be any of them
+			}
+			owner = p.ID
 		}
 	}
-	return 0
+	return owner
 }
 
 // recent sorts knockers, the last one first, and leaves out what is over.
