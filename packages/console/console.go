@@ -77,6 +77,9 @@ func newConsole(ctx context.Context, o Options, s *store) (*console, error) {
 	if c.longPoll == 0 {
 		c.longPoll = longPoll
 	}
+	if err := c.ownScreen(ctx); err != nil {
+		return nil, fmt.Errorf("prepare database: %w", explain(err))
+	}
 	c.sessions = newSessions(s, c.sessionFailed)
 	c.auth = newAuthenticator(s, c.sessions, c.hasher)
 	var err error
@@ -87,13 +90,6 @@ func newConsole(ctx context.Context, o Options, s *store) (*console, error) {
 		return nil, err
 	}
 	if c.players, err = c.newPlayers(ctx); err != nil {
-		return nil, err
-	}
-	host, err := setting(ctx, s.r, "hostname")
-	if err != nil {
-		return nil, err
-	}
-	if _, err := c.signage.EnsureOwn(ctx, host); err != nil {
 		return nil, err
 	}
 	if err := checkRoutes(c.routes()); err != nil {

@@ -315,7 +315,7 @@ func TestShowOnMany(t *testing.T) {
 }
 
 // TestOwnScreen: it is there by itself, and the player process is told its name.
-func TestOwnScreen(t *testing.T) {
+func TestOwnScreenPage(t *testing.T) {
 	d := newDevice(t)
 	d.peer("player", playerWith("\xff\xd8picture"))
 	d.start()

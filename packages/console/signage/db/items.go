@@ -14,8 +14,6 @@ import (
 )
 
 const (
-	// MaxItems is how many items a playlist may have.
-	MaxItems = 1000
 	// DefaultDuration is how long an item is shown that names no time and has none of its own.
 	DefaultDuration = 10 * time.Second
 	maxDuration     = 24 * time.Hour
@@ -168,6 +166,9 @@ func (s *Store) AddItems(ctx context.Context, playlist int64, at int, add []sign
 	err := s.edit(ctx, playlist, func(tx *sql.Tx, ids []int64) ([]int64, error) {
 		if len(ids)+len(add) > MaxItems {
 			return nil, wrong("items", fmt.Sprintf("a playlist has at most %d items", MaxItems))
+		}
+		if err := boundItems(ctx, tx, len(add)); err != nil {
+			return nil, err
 		}
 		if at < 1 || at > len(ids)+1 {
 			at = len(ids) + 1

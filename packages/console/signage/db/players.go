@@ -70,6 +70,9 @@ func createPlayer(ctx context.Context, tx *sql.Tx, p signage.Player) (id int64, 
 	if err := checkPlayer(ctx, tx, &p); err != nil {
 		return 0, err
 	}
+	if err := bound(ctx, tx, "players", "players", MaxPlayers); err != nil {
+		return 0, err
+	}
 	err = tx.QueryRowContext(ctx, `INSERT INTO players (name, hostname, own, player_group, playlist, orientation, plain_http, may_edit, enabled, created)
 		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING id`, p.Name, p.Hostname, p.Own, null(p.Group), null(p.Playlist), p.Orientation,
 		p.PlainHTTP, p.MayEdit, p.Enabled, time.Now().Unix()).Scan(&id)
