@@ -76,8 +76,20 @@ func writeJSON(w http.ResponseWriter, status int, v any) {
 	w.Write(append(b, '\n'))
 }
 
-func nothingHere(_ http.ResponseWriter, r *http.Request) error {
-	return &problem{status: http.StatusNotFound, text: "there is no such call, or not with the method " + r.Method + "; the server's documentation lists them"}
+// nothingHere answers what is no call, or not with that method (RFC 9110 section 15.5.6).
+func (a *API) nothingHere(w http.ResponseWriter, r *http.Request) error {
+	var allowed []string
+	for _, m := range []string{http.MethodGet, http.MethodPost} {
+		other := &http.Request{Method: m, URL: r.URL, Host: r.Host}
+		if _, pattern := a.mux.Handler(other); pattern != everything && pattern != "" {
+			allowed = append(allowed, m)
+		}
+	}
+	if len(allowed) == 0 {
+		return &problem{status: http.StatusNotFound, text: "there is no such call; the server’s documentation lists them"}
+	}
+	w.Header().Set("Allow", strings.Join(append(allowed, http.MethodOptions), ", "))
+	return &problem{status: http.StatusMethodNotAllowed, text: "this call takes " + strings.Join(allowed, " or ") + " only"}
 }
 
 // maxAge is for how long a browser may believe what it was told of CORS, in seconds.

@@ -79,6 +79,9 @@ type API struct {
 	edits     chan struct{}
 }
 
+// everything is what players may ask for.
+const everything = "/api/"
+
 // maxPlayers is how many players the bounded tables are made for.
 const maxPlayers = 4096
 
@@ -123,7 +126,7 @@ func New(c Config) *API {
 	} {
 		a.mux.HandleFunc(pattern, a.answer(h))
 	}
-	a.mux.HandleFunc("/api/", a.answer(nothingHere))
+	a.mux.HandleFunc(everything, a.answer(a.nothingHere))
 	return a
 }
 

@@ -85,22 +85,11 @@ func (a *API) edit(w http.ResponseWriter, r *http.Request) error {
 	case a.edits <- struct{}{}:
 	}
 	defer func() { <-a.edits }()
-	r.Body = http.MaxBytesReader(w, r.Body, maxEdit)
-	if err := r.ParseMultipartForm(editMemory); err != nil {
-		if errors.Is(err, http.ErrNotMultipart) {
-			return &problem{status: http.StatusUnsupportedMediaType, text: "send image_file and metadata as multipart/form-data"}
-		}
-		return unreadable(err)
-	}
-	defer r.MultipartForm.RemoveAll() //nolint:errcheck // they are temporary
-	m, err := readMetadata(r.FormValue("metadata"))
+	m, picture, err := readEdit(w, r)
 	if err != nil {
 		return err
 	}
-	files := r.MultipartForm.File["image_file"]
-	if len(files) != 1 {
-		return bad("send one file as image_file")
-	}
+	defer r.MultipartForm.RemoveAll() //nolint:errcheck // they are temporary
 	old, err := a.ownPicture(r.Context(), c.ID, string(m.OriginalName))
 	if err != nil {
 		return err
@@ -108,7 +97,7 @@ func (a *API) edit(w http.ResponseWriter, r *http.Request) error {
 	if old == 0 {
 		return a.refuse(r, c.Hostname, whyNotShown)
 	}
-	made, err := a.replace(r.Context(), c.player, old, m, files[0])
+	made, err := a.replace(r.Context(), c.player, old, m, picture)
 	if err != nil {
 		return err
 	}
@@ -121,6 +110,29 @@ func (a *API) edit(w http.ResponseWriter, r *http.Request) error {
 		Success: true, Message: "Edited picture received", EditID: made.ID, Version: made.Version, NewPlaylistVersion: now.Version,
 	})
 	return nil
+}
+
+// readEdit reads the form of an edit. Where there is no error the caller removes the form's files.
+func readEdit(w http.ResponseWriter, r *http.Request) (metadata, *multipart.FileHeader, error) {
+	r.Body = http.MaxBytesReader(w, r.Body, maxEdit)
+	if err := r.ParseMultipartForm(editMemory); err != nil {
+		if errors.Is(err, http.ErrNotMultipart) {
+			err = &problem{status: http.StatusUnsupportedMediaType, text: "send image_file and metadata as multipart/form-data"}
+		} else {
+			err = unreadable(err)
+		}
+		return metadata{}, nil, err
+	}
+	m, err := readMetadata(r.FormValue("metadata"))
+	files := r.MultipartForm.File["image_file"]
+	if err == nil && len(files) != 1 {
+		err = bad("send one file as image_file")
+	}
+	if err != nil {
+		r.MultipartForm.RemoveAll() //nolint:errcheck // they are temporary
+		return m, nil, err
+	}
+	return m, files[0], nil
 }
 
 // ownPicture returns the id of the picture that a player calls so, of those in its own playlists; 0 when there is none.
