@@ -14,6 +14,7 @@ import (
 
 	"porthole/packages/console/credential"
 	"porthole/packages/console/signage/db"
+	"porthole/packages/console/signage/library"
 	"porthole/packages/console/signage/playerapi"
 	"porthole/packages/internal/daemon"
 	"porthole/packages/internal/settings"
@@ -28,6 +29,9 @@ type Options struct {
 	Env daemon.Env
 	// Builtin cameras are shown first and cannot be changed in the web page. They are normalized.
 	Builtin []settings.Camera
+	// Decoder is the program that looks into uploaded videos, Libraries the folders that it may load from.
+	Decoder   string
+	Libraries []string
 	// LongPoll is how long a follower of settings waits for news; 0 means 55 s.
 	LongPoll time.Duration
 }
@@ -40,6 +44,7 @@ type console struct {
 
 	store    *store
 	signage  *db.Store
+	library  *library.Library
 	players  *playerapi.API
 	hasher   *credential.Hasher
 	sessions *scs.SessionManager
@@ -89,6 +94,9 @@ func newConsole(ctx context.Context, o Options, s *store) (*console, error) {
 	if c.assets, err = readAssets(); err != nil {
 		return nil, err
 	}
+	if c.library, err = library.New(ctx, c.libraryOptions(o)); err != nil {
+		return nil, err
+	}
 	if c.players, err = c.newPlayers(ctx); err != nil {
 		return nil, err
 	}
@@ -123,5 +131,6 @@ func run(ctx context.Context, o Options, s *store) error {
 	g.Go(func() error { return c.prune(ctx) })
 	g.Go(func() error { return c.players.Run(ctx) })
 	g.Go(func() error { return c.provision(ctx) })
+	g.Go(func() error { return c.library.Run(ctx) })
 	return g.Wait()
 }

@@ -19,6 +19,7 @@ import (
 
 	"go.uber.org/goleak"
 
+	"porthole/media/decode"
 	console "porthole/packages/console"
 	"porthole/packages/internal/daemon"
 	"porthole/packages/internal/settings"
@@ -26,7 +27,10 @@ import (
 	"porthole/packages/internal/unixsock"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	decode.Child()
+	goleak.VerifyTestMain(m)
+}
 
 const password = "correct horse battery"
 

@@ -38,6 +38,10 @@ type Config struct {
 // Run is the process: it serves until ctx ends or a part of it fails for good.
 func Run(ctx context.Context, cfg Config) error {
 	cfg.Access.Log = cfg.Env.Log
+	if cfg.Limits == nil {
+		limits := door.DefaultLimits()
+		cfg.Limits = &limits
+	}
 	p := &proxy{
 		Config:  cfg,
 		allow:   allow.New(cfg.Access),
@@ -52,7 +56,7 @@ func Run(ctx context.Context, cfg Config) error {
 	defer toSignaling.CloseIdleConnections()
 	p.routes = route.Config{
 		Log: cfg.Env.Log, Console: toConsole, Signaling: toSignaling, Asker: identity.NewAsker(p.console), Metrics: p.metrics(),
-		Near: p.allow.Local, Trusted: func() []netip.Prefix { return *p.trusted.Load() },
+		Near: p.allow.Local, Trusted: func() []netip.Prefix { return *p.trusted.Load() }, Stall: cfg.Limits.Stall,
 	}
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error {
@@ -92,13 +96,9 @@ type proxy struct {
 
 // openDoor starts what serves the TLS port.
 func (p *proxy) openDoor(ctx context.Context, g *errgroup.Group, ice *unixsock.Passer) {
-	limits := door.DefaultLimits()
-	if p.Limits != nil {
-		limits = *p.Limits
-	}
 	web, plain := door.NewFeed(p.HTTPS.Addr()), door.NewFeed(p.HTTPS.Addr())
 	p.door = door.New(door.Config{
-		Log: p.Env.Log, Limits: limits, Allow: p.allow.Allowed, Near: p.allow.Local,
+		Log: p.Env.Log, Limits: *p.Limits, Allow: p.allow.Allowed, Near: p.allow.Local,
 		HTTP: web.Give, Plain: plain.Give,
 		RTSP: func(c net.Conn) { p.hub.Handle(c, rtsp.ViaTLS) },
 		ICE:  ice.Pass,

@@ -33,7 +33,7 @@ func serveWeb(ctx context.Context, log *slog.Logger, l net.Listener, h http.Hand
 			// What an upload may have on the way, and what each of 2,000 connections can make us hold: 40 MB/s at a round trip of 6 ms.
 			MaxReceiveBufferPerConnection: receiveWindow,
 			MaxReceiveBufferPerStream:     receiveWindow,
-			SendPingTimeout:      time.Minute,
+			SendPingTimeout:               time.Minute,
 		},
 		ErrorLog:    slog.NewLogLogger(panicsOnly{log.Handler()}, slog.LevelError),
 		BaseContext: func(net.Listener) context.Context { return requests },

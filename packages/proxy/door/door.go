@@ -27,7 +27,7 @@ type Limits struct {
 	// FirstBytes is how long a client may take to say what it speaks, Handshake how long for TLS, FirstLine for the
 	// request line in it.
 	FirstBytes, Handshake, FirstLine time.Duration
-	// Stall is how long an HTTP client may take nothing of what is sent to it.
+	// Stall is how long an HTTP client may take nothing of what is sent to it, and pause in what it sends.
 	Stall time.Duration
 	// Report is how often refusals are logged.
 	Report time.Duration

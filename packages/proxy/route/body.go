@@ -66,7 +66,7 @@ func (b *slowBody) Read(p []byte) (int, error) {
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		b.slow.Store(true)
 	case err != nil:
-		b.end()
+		b.set(time.Time{})
 	}
 	return n, err
 }
@@ -77,12 +77,21 @@ func tooSlow(r *http.Request) bool {
 	return ok && b.slow.Load()
 }
 
+// end is called when the request has been answered. net/http then reads what is left of a body that is nearly over, and has
+// no bound of its own for how long that takes; afterwards it sets the deadline for the next request.
 func (b *slowBody) end() {
+	if !b.slow.Load() {
+		b.set(time.Now().Add(b.stall))
+	}
+}
+
+// set sets the last deadline.
+func (b *slowBody) set(at time.Time) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if !b.off {
 		b.off = true
-		_ = b.control.SetReadDeadline(time.Time{}) // a connection that knows no deadlines has none
+		_ = b.control.SetReadDeadline(at) // a connection that knows no deadlines has none
 	}
 }
 
