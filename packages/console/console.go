@@ -50,10 +50,12 @@ type console struct {
 	sessions *scs.SessionManager
 	auth     *authenticator
 	backends *backends
-	pages    map[string]*template.Template
-	assets   map[string]asset
+	// onceCodes are quick-connect codes for their maker's next page.
+	onceCodes onceCodes
+	pages     map[string]*template.Template
+	assets    map[string]asset
 
-	logins, claims *credential.Limiter
+	logins, claims, pairTries *credential.Limiter
 }
 
 // Run serves console's two sockets until ctx ends or something fails that a restart may mend. A damaged database is
@@ -75,6 +77,7 @@ func newConsole(ctx context.Context, o Options, s *store) (*console, error) {
 	c := &console{
 		log: o.Env.Log, env: o.Env, builtin: o.Builtin, longPoll: o.LongPoll,
 		store: s, signage: db.New(s), hasher: credential.NewHasher(), logins: credential.NewLimiter(), claims: credential.NewLimiter(),
+		pairTries: credential.NewLimiter(),
 	}
 	if c.longPoll == 0 {
 		c.longPoll = longPoll

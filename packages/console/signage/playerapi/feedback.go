@@ -29,12 +29,17 @@ func (a *API) feedback(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	return a.report(w, r, c.ID, f)
+}
+
+// report keeps what a player reports, and answers it.
+func (a *API) report(w http.ResponseWriter, r *http.Request, id int64, f fields) error {
 	report := signage.Feedback{
-		Player: c.ID, MessageID: f.ID.short(maxWord), At: timestamp(string(f.Timestamp)), Received: time.Now(),
+		Player: id, MessageID: f.ID.short(maxWord), At: timestamp(string(f.Timestamp)), Received: time.Now(),
 		Status: f.Status.short(maxWord), Message: f.Message.short(maxMessage), Item: f.Item.short(maxWord),
 	}
 	version, err := strconv.ParseInt(string(f.Version), 10, 64)
-	a.presence.on(c.ID, func(l *live) {
+	a.presence.on(id, func(l *live) {
 		l.Status, l.Message, l.Item, l.dirty = report.Status, report.Message, report.Item, true
 		if err == nil {
 			l.PlayingVersion = version

@@ -26,6 +26,8 @@ type Presence struct {
 	LastPlain                      time.Time // when it last came without TLS; zero if never since the start
 	PlainCount                     int
 	IdentifyUntil, ScreenshotAsked time.Time
+	// Follows says that it asked for its program since the start: it shows its name and sends pictures when it is asked to.
+	Follows bool
 }
 
 // live is a player in memory.

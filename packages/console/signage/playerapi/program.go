@@ -80,6 +80,7 @@ func (a *API) programNow(r *http.Request, id int64) (program.Program, string, er
 		}
 	}
 	a.presence.on(id, func(l *live) {
+		l.Follows = true
 		if l.IdentifyUntil.After(now) {
 			p.IdentifyUntil = l.IdentifyUntil.UTC().Truncate(time.Second)
 		}
