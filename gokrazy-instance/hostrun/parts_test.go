@@ -77,7 +77,7 @@ func TestDeviceProcessList(t *testing.T) {
 		"system":    "-gokrazy-socket run/gokrazy-http.sock",
 		"proxy":     "-https :8443 -http  -ice-tcp  -test :5001 -test-udp :5004",
 		"signaling": "-wss :8765 -ice-udp :8444 -shared :8443 -loopback " + strings.Join(decoderArgs(bin), " "),
-		"console":   "-builtin-camera demo=rtsp://demo:pw@127.0.0.1:1/demo",
+		"console":   "-builtin-camera demo=rtsp://demo:pw@127.0.0.1:1/demo " + strings.Join(decoderArgs(bin), " "),
 		"player":    "-display offscreen -console-port 8443 " + strings.Join(decoderArgs(bin), " "),
 	}
 	if d := cmp.Diff(want, got); d != "" || hostname != "porthole" || commands[0].Name != "system" {

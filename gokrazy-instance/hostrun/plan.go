@@ -73,6 +73,7 @@ func hostArgs(o options, pkg, demoURL string) []string {
 		args = append(args, decoderArgs(o.Bin)...)
 	case "console":
 		args = append(args, "-builtin-camera", "demo="+demoURL)
+		args = append(args, decoderArgs(o.Bin)...)
 	case "player":
 		args = append(args, "-display", "offscreen", "-console-port", strconv.Itoa(o.HTTPS))
 		args = append(args, decoderArgs(o.Bin)...)
@@ -85,8 +86,8 @@ func ownDecoder(bin string) string {
 	return filepath.Join(filepath.Dir(bin), "decoder-"+runtime.GOARCH, "ffmpeg")
 }
 
-// decoderArgs tell player and signaling of a program that decodes video: the image's, else the machine's own ffmpeg,
-// which may read its libraries. Without either there are no cameras on the screen and no snapshots, and they say so.
+// decoderArgs tell player, signaling and console of a program that decodes video: the image's, else the machine's own ffmpeg,
+// which may read its libraries. Without either there are no cameras on the screen, no snapshots and no videos to upload, and they say so.
 func decoderArgs(bin string) []string {
 	own := ownDecoder(bin)
 	if isFile(own) {

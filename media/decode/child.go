@@ -245,6 +245,9 @@ func arguments(opts Options) []string {
 		}
 		args = append(args, "-f", "nut", "-protocol_whitelist", "pipe", "-i", "pipe:"+strconv.Itoa(inputFD))
 	} else {
+		if opts.Start > 0 {
+			args = append(args, "-noaccurate_seek", "-ss", strconv.FormatFloat(opts.Start.Seconds(), 'f', 3, 64))
+		}
 		args = append(args, "-protocol_whitelist", "file", "-i", "/proc/self/fd/"+strconv.Itoa(inputFD))
 	}
 	if opts.Encode != nil {

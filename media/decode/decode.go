@@ -39,6 +39,9 @@ type Options struct {
 	// Encode makes the child compress what it decodes: NextPacket then takes the place of Next, and Info, Frames and Allocate have no meaning.
 	Encode *Encode
 
+	// Start is where in a file decoding begins: with the last key picture before it, whose PTS is then near 0.
+	Start time.Duration
+
 	MaxSize image.Point // larger pictures are scaled down to fit, keeping their aspect; zero: as they are
 
 	MaxMemory    int64         // bytes of address space of the child; 0: DefaultMaxMemory
@@ -241,9 +244,11 @@ func (o Options) check() error {
 		return errors.New("no decoder program given")
 	case (o.File == nil) == (o.Live == nil):
 		return errors.New("either a file or a live stream is needed")
-	case o.MaxMemory < 0 || o.MaxPixels < 0 || o.Frames < 0 || o.Threads < 0 || o.FrameTimeout < 0 || o.Timeout < 0 ||
+	case o.MaxMemory < 0 || o.MaxPixels < 0 || o.Frames < 0 || o.Threads < 0 || o.FrameTimeout < 0 || o.Timeout < 0 || o.Start < 0 ||
 		o.MaxSize.X < 0 || o.MaxSize.Y < 0:
 		return errors.New("a limit is negative")
+	case o.Start > 0 && o.Live != nil:
+		return errors.New("a live stream has no place to start from")
 	case o.Encode != nil:
 		return o.Encode.check(o.Live)
 	case o.File != nil:
@@ -329,6 +334,9 @@ func (d *Decoder) Info(ctx context.Context) (StreamInfo, error) {
 		}
 	}
 }
+
+// Input is what the child has said of the file so far: all once Info has returned or Next has failed.
+func (d *Decoder) Input() Input { return d.log.input() }
 
 // Send hands the next access unit of a live stream to the decoder and never waits: a decoder that cannot keep up skips to the
 // next key picture. The data is not used after Send has returned. Sending to a file's decoder, or to one that has ended, is an error.

@@ -25,6 +25,10 @@ type log struct {
 	stream  string     // the input stream that is described now
 	codec   string
 	used    string // the input stream that is decoded
+	demuxer string
+	sizes   map[string]Input // of the input's video streams, what their lines say
+	first   string           // the first video stream that is no cover picture
+	audio   string
 	dur     time.Duration
 	fps     float64
 	pixfmt  string
@@ -38,9 +42,12 @@ type log struct {
 const (
 	maxLine  = 1024 // longer lines are cut
 	maxWords = 3    // last error lines that are kept
+	maxInput = 64   // video streams of a file that are kept
 )
 
-func newLog() *log { return &log{described: make(chan struct{}), rotate: map[string]int{}} }
+func newLog() *log {
+	return &log{described: make(chan struct{}), rotate: map[string]int{}, sizes: map[string]Input{}}
+}
 
 // read reads until the child closes its end.
 func (l *log) read(r io.Reader) {
@@ -72,11 +79,17 @@ func (l *log) describe() {
 
 // The lines that matter, as FFmpeg 5.1 writes them (fftools/ffmpeg.c, libavformat/dump.c).
 var (
-	inputLine    = regexp.MustCompile(`^Input #0, `)
+	inputLine    = regexp.MustCompile(`^Input #0, ([a-z0-9_,]+), from `)
 	outputLine   = regexp.MustCompile(`^Output #0, `)
 	durationLine = regexp.MustCompile(`^  Duration: (\d{1,6}):(\d\d):(\d\d)\.(\d\d)`)
 	streamLine   = regexp.MustCompile(`^  Stream #0:(\d+)[^:]*: Video: `)
+	inputVideo   = regexp.MustCompile(`^  Stream #0:\d+[^:]*: Video: ([a-z0-9_]+)(?: \(([^()/]*)\))?(?: \([^()]* / 0x[0-9A-Fa-f]+\))?(?:, ([a-z0-9]+)(?:\([^()]*\))?)?`)
+	inputAudio   = regexp.MustCompile(`^  Stream #0:\d+[^:]*: Audio: ([a-z0-9_]+)`)
+	sizeField    = regexp.MustCompile(`, (\d{1,6})x(\d{1,6})`)
+	aspectField  = regexp.MustCompile(`SAR (\d{1,6}):(\d{1,6}) `)
+	deepFormat   = regexp.MustCompile(`(?:p|gray|gbrp|gbrap)(9|1[0-6])(?:le|be)$`)
 	mappingLine  = regexp.MustCompile(`^  Stream #0:(\d+) -> #0:0 \(([a-z0-9]+) `)
+	alphaLine    = regexp.MustCompile(`^      (?i:alpha_mode) +: 1$`)
 	rotateLine   = regexp.MustCompile(`^      displaymatrix: rotation of (-?\d+)\.\d+ degrees`)
 	formatField  = regexp.MustCompile(` (yuvj?420p)(?:\(([^)]*)\))?, \d+x\d+`)
 	rateField    = regexp.MustCompile(`, (\d+(?:\.\d+)?)(k?) fps`)
@@ -123,7 +136,7 @@ func (l *log) problem(text string) {
 func (l *log) description(text string) {
 	switch {
 	case inputLine.MatchString(text):
-		l.output = false
+		l.output, l.demuxer = false, inputLine.FindStringSubmatch(text)[1]
 	case outputLine.MatchString(text):
 		l.output = true
 	case !l.output:
@@ -132,11 +145,8 @@ func (l *log) description(text string) {
 		if m := formatField.FindStringSubmatch(text); m != nil {
 			l.pixfmt = m[1] + "," + m[2]
 		}
-		if m := rateField.FindStringSubmatch(text); m != nil {
-			l.fps, _ = strconv.ParseFloat(m[1], 64)
-			if m[2] == "k" {
-				l.fps *= 1000
-			}
+		if fps := frameRate(text); fps > 0 {
+			l.fps = fps
 		}
 		l.describe()
 	}
@@ -150,11 +160,85 @@ func (l *log) describeInput(text string) {
 		l.used, l.codec = m[1], m[2]
 	} else if m := streamLine.FindStringSubmatch(text); m != nil {
 		l.stream = m[1]
+		l.describeVideo(text)
+	} else if m := inputAudio.FindStringSubmatch(text); m != nil {
+		if l.audio == "" {
+			l.audio = m[1]
+		}
+		l.stream = ""
+	} else if alphaLine.MatchString(text) {
+		if i, ok := l.sizes[l.stream]; ok {
+			i.Alpha = true
+			l.sizes[l.stream] = i
+		}
 	} else if m := rotateLine.FindStringSubmatch(text); m != nil {
 		// FFmpeg names the angle counterclockwise.
 		deg, _ := strconv.ParseFloat(m[1], 64)
 		l.rotate[l.stream] = (int(math.Round(-deg/90))%4 + 4) % 4 * 90
 	}
+}
+
+// describeVideo takes the line of an input's video stream.
+func (l *log) describeVideo(text string) {
+	m := inputVideo.FindStringSubmatch(text)
+	if m == nil || len(l.sizes) == maxInput {
+		return
+	}
+	i := Input{Codec: m[1], Profile: m[2], SampleAspect: [2]int{1, 1}}
+	if m[3] != "none" {
+		i.PixelFormat = m[3]
+	}
+	if i.PixelFormat != "" {
+		i.BitDepth = 8
+		if d := deepFormat.FindStringSubmatch(i.PixelFormat); d != nil {
+			i.BitDepth, _ = strconv.Atoi(d[1])
+		}
+	}
+	for _, s := range []string{"yuva", "rgba", "bgra", "argb", "abgr", "gbrap", "ya8", "ya16"} {
+		i.Alpha = i.Alpha || strings.HasPrefix(i.PixelFormat, s)
+	}
+	if s := sizeField.FindStringSubmatch(text); s != nil {
+		i.Width, _ = strconv.Atoi(s[1])
+		i.Height, _ = strconv.Atoi(s[2])
+	}
+	if s := aspectField.FindStringSubmatch(text); s != nil {
+		x, _ := strconv.Atoi(s[1])
+		y, _ := strconv.Atoi(s[2])
+		if x > 0 && y > 0 {
+			i.SampleAspect = [2]int{x, y}
+		}
+	}
+	i.FrameRate = frameRate(text)
+	l.sizes[l.stream] = i
+	if l.first == "" && !strings.HasSuffix(text, "(attached pic)") {
+		l.first = l.stream
+	}
+}
+
+// frameRate is that in a stream's line, 0 if it names none.
+func frameRate(text string) float64 {
+	m := rateField.FindStringSubmatch(text)
+	if m == nil {
+		return 0
+	}
+	fps, _ := strconv.ParseFloat(m[1], 64)
+	if m[2] == "k" {
+		fps *= 1000
+	}
+	return fps
+}
+
+// input puts together what the file says of itself.
+func (l *log) input() Input {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	stream := l.used
+	if _, ok := l.sizes[stream]; !ok {
+		stream = l.first
+	}
+	i := l.sizes[stream]
+	i.Demuxer, i.Duration, i.Rotation, i.Audio = l.demuxer, l.dur, l.rotate[stream], l.audio
+	return i
 }
 
 // info puts together what is known about the stream.

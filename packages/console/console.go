@@ -12,7 +12,10 @@ import (
 	"github.com/alexedwards/scs/v2"
 	"golang.org/x/sync/errgroup"
 
+	"porthole/packages/console/credential"
 	"porthole/packages/console/signage/db"
+	"porthole/packages/console/signage/library"
+	"porthole/packages/console/signage/playerapi"
 	"porthole/packages/internal/daemon"
 	"porthole/packages/internal/settings"
 	"porthole/packages/internal/unixsock"
@@ -26,6 +29,9 @@ type Options struct {
 	Env daemon.Env
 	// Builtin cameras are shown first and cannot be changed in the web page. They are normalized.
 	Builtin []settings.Camera
+	// Decoder is the program that looks into uploaded videos, Libraries the folders that it may load from.
+	Decoder   string
+	Libraries []string
 	// LongPoll is how long a follower of settings waits for news; 0 means 55 s.
 	LongPoll time.Duration
 }
@@ -38,14 +44,18 @@ type console struct {
 
 	store    *store
 	signage  *db.Store
-	hasher   *hasher
+	players  *playerapi.API
+	hasher   *credential.Hasher
+	library  *library.Library
 	sessions *scs.SessionManager
 	auth     *authenticator
 	backends *backends
-	pages    map[string]*template.Template
-	assets   map[string]asset
+	// onceCodes are quick-connect codes for their maker's next page.
+	onceCodes onceCodes
+	pages     map[string]*template.Template
+	assets    map[string]asset
 
-	logins, claims *limiter
+	logins, claims, pairTries *credential.Limiter
 }
 
 // Run serves console's two sockets until ctx ends or something fails that a restart may mend. A damaged database is
@@ -66,7 +76,8 @@ func newConsole(ctx context.Context, o Options, s *store) (*console, error) {
 	}
 	c := &console{
 		log: o.Env.Log, env: o.Env, builtin: o.Builtin, longPoll: o.LongPoll,
-		store: s, signage: db.New(s), hasher: newHasher(), logins: newLimiter(), claims: newLimiter(),
+		store: s, signage: db.New(s), hasher: credential.NewHasher(), logins: credential.NewLimiter(), claims: credential.NewLimiter(),
+		pairTries: credential.NewLimiter(),
 	}
 	if c.longPoll == 0 {
 		c.longPoll = longPoll
@@ -81,6 +92,12 @@ func newConsole(ctx context.Context, o Options, s *store) (*console, error) {
 		return nil, err
 	}
 	if c.assets, err = readAssets(); err != nil {
+		return nil, err
+	}
+	if c.library, err = library.New(ctx, c.libraryOptions(o)); err != nil {
+		return nil, err
+	}
+	if c.players, err = c.newPlayers(ctx); err != nil {
 		return nil, err
 	}
 	if err := checkRoutes(c.routes()); err != nil {
@@ -112,6 +129,8 @@ func run(ctx context.Context, o Options, s *store) error {
 	g.Go(func() error { return unixsock.Serve(ctx, public, c.publicHandler()) })
 	g.Go(func() error { return unixsock.Serve(ctx, internal, c.internalHandler()) })
 	g.Go(func() error { return c.prune(ctx) })
+	g.Go(func() error { return c.players.Run(ctx) })
 	g.Go(func() error { return c.provision(ctx) })
+	g.Go(func() error { return c.library.Run(ctx) })
 	return g.Wait()
 }

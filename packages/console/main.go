@@ -11,22 +11,33 @@ import (
 	"slices"
 	"strings"
 
+	"porthole/media/decode"
 	"porthole/packages/internal/daemon"
 	"porthole/packages/internal/settings"
 )
 
 func main() {
+	decode.Child()
 	var builtin cameraFlag
+	var decoder string
+	var libraries []string
 	daemon.Process{
 		Name: "console",
 		Flags: func(fs *flag.FlagSet) {
 			fs.Var(&builtin, "builtin-camera", "a camera nobody can delete, as `ID=URL`; may be repeated")
+			fs.StringVar(&decoder, "decoder", "/usr/local/bin/ffmpeg-porthole", "`program` that looks into uploaded videos (overlays/decoder)")
+			fs.Func("decoder-libraries", "`folder` that the decoder may read and execute, for one that loads libraries; may be repeated", func(dir string) error {
+				libraries = append(libraries, dir)
+				return nil
+			})
 		},
 		Needs: func(daemon.Env) daemon.Needs {
-			return daemon.Needs{Certificates: true, State: true, Sockets: []string{"system", "proxy", "player", "signaling-status"}}
+			n := daemon.Needs{Certificates: true, State: true, Sockets: []string{"system", "proxy", "player", "signaling-status"}}
+			decoderPrograms(&n, decoder, libraries)
+			return n
 		},
 		Run: func(ctx context.Context, env daemon.Env) error {
-			return Run(ctx, Options{Env: env, Builtin: builtin})
+			return Run(ctx, Options{Env: env, Builtin: builtin, Decoder: decoder, Libraries: libraries})
 		},
 	}.Main()
 }

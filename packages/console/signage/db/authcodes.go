@@ -20,7 +20,38 @@ type authCodes struct {
 	known map[[32]byte]authCode // nil until it is read; guarded by mu
 }
 
-type authCode struct{ player, expires int64 }
+type authCode struct{ player, created, expires int64 }
+
+// AuthCode is what an auth code belongs to.
+type AuthCode struct {
+	Player           int64
+	Created, Expires time.Time
+}
+
+// AuthCode returns an auth code, expired or not, given its SHA-256. It costs next to nothing.
+func (s *Store) AuthCode(ctx context.Context, hash [32]byte) (AuthCode, error) {
+	c, err := s.authCode(ctx, hash)
+	if err == nil && c.player == 0 {
+		err = signage.ErrNotFound
+	}
+	return AuthCode{c.player, at(c.created), at(c.expires)}, err
+}
+
+// endAuthCodes ends all auth codes of a player: its secret changes, or it is switched off. Once that is written the caller
+// calls forgetCodes.
+func endAuthCodes(ctx context.Context, tx *sql.Tx, player int64) error {
+	if _, err := tx.ExecContext(ctx, "DELETE FROM player_auth_codes WHERE player = ?", player); err != nil {
+		return fmt.Errorf("end auth codes: %w", err)
+	}
+	return nil
+}
+
+// forgetCodes makes the next that asks read the codes again.
+func (s *Store) forgetCodes() {
+	s.codes.mu.Lock()
+	defer s.codes.mu.Unlock()
+	s.codes.known = nil
+}
 
 // changeCodes runs f, which returns the hashes of the codes that it took away and those that it added.
 func (s *Store) changeCodes(ctx context.Context, f func(tx *sql.Tx) (gone [][32]byte, added map[[32]byte]authCode, err error)) error {
@@ -76,7 +107,7 @@ func (s *Store) AddAuthCode(ctx context.Context, id int64, hash [32]byte, expire
 		if err != nil {
 			return nil, nil, fmt.Errorf("keep auth code: %w", err)
 		}
-		return gone, map[[32]byte]authCode{hash: {id, expires.Unix()}}, nil
+		return gone, map[[32]byte]authCode{hash: {id, now, expires.Unix()}}, nil
 	})
 }
 
@@ -123,14 +154,14 @@ func (s *Store) authCode(ctx context.Context, hash [32]byte) (authCode, error) {
 	_, err := list(ctx, s.db.Reader(), func(row scanner) (struct{}, error) {
 		var b []byte
 		var c authCode
-		if err := row.Scan(&b, &c.player, &c.expires); err != nil {
+		if err := row.Scan(&b, &c.player, &c.created, &c.expires); err != nil {
 			return struct{}{}, err
 		}
 		var h [32]byte
 		copy(h[:], b)
 		known[h] = c
 		return struct{}{}, nil
-	}, "SELECT hash, player, expires FROM player_auth_codes")
+	}, "SELECT hash, player, created, expires FROM player_auth_codes")
 	if err != nil {
 		return authCode{}, fmt.Errorf("read auth codes: %w", err)
 	}

@@ -108,6 +108,7 @@ func checkPlayer(ctx context.Context, tx *sql.Tx, p *signage.Player) (err error)
 // UpdatePlayer changes what people decide: name, hostname, group, playlist, orientation, PlainHTTP, MayEdit, Enabled. The
 // device's own keeps its hostname, which is the device's, and stays enabled.
 func (s *Store) UpdatePlayer(ctx context.Context, p signage.Player) error {
+	defer s.forgetCodes()
 	return s.change(ctx, func(tx *sql.Tx) error { return updatePlayer(ctx, tx, p) })
 }
 
@@ -121,6 +122,11 @@ func updatePlayer(ctx context.Context, tx *sql.Tx, p signage.Player) error {
 	}
 	if err := checkPlayer(ctx, tx, &p); err != nil {
 		return err
+	}
+	if !p.Enabled {
+		if err := endAuthCodes(ctx, tx, p.ID); err != nil {
+			return err
+		}
 	}
 	return touched(tx.ExecContext(ctx, `UPDATE players SET name = ?, hostname = ?, player_group = ?, playlist = ?, orientation = ?,
 		plain_http = ?, may_edit = ?, enabled = ? WHERE id = ?`, p.Name, p.Hostname, null(p.Group), null(p.Playlist), p.Orientation,
@@ -193,16 +199,24 @@ func (s *Store) Own(ctx context.Context) (signage.Player, error) {
 	return p, found("read own player", err)
 }
 
-// SetCode keeps the hash of a player's quick-connect code, a PHC string; empty for none.
+// SetCode keeps the hash of a player's quick-connect code, a PHC string; empty for none. Its auth codes end.
 func (s *Store) SetCode(ctx context.Context, id int64, phc string) error {
+	defer s.forgetCodes()
 	return s.change(ctx, func(tx *sql.Tx) error {
+		if err := endAuthCodes(ctx, tx, id); err != nil {
+			return err
+		}
 		return touched(tx.ExecContext(ctx, "UPDATE players SET quickconnect_hash = ? WHERE id = ?", phc, id))("keep quick-connect code")
 	})
 }
 
-// SetPassword keeps the hash of a player's password, a PHC string; empty for none.
+// SetPassword keeps the hash of a player's password, a PHC string; empty for none. Its auth codes end.
 func (s *Store) SetPassword(ctx context.Context, id int64, phc string) error {
+	defer s.forgetCodes()
 	return s.change(ctx, func(tx *sql.Tx) error {
+		if err := endAuthCodes(ctx, tx, id); err != nil {
+			return err
+		}
 		return touched(tx.ExecContext(ctx, "UPDATE players SET password_hash = ? WHERE id = ?", phc, id))("keep player's password")
 	})
 }

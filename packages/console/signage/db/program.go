@@ -177,6 +177,7 @@ func programItem(i signage.Item) program.Item {
 	}
 	if m := i.Media; m != nil {
 		p.Kind, p.FileName, p.MIME, p.SHA256, p.SizeBytes = string(m.Kind), m.Name, m.MIME, m.SHA256, m.SizeBytes
+		p.MediaID, p.LengthMS = m.ID, m.Duration.Milliseconds()
 	}
 	return p
 }
