@@ -5,12 +5,15 @@ import (
 	"crypto/rand"
 	"database/sql"
 	"encoding/hex"
+	"errors"
 	"fmt"
+	"io/fs"
 	"net/http"
 	"os"
-	"path/filepath"
 	"strings"
 
+	"porthole/packages/console/signage"
+	"porthole/packages/console/signage/library"
 	"porthole/packages/console/signage/playerapi"
 )
 
@@ -28,7 +31,7 @@ func (c *console) newPlayers(ctx context.Context) (*playerapi.API, error) {
 		return nil, err
 	}
 	return playerapi.New(playerapi.Config{
-		Log: c.log, Store: c.signage, Files: mediaFiles(filepath.Join(c.env.PermDir, "console", "media")), Hasher: c.hasher, Key: key,
+		Log: c.log, Store: c.signage, Files: mediaFiles{c.library}, Adder: c.library, Hasher: c.hasher, Key: key,
 		Remote: remoteOf, Origins: c.origins, LongPoll: c.longPoll,
 		Open: map[string]http.HandlerFunc{
 			"GET /api/health":      c.serveHealth,
@@ -37,10 +40,16 @@ func (c *console) newPlayers(ctx context.Context) (*playerapi.API, error) {
 	}), nil
 }
 
-type mediaFiles string
+// mediaFiles are the library's, with the error that the API knows.
+type mediaFiles struct{ library *library.Library }
 
-func (dir mediaFiles) Open(sha256 string) (*os.File, error) {
-	return os.Open(filepath.Join(string(dir), filepath.Base(sha256)))
+// Open implements playerapi.Files.
+func (m mediaFiles) Open(sha256 string) (*os.File, error) {
+	f, err := m.library.Open(sha256)
+	if errors.Is(err, signage.ErrNotFound) {
+		return nil, fs.ErrNotExist
+	}
+	return f, err
 }
 
 func (c *console) servePlayers(w http.ResponseWriter, r *http.Request) { c.players.ServeHTTP(w, r) }
