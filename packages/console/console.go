@@ -45,9 +45,9 @@ type console struct {
 
 	store    *store
 	signage  *db.Store
-	library  *library.Library
 	players  *playerapi.API
 	hasher   *credential.Hasher
+	library  *library.Library
 	sessions *scs.SessionManager
 	auth     *authenticator
 	backends *backends

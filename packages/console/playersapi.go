@@ -5,14 +5,10 @@ import (
 	"crypto/rand"
 	"database/sql"
 	"encoding/hex"
-	"errors"
 	"fmt"
-	"io/fs"
 	"net/http"
-	"os"
 	"strings"
 
-	"porthole/packages/console/signage"
 	"porthole/packages/console/signage/library"
 	"porthole/packages/console/signage/playerapi"
 )
@@ -31,25 +27,14 @@ func (c *console) newPlayers(ctx context.Context) (*playerapi.API, error) {
 		return nil, err
 	}
 	return playerapi.New(playerapi.Config{
-		Log: c.log, Store: c.signage, Files: mediaFiles{c.library}, Adder: c.library, Hasher: c.hasher, Key: key,
+		Log: c.log, Store: c.signage, Files: c.library, Adder: c.library,
+		Refused: library.AsRefusal, Hasher: c.hasher, Key: key,
 		Remote: remoteOf, Origins: c.origins, LongPoll: c.longPoll,
 		Open: map[string]http.HandlerFunc{
 			"GET /api/health":      c.serveHealth,
 			"GET /api/certificate": c.serveAPICertificate,
 		},
 	}), nil
-}
-
-// mediaFiles are the library's, with the error that the API knows.
-type mediaFiles struct{ library *library.Library }
-
-// Open implements playerapi.Files.
-func (m mediaFiles) Open(sha256 string) (*os.File, error) {
-	f, err := m.library.Open(sha256)
-	if errors.Is(err, signage.ErrNotFound) {
-		return nil, fs.ErrNotExist
-	}
-	return f, err
 }
 
 func (c *console) servePlayers(w http.ResponseWriter, r *http.Request) { c.players.ServeHTTP(w, r) }

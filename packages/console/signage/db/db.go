@@ -33,6 +33,7 @@ type Store struct {
 	changed  chan struct{} // closed and replaced when revision grows; guarded by mu
 
 	cache cache
+	codes authCodes
 }
 
 // New returns the Store whose tables are in d.

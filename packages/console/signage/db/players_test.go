@@ -2,7 +2,9 @@ package db_test
 
 import (
 	"crypto/sha256"
+	"errors"
 	"fmt"
+	"sync"
 	"testing"
 	"time"
 
@@ -195,5 +197,49 @@ func TestFeedback(t *testing.T) {
 	}
 	if n := len(must(s.Feedbacks(ctx, 0, 1000))(t)); n != db.MaxFeedback+1 {
 		t.Errorf("%d reports of all", n)
+	}
+}
+
+// TestAuthCodesTogether: what is kept in memory is what the database holds, in whatever order codes come and go.
+func TestAuthCodesTogether(t *testing.T) {
+	s, f := newStore(t)
+	ctx := t.Context()
+	players := []signage.Player{newPlayer(t, s, "a"), newPlayer(t, s, "b"), newPlayer(t, s, "c")}
+	var wg sync.WaitGroup
+	hash := func(worker, n int) [32]byte { return sha256.Sum256([]byte{byte(worker), byte(n)}) }
+	const workers, rounds = 6, 20
+	for worker := range workers {
+		wg.Go(func() {
+			p := players[worker%len(players)]
+			for n := range rounds {
+				err := s.AddAuthCode(ctx, p.ID, hash(worker, n), time.Now().Add(time.Hour))
+				if err == nil && n%7 == 3 {
+					err = s.DropAuthCodes(ctx, p.ID, time.Now().Add(time.Hour))
+				}
+				if err != nil {
+					t.Error(err)
+				}
+				if _, err := s.PlayerByAuthCode(ctx, hash(worker, n), time.Now()); err != nil && !errors.Is(err, signage.ErrNotFound) {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	wg.Wait()
+	fresh, left := db.New(f), 0
+	for worker := range workers {
+		for n := range rounds {
+			p, err := s.PlayerByAuthCode(ctx, hash(worker, n), time.Now())
+			q, wantErr := fresh.PlayerByAuthCode(ctx, hash(worker, n), time.Now())
+			if p.ID != q.ID || !errors.Is(err, wantErr) {
+				t.Errorf("code %d of %d: player %d, %v; the database says player %d, %v", n, worker, p.ID, err, q.ID, wantErr)
+			}
+			if err == nil {
+				left++
+			}
+		}
+	}
+	if left == 0 {
+		t.Error("no code is left; this test tests nothing")
 	}
 }

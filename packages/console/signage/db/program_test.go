@@ -66,7 +66,8 @@ func TestProgram(t *testing.T) {
 		Revision: s.Revision(), Time: noon, Timezone: "Europe/Bucharest", PlayerID: p.ID, PlayerName: "tv", Orientation: "portrait", Base: base.ID,
 		Playlists: []program.Playlist{
 			{ID: base.ID, Name: "base", Version: 2, Transition: "cut", Items: []program.Item{
-				{ID: items[0].ID, Kind: "video", FileName: "a.mp4", MIME: "video/mp4", SHA256: m.SHA256, SizeBytes: 1000, Fit: "fill", Description: "d"},
+				{ID: items[0].ID, Kind: "video", FileName: "a.mp4", MIME: "video/mp4", SHA256: m.SHA256, SizeBytes: 1000,
+					MediaID: m.ID, LengthMS: 90000, Fit: "fill", Description: "d"},
 				{ID: items[1].ID, Kind: "text", Text: "base", DurationMS: 10000, Fit: "fit"},
 			}},
 			playlist(group), playlist(own), playlist(urgent),
