@@ -105,7 +105,7 @@ func (a *API) ownMedia(w http.ResponseWriter, r *http.Request, _ *player) error 
 		return missing
 	}
 	f, err := a.c.Files.Open(sum)
-	if errors.Is(err, fs.ErrNotExist) {
+	if errors.Is(err, fs.ErrNotExist) || isGone(err) {
 		return missing
 	}
 	if err != nil {
