@@ -43,8 +43,7 @@ func (c *console) plainRoutes() []plainRoute {
 			{"GET /favicon.ico", func(w http.ResponseWriter, r *http.Request) {
 				http.Redirect(w, r, "/assets/porthole.svg", http.StatusFound)
 			}},
-			{"GET /api/health", c.serveHealth},
-			{"GET /api/certificate", c.serveAPICertificate},
+			{playersPath, c.servePlayers},
 			{"GET /ca.pem", c.serveCA},
 		},
 	)

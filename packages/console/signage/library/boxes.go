@@ -11,6 +11,7 @@ import (
 const (
 	maxBoxes   = 200_000   // an hour of fragments of half a second has 14,400
 	maxIndex   = 256 << 20 // bytes; that of a video of ten hours has some 20 MB
+	maxDepth   = 8         // moov, trak, mdia, minf, stbl, stsd, avc1
 	absurdSize = 1 << 46   // bytes; no file is as large as this
 )
 
@@ -97,7 +98,7 @@ func walkMP4(r io.ReaderAt, size int64) (structure, error) {
 				return errDamaged
 			}
 			index = true
-			return descend(r, b, &left, &s)
+			return descend(r, b, maxDepth, &left, &s)
 		case "mdat":
 			data = true
 		}
@@ -113,20 +114,23 @@ func walkMP4(r io.ReaderAt, size int64) (structure, error) {
 }
 
 // descend looks for the level in a moov box and what it contains.
-func descend(r io.ReaderAt, outer box, left *int, s *structure) error {
+func descend(r io.ReaderAt, outer box, deeper int, left *int, s *structure) error {
+	if deeper == 0 {
+		return errDamaged
+	}
 	return boxes(r, outer.from, outer.to, left, func(b box) error {
 		if b.to > outer.to {
 			return errDamaged
 		}
 		switch b.kind {
 		case "trak", "mdia", "minf", "stbl":
-			return descend(r, b, left, s)
+			return descend(r, b, deeper-1, left, s)
 		case "stsd":
 			b.from += 8 // version, flags, count
-			return descend(r, b, left, s)
+			return descend(r, b, deeper-1, left, s)
 		case "avc1", "avc3", "hvc1", "hev1", "dvh1", "dvhe":
 			b.from += 78 // ISO/IEC 14496-12 section 12.1.3
-			return descend(r, b, left, s)
+			return descend(r, b, deeper-1, left, s)
 		case "avcC", "hvcC":
 			var config [13]byte
 			if _, err := r.ReadAt(config[:min(b.to-b.from, 13)], b.from); err != nil && !errors.Is(err, io.EOF) {

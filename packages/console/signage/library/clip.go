@@ -205,7 +205,7 @@ func refuseClip(err error, in decode.Input) error {
 	}
 	codec := codecText(in.Codec)
 	switch {
-	case errors.Is(err, decode.ErrUnsupported) && in.Codec == "":
+	case in.Codec == "":
 		if in.Audio != "" {
 			return refuse("This is sound without a picture. Screens show pictures and videos.")
 		}

@@ -94,7 +94,11 @@ func (l *Library) servePatch(w http.ResponseWriter, r *http.Request, u *upload) 
 		w.Header().Set("Upload-Offset", strconv.FormatInt(offset, 10))
 		no(http.StatusConflict, fmt.Sprintf("The upload has %d bytes, not %d.", offset, from))
 		return
-	case r.ContentLength > u.info.Length-offset:
+	case state != Uploading && r.ContentLength == 0:
+		w.Header().Set("Upload-Offset", strconv.FormatInt(offset, 10))
+		w.WriteHeader(http.StatusNoContent)
+		return
+	case state != Uploading, r.ContentLength > u.info.Length-offset:
 		no(http.StatusRequestEntityTooLarge, "These are more bytes than the upload said that it has.")
 		return
 	}

@@ -13,6 +13,7 @@ import (
 	_ "image/png"  // the same
 	"io"
 	"os"
+	"strings"
 
 	_ "golang.org/x/image/bmp"  // the same
 	_ "golang.org/x/image/webp" // the same
@@ -197,7 +198,11 @@ func decodeHere(f *os.File) (m image.Image, err error) {
 
 // damagedStill makes a sentence of what a decoder says.
 func damagedStill(err error, size int64) error {
-	if errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF) {
+	short := errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF)
+	for _, s := range []string{"not enough pixel data", "not enough image data", "short Huffman data"} { // image/png, gif, jpeg
+		short = short || strings.Contains(err.Error(), s)
+	}
+	if short {
 		return refuse("The picture is incomplete: its file ends after %s. The copy or the download stopped too early; copy it once more from where it comes.", bytesText(size))
 	}
 	return refuse("The picture is damaged, or of a rare kind (%s). Open it in a picture program and export it as JPEG or PNG.", printable(err.Error()))
