@@ -116,8 +116,9 @@ func (d *device) insert(statements ...string) {
 	}
 }
 
-// screens are two screens of a group and one of none.
+// screens are two screens of a group and one of none, besides the device's own.
 var screens = []string{
+	"UPDATE players SET id = 100 WHERE own = 1",
 	"INSERT INTO player_groups (id, name) VALUES (1, 'Shop floor')",
 	"INSERT INTO players (id, name, hostname, player_group, created) VALUES (1, 'Window left', 'win-l', 1, 1), (2, 'Window right', 'win-r', 1, 1), (3, 'Till', 'till', NULL, 1)",
 }
