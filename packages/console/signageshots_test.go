@@ -117,7 +117,7 @@ func seedContent(t *testing.T, d *device, b *browser) map[string]string {
 	}
 	b.made(b.post(window+"/items", "kind", "text", "text", "Fresh bread every morning", "seconds", "8"))
 	b.made(b.post(window+"/items", "kind", "stream", "url", "rtsp://user:hunter2@192.168.1.20/stream1", "seconds", "30"))
-	d.insert("UPDATE player_groups SET playlist = 1", "UPDATE players SET playlist = 1 WHERE id = 3")
+	d.insert("UPDATE player_groups SET playlist = 1", "UPDATE players SET playlist = 1 WHERE id = 13")
 	plan := func(name, playlist, target, from, to, priority string, days ...string) string {
 		form := map[string][]string{"name": {name}, "playlist": {playlist}, "target": {target}, "from": {from}, "to": {to}, "priority": {priority}, "enabled": {"1"}, "day": days}
 		return b.made(b.do("POST", "/schedule/rules/new", form))
@@ -125,7 +125,7 @@ func seedContent(t *testing.T, d *device, b *browser) map[string]string {
 	plan("Lunch menu", "2", "group:1", "11:30", "14:00", "5", "0", "1", "2", "3", "4")
 	plan("All day window", "1", "all", "08:00", "18:30", "3", "0", "1", "2", "3", "4", "5")
 	plan("Night", "3", "all", "22:00", "06:00", "1", "0", "1", "2", "3", "4", "5", "6")
-	plan("Saturday brunch", "2", "screen:1", "10:00", "15:00", "3", "5")
+	plan("Saturday brunch", "2", "screen:11", "10:00", "15:00", "3", "5")
 	b.made(b.post("/interrupt", "what", "text", "text", "We close in ten minutes", "target", "group:1", "ends", "15"))
 	return map[string]string{
 		"media": "/media", "medium": "/media/" + ids["Bakery tour.mp4"], "playlists": "/playlists", "playlist": window, "preview": window + "/preview",
