@@ -137,6 +137,46 @@ func TestPlaying(t *testing.T) {
 	is(t, err, signage.ErrNotFound)
 }
 
+// TestProgramOfEveryKindOfChange: what is taken over from the revision before is never out of date.
+func TestProgramOfEveryKindOfChange(t *testing.T) {
+	s, f := newStore(t)
+	ctx := t.Context()
+	m, other := addMedia(t, s, picture("a.jpg")), addMedia(t, s, picture("b.jpg"))
+	one, two := published(t, s, "one"), published(t, s, "two")
+	must(s.AddItems(ctx, one.ID, 0, []signage.Item{mediaItem(m)}))(t)
+	must(s.Publish(ctx, one.ID))(t)
+	p := newPlayer(t, s, "tv")
+	p.Playlist = one.ID
+	ok(t, s.UpdatePlayer(ctx, p))
+	must(s.CreateRule(ctx, always(two.ID, signage.Target{})))(t)
+	for _, c := range []struct {
+		name   string
+		change func()
+	}{
+		{"rename a medium", func() { ok(t, s.RenameMedia(ctx, m.ID, "renamed.jpg")) }},
+		{"rename a playlist", func() {
+			ok(t, s.UpdatePlaylist(ctx, signage.Playlist{ID: one.ID, Name: "uno", Transition: "crossfade"}))
+		}},
+		{"edit and publish", func() {
+			must(s.AddItems(ctx, two.ID, 0, []signage.Item{mediaItem(other)}))(t)
+			must(s.Publish(ctx, two.ID))(t)
+		}},
+		{"replace a medium", func() { must(s.ReplaceMedia(ctx, p.ID, m.ID, other.ID))(t) }},
+		{"a player's setting", func() { p.Orientation = "portrait"; ok(t, s.UpdatePlayer(ctx, p)) }},
+	} {
+		before := must(s.Program(ctx, p.ID, noon))(t)
+		c.change()
+		after := must(s.Program(ctx, p.ID, noon))(t)
+		if d := cmp.Diff(must(db.New(f).Program(ctx, p.ID, noon))(t), after); d != "" {
+			t.Errorf("%s: %s", c.name, d)
+		}
+		after.Revision = before.Revision
+		if cmp.Equal(before, after) {
+			t.Errorf("%s: no change", c.name)
+		}
+	}
+}
+
 func TestReplaceMedia(t *testing.T) {
 	s, _ := newStore(t)
 	ctx := t.Context()
