@@ -57,6 +57,19 @@ func (c *screenConn) ask(request []byte) (*http.Response, error) {
 	return res, nil
 }
 
+// poll sends a request and reads the whole answer.
+func (c *screenConn) poll(request []byte) (int, error) {
+	res, err := c.ask(request)
+	if err != nil {
+		return 0, err
+	}
+	defer res.Body.Close()
+	if _, err := io.Copy(io.Discard, res.Body); err != nil {
+		return 0, fmt.Errorf("read an answer: %w", err)
+	}
+	return res.StatusCode, nil
+}
+
 // answers are what screens got.
 type answers struct {
 	mu    sync.Mutex
@@ -85,6 +98,10 @@ func pollAll(ctx context.Context, t *table, s *station, d time.Duration) error {
 		var err error
 		if conns[i], err = dialScreen(ctx, s, i+1); err != nil {
 			return err
+		}
+		// A connection that says nothing is not kept.
+		if _, err := conns[i].poll(s.request(i+1, s.poll(i+1))); err != nil {
+			return fmt.Errorf("screen %d: %w", i+1, err)
 		}
 	}
 	got := &answers{codes: map[int]int{}}
@@ -155,16 +172,11 @@ func pollOne(ctx context.Context, s *station, n int, c *screenConn, until time.T
 			return nil
 		}
 		next.Reset(pollEvery)
-		res, err := c.ask(request)
+		code, err := c.poll(request)
 		if err != nil {
 			return fmt.Errorf("screen %d: %w", n, err)
 		}
-		_, err = io.Copy(io.Discard, res.Body)
-		res.Body.Close()
-		if err != nil {
-			return fmt.Errorf("screen %d: %w", n, err)
-		}
-		took[res.StatusCode] = append(took[res.StatusCode], time.Since(begin))
+		took[code] = append(took[code], time.Since(begin))
 	}
 }
 

@@ -42,7 +42,8 @@ func besideSignage(ctx context.Context, dir, bin string, p plan) error {
 	defer run.Stop()
 	t := newTable()
 	if err := signageLoad(ctx, t, dir, run, p.perStep); err != nil {
-		return err
+		said := run.Output()
+		return fmt.Errorf("%w; Porthole said:\n%s", err, said[max(0, len(said)-4000):])
 	}
 	if p.tries > 0 {
 		if err := openPages(ctx, t, run, min(p.tries, 5)); err != nil {

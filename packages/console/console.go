@@ -7,6 +7,7 @@ import (
 	"html/template"
 	"log/slog"
 	"path/filepath"
+	"sync"
 	"time"
 
 	"github.com/alexedwards/scs/v2"
@@ -56,6 +57,9 @@ type console struct {
 	assets    map[string]asset
 
 	logins, claims, pairTries *credential.Limiter
+
+	// editing is held while an operation on a playlist looks at what is there and then changes it.
+	editing sync.Mutex
 }
 
 // Run serves console's two sockets until ctx ends or something fails that a restart may mend. A damaged database is

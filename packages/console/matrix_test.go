@@ -30,8 +30,6 @@ type matrix struct {
 	*device
 	// people are browsers by role; "stranger" has no session.
 	people map[string]*browser
-	// ids replace the path parameters, by name: things that are there.
-	ids map[string]string
 	// secrets may be seen by nobody, or by administrators only.
 	hashes, adminOnly []string
 }
@@ -44,7 +42,6 @@ func newMatrix(t *testing.T) *matrix {
 	d := newDevice(t).start()
 	m := &matrix{device: d, people: map[string]*browser{"stranger": d.browser(), "admin": d.claimed()}}
 	d.addCamera(m.people["admin"], "name", "Yard", "url", "rtsp://192.168.1.30/s", "user", "cam", "password", cameraSecret)
-	m.ids = map[string]string{"user": "porthole"}
 	db, err := sql.Open("sqlite", "file:"+d.database()+"?_pragma=busy_timeout(20000)")
 	if err != nil {
 		t.Fatal(err)
@@ -122,7 +119,7 @@ func (m *matrix) fill(t *testing.T, db *sql.DB) {
 // parameter is one in a pattern of net/http.
 var parameter = regexp.MustCompile(`\{[a-z_]+(?:\.\.\.)?\}`)
 
-// target fills a pattern's parameters; every gets each of them unless it is empty.
+// target fills a pattern's parameters with every, or with things that are there.
 func (m *matrix) target(path, every string) string {
 	path = strings.TrimSuffix(path, "{$}")
 	return parameter.ReplaceAllStringFunc(path, func(p string) string {
@@ -130,8 +127,12 @@ func (m *matrix) target(path, every string) string {
 		switch {
 		case every != "":
 			return every
-		case m.ids[name] != "":
-			return m.ids[name]
+		case name == "user":
+			return "porthole"
+		case strings.HasPrefix(path, "/screens/"):
+			return "101"
+		case strings.Contains(path, "camera"):
+			return "yard"
 		}
 		return "1"
 	})

@@ -128,6 +128,7 @@ func (c *console) deviceRoutes() []route {
 	return []route{
 		{"GET /screen.jpg", admin, c.screenShot},
 		{"POST /screen", admin, c.chooseScreen},
+		{"GET /settings", admin, c.settingsPage},
 		{"GET /logs/{process}", admin, c.logPage},
 		{"GET /fragments/logs/{process}", admin, c.logPage},
 		{"POST /processes/{process}/restart", admin, c.restartProcess},

@@ -335,7 +335,7 @@ func TestOwnScreenPage(t *testing.T) {
 		t.Errorf("its picture: %d %q", a.status, a.body)
 	}
 	for _, no := range []string{"/delete", "/code", "/code/delete", "/password"} {
-		if a := b.post(path + no); a.status != http.StatusForbidden {
+		if a := b.post(path + no); a.status != http.StatusUnprocessableEntity {
 			t.Errorf("%s: %d", no, a.status)
 		}
 	}

@@ -69,15 +69,12 @@ func TestOwnScreenPairsItself(t *testing.T) {
 	content := []byte("\x89PNG not really")
 	sum := sha256.Sum256(content)
 	name := hex.EncodeToString(sum[:])
+	d.start()
+	b := d.claimed()
 	folder := filepath.Join(d.options.Env.PermDir, "console", "media")
-	if err := os.MkdirAll(folder, 0o700); err != nil {
-		t.Fatal(err)
-	}
 	if err := os.WriteFile(filepath.Join(folder, name), content, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	d.start()
-	b := d.claimed()
 	menu := d.playlistOf("Menu", name, int64(len(content)))
 	own := d.ownSocket()
 

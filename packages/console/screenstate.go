@@ -230,7 +230,7 @@ func (s *screens) showing(p signage.Player, prog program.Program) showing {
 	case r.Interrupt != 0:
 		v.Why = "An interruption goes before everything else" + until + "."
 	case r.Rule != 0:
-		v.Why = "The schedule says so: " + ruleName(prog, r.Rule) + until + "."
+		v.Why = "The schedule says so: " + nameOfRule(prog, r.Rule) + until + "."
 	case prog.Base == 0:
 	case p.Playlist == prog.Base:
 		v.Why = "It is the screen’s own playlist" + until + "."
@@ -242,7 +242,7 @@ func (s *screens) showing(p signage.Player, prog program.Program) showing {
 	return v
 }
 
-func ruleName(prog program.Program, id int64) string {
+func nameOfRule(prog program.Program, id int64) string {
 	for _, r := range prog.Rules {
 		if r.ID == id {
 			return r.Name
