@@ -2,6 +2,8 @@ package integration_test
 
 import (
 	"bytes"
+	"crypto/tls"
+	"errors"
 	"fmt"
 	"image"
 	"image/color"
@@ -11,6 +13,7 @@ import (
 	"net/url"
 	"regexp"
 	"strings"
+	"syscall"
 	"testing"
 
 	"porthole/integration/stack"
@@ -122,3 +125,69 @@ func (c shop) send(t *testing.T, path, kind string, body []byte) string {
 
 // server is the address that players are set up with.
 func (c shop) server() string { return fmt.Sprintf("https://localhost:%d", c.HTTPS) }
+
+// TestSecretsStayOutOfLogs does what makes processes say something, with codes and auth codes in every place where players
+// put them; newShop looks into the log.
+func TestSecretsStayOutOfLogs(t *testing.T) {
+	c := newShop(t)
+	ask := func(address string, header ...string) (*http.Response, error) {
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, address, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i := 0; i < len(header); i += 2 {
+			req.Header.Set(header[i], header[i+1])
+		}
+		client := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}, DisableKeepAlives: true}}
+		res, err := client.Do(req)
+		if err == nil {
+			t.Cleanup(func() { res.Body.Close() })
+		}
+		return res, err
+	}
+	const query = "/api/playlists?hostname=kiosk&quickconnect_code="
+	plain := fmt.Sprintf("http://localhost:%d", c.HTTP)
+	wrongPort := fmt.Sprintf("http://localhost:%d", c.HTTPS)
+	for address, want := range map[string]int{
+		c.server() + query + "ABC123XYZ":                                   200,
+		c.server() + query + "wrong-one":                                   401,
+		c.server() + "/api/playlists/1":                                    401,
+		c.server() + "/api/media/abc123/menu.jpg":                          404,
+		c.server() + "/api/%2e%2e/api/playlists?quickconnect_code=test123": 404,
+		plain + query + "ABC123XYZ":                                        426,
+		wrongPort + query + "ABC123XYZ":                                    426,
+	} {
+		res, err := ask(address, "Authorization", "Bearer test123abc123", "Origin", "https://evil.example", "Sec-Fetch-Site", "cross-site")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if res.StatusCode != want && !(want == 404 && res.StatusCode < 500) {
+			t.Errorf("%s: %s, want %d", address, res.Status, want)
+		}
+	}
+	// While console is away proxy answers, and says so in its log.
+	pids, err := c.PIDs(t.Context())
+	if err != nil || pids["console"] == 0 {
+		t.Fatalf("%v, %v", pids, err)
+	}
+	if err := syscall.Kill(pids["console"], syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "proxy misses console", func() error {
+		res, err := ask(c.server() + query + "ABC123XYZ")
+		if err != nil {
+			return err
+		}
+		if out := c.Output(); !strings.Contains(out, "does not answer") {
+			return fmt.Errorf("proxy answers %s and says nothing", res.Status)
+		}
+		return nil
+	})
+	eventually(t, "console is back", func() error {
+		res, err := ask(c.server() + query + "ABC123XYZ")
+		if err == nil && res.StatusCode != 200 {
+			err = errors.New(res.Status)
+		}
+		return err
+	})
+}
