@@ -88,7 +88,7 @@ func idleMemory(ctx context.Context, t *table, dir, bin string) error {
 	return nil
 }
 
-// startStack starts Porthole with a state folder of its own.
+// startStack starts Porthole with a state folder of its own; with what is there if it was started under that name before.
 func startStack(ctx context.Context, dir, bin, name, provision string) (*stack.Stack, error) {
 	bin, err := filepath.Abs(bin)
 	if err != nil {
@@ -99,7 +99,7 @@ func startStack(ctx context.Context, dir, bin, name, provision string) (*stack.S
 		return nil, fmt.Errorf("find the process list: %w", err)
 	}
 	own := filepath.Join(dir, name)
-	if err := os.Mkdir(own, 0o755); err != nil {
+	if err := os.MkdirAll(own, 0o755); err != nil {
 		return nil, fmt.Errorf("make a folder: %w", err)
 	}
 	return stack.Start(ctx, stack.Options{Bin: bin, Config: config, Dir: own, Provision: provision})

@@ -25,10 +25,17 @@ func main() {
 	joins := flag.Int("joins", 50, "how often the time to the first picture is taken")
 	viewers := flag.Bool("whep", true, "measure WHEP viewers too")
 	build := flag.String("build", "build", "`folder` of the images")
-	only := flag.String("only", "", "measure only `what`: peers, live or appliance")
+	only := flag.String("only", "", "measure only `what`: peers, live, signage or appliance")
 	tries := flag.Int("tries", 30, "how often a page is opened for its first picture; 0: no browser")
 	soakFor := flag.Duration("soak", 0, "instead have readers come, go, stall and misbehave for this `time`, and see what stays")
+	static := flag.String("static", "", "be the floor of the signage measurement at this `address`")
+	files := flag.String("files", "", "`folder` that -static serves")
+	tlsDir := flag.String("tls", "", "`folder` of -static's certificate")
 	flag.Parse()
+	if *static != "" {
+		fmt.Fprintln(os.Stderr, "bench:", serveStatic(*static, *files, *tlsDir))
+		os.Exit(1)
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
 	p := plan{perStep: *perStep, joins: *joins, readers: []int{1, 20, 100, 500}, viewers: []int{1, 20, 100}, tries: *tries}
@@ -66,6 +73,11 @@ func run(ctx context.Context, only, bin, build string, p plan) error {
 	}
 	if only == "" || only == "live" {
 		if err := besideLive(ctx, dir, bin, p); err != nil {
+			return err
+		}
+	}
+	if only == "" || only == "signage" {
+		if err := besideSignage(ctx, dir, bin, p); err != nil {
 			return err
 		}
 	}

@@ -36,6 +36,39 @@ func Note(dst *Image, r image.Rectangle, text string) {
 	}
 }
 
+// Banner lays text over the middle of dst, as large as it fits in up to two lines, for a screen that says its name.
+func Banner(dst *Image, text string) {
+	r := dst.Rect
+	w := &writer{}
+	wide := r.Dx() * 4 / 5
+	size := max(minText, min(r.Dx(), r.Dy())/5)
+	for size > minText && w.width(text, Bold, size) > wide {
+		if lines := w.wrap(text, Bold, size, wide, 3); size <= min(r.Dx(), r.Dy())/8 && len(lines) <= 2 {
+			break
+		}
+		size = size * 11 / 12
+	}
+	size = max(size, minText)
+	lines := w.wrap(text, Bold, size, wide, 2)
+	if len(lines) == 0 {
+		return
+	}
+	width, height := 0, w.height(Bold, size)
+	for _, l := range lines {
+		width = max(width, w.width(l, Bold, size))
+	}
+	pad := size / 2
+	box := image.Rectangle{Max: image.Pt(width+2*pad, len(lines)*height+2*pad)}
+	box = box.Add(r.Min).Add(image.Pt((r.Dx()-box.Dx())/2, (r.Dy()-box.Dy())/2)).Intersect(r)
+	edge := max(size/16, 2)
+	roundRect(dst, box.Inset(-edge).Intersect(r), pad/2+edge, colorAccent)
+	roundRect(dst, box, pad/2, colorShade)
+	part := dst.SubImage(box)
+	for i, l := range lines {
+		w.draw(part, box.Min.Add(image.Pt((box.Dx()-w.width(l, Bold, size))/2, pad+i*height)), l, Bold, size, colorText)
+	}
+}
+
 // Strip fills r with a line of text in its middle, as large as it fits.
 func Strip(dst *Image, r image.Rectangle, text string) {
 	r = r.Intersect(dst.Rect)

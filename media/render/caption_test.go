@@ -40,3 +40,31 @@ func TestCaptions(t *testing.T) {
 }
 
 var captionGrey = color.RGBA{0x80, 0x80, 0x80, 0xff}
+
+// TestBanner: a name is there, large and whole in the middle of a screen of any shape, and what does not fit hurts nobody.
+func TestBanner(t *testing.T) {
+	for _, size := range []image.Point{{1920, 1080}, {1080, 1920}, {640, 480}, {40, 30}, {1, 1}, {0, 0}} {
+		for _, text := range []string{"", "Till", "The screen in the shop window on the left", "Donaudampfschifffahrtselektrizitätenhauptbetriebswerkbauunterbeamtengesellschaft", "日本 \x00\xff"} {
+			m := render.NewImage(size.X, size.Y)
+			m.Fill(m.Rect, captionGrey)
+			render.Banner(m, text)
+			lit := image.Rectangle{}
+			for y := range size.Y {
+				for x := range size.X {
+					if p := m.Pix[y*m.Stride+4*x:]; p[0] > 0xf4 && p[1] > 0xf4 {
+						lit = lit.Union(image.Rect(x, y, x+1, y+1))
+					}
+				}
+			}
+			if (text == "" || size.X < 100) != lit.Empty() && size.X >= 100 {
+				t.Errorf("%q on %v: text in %v", text, size, lit)
+			}
+			if text == "" || size.X < 100 {
+				continue
+			}
+			if lit.Dx() > size.X*4/5+2 || lit.Dy() < min(size.X, size.Y)/30 || !image.Pt(size.X/2, size.Y/2).In(lit.Inset(-size.Y/20)) {
+				t.Errorf("%q on %v: text in %v", text, size, lit)
+			}
+		}
+	}
+}

@@ -5,6 +5,7 @@ import (
 	"image/color"
 	"strings"
 	"sync"
+	"unicode/utf8"
 
 	"golang.org/x/image/font"
 	"golang.org/x/image/font/gofont/gobold"
@@ -125,7 +126,8 @@ func (w *writer) wrap(s string, f Font, size, width, max int) []string {
 func (w *writer) fitting(s string, f Font, size, width int) int {
 	n, space := 0, 0
 	for i, r := range s {
-		end := i + len(string(r))
+		_, bytes := utf8.DecodeRuneInString(s[i:]) // one for what is no UTF-8, whatever r is
+		end := i + bytes
 		if w.width(s[:end], f, size) > width && n > 0 {
 			break
 		}

@@ -2,19 +2,16 @@ package main
 
 import (
 	"context"
-	"crypto/hmac"
-	"crypto/rand"
-	"crypto/sha256"
 	"crypto/subtle"
 	"errors"
 	"fmt"
 	"net/http"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/alexedwards/scs/v2"
 
+	"porthole/packages/console/credential"
 	"porthole/packages/internal/identity"
 )
 
@@ -41,19 +38,11 @@ func tooMany(wait time.Duration) *deniedError {
 type authenticator struct {
 	store    *store
 	sessions *scs.SessionManager
-	hasher   *hasher
-	limit    *limiter
-
-	// A client that sends Basic with every request must not cost a password hash each: what was right stays right for
-	// a minute, kept under a MAC so that memory holds no passwords.
-	key  []byte
-	mu   sync.Mutex
-	seen map[[sha256.Size]byte]seenCredential // guarded by mu
-}
-
-type seenCredential struct {
-	bind  string // the account's password at that time
-	until time.Time
+	hasher   *credential.Hasher
+	limit    *credential.Limiter
+	// seen has what was right in the last minute: a client that sends Basic with every request must not cost a password
+	// hash each. Its bind is the account's password at that time.
+	seen *credential.Memory
 }
 
 const (
@@ -61,12 +50,9 @@ const (
 	maxSeen = 256
 )
 
-func newAuthenticator(s *store, m *scs.SessionManager, h *hasher) *authenticator {
-	key := make([]byte, sha256.Size)
-	rand.Read(key) // never fails (crypto/rand)
+func newAuthenticator(s *store, m *scs.SessionManager, h *credential.Hasher) *authenticator {
 	return &authenticator{
-		store: s, sessions: m, hasher: h, limit: newLimiter(),
-		key: key, seen: map[[sha256.Size]byte]seenCredential{},
+		store: s, sessions: m, hasher: h, limit: credential.NewLimiter(), seen: credential.NewMemory(seenFor, maxSeen),
 	}
 }
 
@@ -139,11 +125,11 @@ func (a *authenticator) byPassword(ctx context.Context, user, password, remote s
 	if err != nil {
 		return identity.Identity{}, err
 	}
-	mac := a.mac(user, password)
-	if known && a.recall(mac, acc.bind()) {
+	key := a.seen.Key(user, password)
+	if known && a.seen.Recall(key, acc.bind()) {
 		return identity.Identity{User: acc.name, Role: acc.role}, nil
 	}
-	if wait := a.limit.try(remote); wait > 0 {
+	if wait := a.limit.Try(remote); wait > 0 {
 		return identity.Identity{}, tooMany(wait)
 	}
 	if user == stream.user {
@@ -153,21 +139,21 @@ func (a *authenticator) byPassword(ctx context.Context, user, password, remote s
 	if err != nil {
 		return identity.Identity{}, err
 	}
-	a.limit.forgive(remote)
-	a.remember(mac, acc.bind())
+	a.limit.Forgive(remote)
+	a.seen.Remember(key, acc.bind())
 	return identity.Identity{User: acc.name, Role: acc.role}, nil
 }
 
 // checkPassword returns the account with that name and password; errWrong when there is none.
-func checkPassword(ctx context.Context, s *store, h *hasher, user, password string) (account, error) {
+func checkPassword(ctx context.Context, s *store, h *credential.Hasher, user, password string) (account, error) {
 	acc, known, err := s.account(ctx, user)
 	if err != nil {
 		return account{}, err
 	}
 	if !known {
-		acc.hash = nobody
+		acc.hash = credential.Nobody
 	}
-	ok, err := h.matches(ctx, password, acc.hash)
+	ok, err := h.Matches(ctx, password, acc.hash)
 	if err != nil {
 		return account{}, err
 	}
@@ -175,37 +161,6 @@ func checkPassword(ctx context.Context, s *store, h *hasher, user, password stri
 		return account{}, errWrong
 	}
 	return acc, nil
-}
-
-func (a *authenticator) mac(user, password string) [sha256.Size]byte {
-	m := hmac.New(sha256.New, a.key)
-	fmt.Fprintf(m, "%d:%s%s", len(user), user, password)
-	return [sha256.Size]byte(m.Sum(nil))
-}
-
-func (a *authenticator) recall(mac [sha256.Size]byte, bind string) bool {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	c, ok := a.seen[mac]
-	return ok && c.bind == bind && time.Now().Before(c.until)
-}
-
-func (a *authenticator) remember(mac [sha256.Size]byte, bind string) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	now := time.Now()
-	if len(a.seen) >= maxSeen {
-		for k, c := range a.seen {
-			if now.After(c.until) {
-				delete(a.seen, k)
-			}
-		}
-	}
-	// Only right passwords get here: so many at a time that the map is still full means nothing but a fresh start.
-	if len(a.seen) >= maxSeen {
-		clear(a.seen)
-	}
-	a.seen[mac] = seenCredential{bind, now.Add(seenFor)}
 }
 
 // asDenied returns the reason when err says that somebody is not let in.

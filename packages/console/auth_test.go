@@ -4,15 +4,11 @@ import (
 	"encoding/base64"
 	"errors"
 	"net/http"
-	"net/netip"
 	"net/url"
 	"testing"
-	"testing/synctest"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
 
-	console "porthole/packages/console"
 	"porthole/packages/internal/identity"
 	"porthole/packages/internal/settings"
 )
@@ -112,62 +108,4 @@ func TestAuthIsLimited(t *testing.T) {
 	if status, _ := d.internal().Call(t.Context(), http.MethodPost, "/auth", "no object", nil); status != http.StatusBadRequest {
 		t.Errorf("not understood: %d", status)
 	}
-}
-
-func TestLimiter(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		l := console.NewLimiter()
-		tries := func(addr string) (n int) {
-			for l.Try(addr) == 0 {
-				if n++; n > 1000 {
-					t.Fatalf("%s is not limited", addr)
-				}
-			}
-			return n
-		}
-		if n := tries("203.0.113.1"); n != 5 {
-			t.Errorf("%d tries in a row, want 5", n)
-		}
-		if wait := l.Try("203.0.113.1"); wait <= 0 || wait > 20*time.Second {
-			t.Errorf("told to wait %s", wait)
-		}
-		<-time.After(20 * time.Second)
-		if n := tries("203.0.113.1"); n != 1 {
-			t.Errorf("%d tries after 20 s, want 1", n)
-		}
-		l.Forgive("203.0.113.1")
-		if n := tries("203.0.113.1"); n != 5 {
-			t.Errorf("%d tries after a right password, want 5", n)
-		}
-		// One IPv6 subscriber has a whole /64.
-		if n := tries("2001:db8::1"); n != 5 {
-			t.Errorf("%d tries over IPv6, want 5", n)
-		}
-		if l.Try("2001:db8::ffff") == 0 {
-			t.Error("a roaming IPv6 guesser is not limited")
-		}
-		if l.Try("::ffff:203.0.113.1") == 0 {
-			t.Error("an IPv4 address in IPv6 clothes is another one")
-		}
-		<-time.After(time.Hour)
-		// Many addresses together are limited too, without locking the house out or filling memory.
-		allowed := 0
-		for i := range 5000 {
-			a := netip.AddrFrom4([4]byte{203, 0, byte(i >> 8), byte(i)})
-			if l.Try(a.String()) == 0 {
-				allowed++
-			}
-		}
-		if allowed != 20 {
-			t.Errorf("%d tries from 5000 addresses, want 20", allowed)
-		}
-		if n := l.Remotes(); n > 1024 {
-			t.Errorf("%d addresses are remembered", n)
-		}
-		for _, addr := range []string{"192.168.1.2", "fd00::1", "127.0.0.1"} {
-			if n := tries(addr); n != 5 {
-				t.Errorf("%d tries from the house at %s, want 5", n, addr)
-			}
-		}
-	})
 }

@@ -9,7 +9,12 @@ import (
 	"net/http"
 	"strings"
 	"unicode/utf8"
+
+	"porthole/packages/console/credential"
 )
+
+// minPassword is the least a password may have, in characters: short ones are guessed.
+const minPassword = 10
 
 var (
 	errClaimed   = errors.New("somebody claimed this device already")
@@ -51,7 +56,7 @@ func (c *console) claim(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	remote := remoteOf(r)
-	if wait := c.claims.try(remote); wait > 0 {
+	if wait := c.claims.Try(remote); wait > 0 {
 		v.Error = busy(w, wait)
 		c.showClaim(w, r, http.StatusTooManyRequests, v)
 		return
@@ -66,8 +71,9 @@ func (c *console) claim(w http.ResponseWriter, r *http.Request) {
 	case err != nil:
 		c.failed(w, r, err)
 	default:
-		c.claims.forgive(remote)
+		c.claims.Forgive(remote)
 		c.log.Info("claimed", "remote", remote)
+		c.ownersZone(r.Context(), r.PostFormValue("timezone"))
 		http.Redirect(w, r, "/", http.StatusSeeOther)
 	}
 }
@@ -77,8 +83,8 @@ func checkNewPassword(p string) string {
 	switch {
 	case utf8.RuneCountInString(p) < minPassword:
 		return fmt.Sprintf("Use at least %d characters. Three or four words are easy to keep in mind.", minPassword)
-	case len(p) > maxPassword:
-		return fmt.Sprintf("Use at most %d bytes.", maxPassword)
+	case len(p) > credential.MaxPassword:
+		return fmt.Sprintf("Use at most %d bytes.", credential.MaxPassword)
 	}
 	return ""
 }
@@ -95,7 +101,7 @@ func (c *console) claimWith(ctx context.Context, code, password string) error {
 	if subtle.ConstantTimeCompare([]byte(plainCode(code)), []byte(plainCode(want))) != 1 {
 		return errWrongCode
 	}
-	hash, err := c.hasher.hash(ctx, password)
+	hash, err := c.hasher.Hash(ctx, password)
 	if err != nil {
 		return err
 	}

@@ -7,13 +7,16 @@ import (
 	"html/template"
 	"log/slog"
 	"path/filepath"
+	"sync"
 	"time"
 
 	"github.com/alexedwards/scs/v2"
 	"golang.org/x/sync/errgroup"
 
+	"porthole/packages/console/credential"
 	"porthole/packages/console/signage/db"
 	"porthole/packages/console/signage/library"
+	"porthole/packages/console/signage/playerapi"
 	"porthole/packages/internal/daemon"
 	"porthole/packages/internal/settings"
 	"porthole/packages/internal/unixsock"
@@ -42,15 +45,22 @@ type console struct {
 
 	store    *store
 	signage  *db.Store
+	players  *playerapi.API
+	hasher   *credential.Hasher
 	library  *library.Library
-	hasher   *hasher
 	sessions *scs.SessionManager
 	auth     *authenticator
 	backends *backends
-	pages    map[string]*template.Template
-	assets   map[string]asset
+	// onceCodes are quick-connect codes for their maker's next page.
+	onceCodes onceCodes
+	transfers *transfers
+	pages     map[string]*template.Template
+	assets    map[string]asset
 
-	logins, claims *limiter
+	logins, claims, pairTries *credential.Limiter
+
+	// editing is held while an operation on a playlist looks at what is there and then changes it.
+	editing sync.Mutex
 }
 
 // Run serves console's two sockets until ctx ends or something fails that a restart may mend. A damaged database is
@@ -71,10 +81,14 @@ func newConsole(ctx context.Context, o Options, s *store) (*console, error) {
 	}
 	c := &console{
 		log: o.Env.Log, env: o.Env, builtin: o.Builtin, longPoll: o.LongPoll,
-		store: s, signage: db.New(s), hasher: newHasher(), logins: newLimiter(), claims: newLimiter(),
+		store: s, signage: db.New(s), hasher: credential.NewHasher(), logins: credential.NewLimiter(), claims: credential.NewLimiter(),
+		pairTries: credential.NewLimiter(), transfers: newTransfers(),
 	}
 	if c.longPoll == 0 {
 		c.longPoll = longPoll
+	}
+	if err := c.ownScreen(ctx); err != nil {
+		return nil, fmt.Errorf("prepare database: %w", explain(err))
 	}
 	c.sessions = newSessions(s, c.sessionFailed)
 	c.auth = newAuthenticator(s, c.sessions, c.hasher)
@@ -86,6 +100,9 @@ func newConsole(ctx context.Context, o Options, s *store) (*console, error) {
 		return nil, err
 	}
 	if c.library, err = library.New(ctx, c.libraryOptions(o)); err != nil {
+		return nil, err
+	}
+	if c.players, err = c.newPlayers(ctx); err != nil {
 		return nil, err
 	}
 	if err := checkRoutes(c.routes()); err != nil {
@@ -117,7 +134,9 @@ func run(ctx context.Context, o Options, s *store) error {
 	g.Go(func() error { return unixsock.Serve(ctx, public, c.publicHandler()) })
 	g.Go(func() error { return unixsock.Serve(ctx, internal, c.internalHandler()) })
 	g.Go(func() error { return c.prune(ctx) })
+	g.Go(func() error { return c.players.Run(ctx) })
 	g.Go(func() error { return c.provision(ctx) })
 	g.Go(func() error { return c.library.Run(ctx) })
+	g.Go(func() error { return c.takeTransfers(ctx) })
 	return g.Wait()
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"net/http"
 	"path/filepath"
-	"time"
 
 	"porthole/packages/internal/identity"
 )
@@ -20,21 +19,6 @@ var (
 	CheckAllowed = checkAllowed
 	CheckOpen    = checkOpen
 )
-
-// Limiter is limiter.
-type Limiter struct{ l *limiter }
-
-// NewLimiter returns a limiter.
-func NewLimiter() Limiter { return Limiter{newLimiter()} }
-
-// Try is try.
-func (l Limiter) Try(addr string) time.Duration { return l.l.try(addr) }
-
-// Forgive is forgive.
-func (l Limiter) Forgive(addr string) { l.l.forgive(addr) }
-
-// Remotes is how many addresses are remembered.
-func (l Limiter) Remotes() int { return len(l.l.remotes) }
 
 // CameraFlag is cameraFlag.
 type CameraFlag = cameraFlag

@@ -173,12 +173,22 @@ func (b *browser) do(method, target string, form url.Values) answer {
 	if form != nil {
 		body = strings.NewReader(form.Encode())
 	}
+	ctype := ""
+	if form != nil {
+		ctype = "application/x-www-form-urlencoded"
+	}
+	return b.raw(method, target, ctype, body)
+}
+
+// raw makes a request with a body of a type; both may be empty.
+func (b *browser) raw(method, target, ctype string, body io.Reader) answer {
+	b.t.Helper()
 	req, err := http.NewRequestWithContext(b.t.Context(), method, "https://"+b.host+target, body)
 	if err != nil {
 		b.t.Fatal(err)
 	}
-	if form != nil {
-		req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	if ctype != "" {
+		req.Header.Set("Content-Type", ctype)
 	}
 	req.Header.Set("X-Forwarded-For", b.remote)
 	req.Header.Set("X-Forwarded-Proto", "https")

@@ -20,6 +20,8 @@ func (c *console) internalHandler() http.Handler {
 	mux.HandleFunc("GET /settings/{process}", c.serveSettings)
 	mux.HandleFunc("POST /auth", only(c.serveAuth, "proxy", "signaling"))
 	mux.HandleFunc("GET /claim", only(c.serveClaimCode, "player"))
+	// This is how the own screen pairs with its own server: by the uid of its process, without a code and without TLS.
+	mux.Handle("/signage/", only(c.players.Own(c.ownID).ServeHTTP, "player"))
 	return c.recoverer(mux)
 }
 
@@ -120,7 +122,8 @@ func (c *console) view(ctx context.Context, process string) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	return settings.Player{Revision: revision, Hostname: host, Cameras: refs, Settings: own, Notices: refused}, nil
+	identify, err := c.ownIdentify(ctx, tx)
+	return settings.Player{Revision: revision, Hostname: host, Cameras: refs, Settings: own, Notices: refused, Identify: identify}, err
 }
 
 // proxyView adds to v what lets readers in, without passwords and tokens.

@@ -104,7 +104,7 @@ func (c *console) login(w http.ResponseWriter, r *http.Request) {
 	}
 	remote := remoteOf(r)
 	v := loginView{User: strings.TrimSpace(r.PostFormValue("user")), Next: localPath(r.FormValue("next"))}
-	if wait := c.logins.try(remote); wait > 0 {
+	if wait := c.logins.Try(remote); wait > 0 {
 		v.Error = busy(w, wait)
 		c.showLogin(w, r, http.StatusTooManyRequests, v)
 		return
@@ -123,7 +123,7 @@ func (c *console) login(w http.ResponseWriter, r *http.Request) {
 		c.failed(w, r, err)
 		return
 	}
-	c.logins.forgive(remote)
+	c.logins.Forgive(remote)
 	c.log.Info("logged in", "account", acc.name, "remote", remote)
 	http.Redirect(w, r, v.Next, http.StatusSeeOther)
 }

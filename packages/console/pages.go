@@ -28,8 +28,10 @@ type page struct {
 	User identity.Identity
 	// Admin says that the user may see the pages of administrators, Editor those of editors; an administrator may both.
 	Admin, Editor bool
-	// Here is the path of the page, for the navigation.
-	Here string
+	// Nav are the links to the parts of the site, SubNav those to the settings.
+	Nav, SubNav []navItem
+	// Running are the interruptions of the screens, which editors see on every page.
+	Running []runningInterrupt
 	// Flash says what the last form did.
 	Flash string
 	Body  any
@@ -73,7 +75,12 @@ func (c *console) render(w http.ResponseWriter, r *http.Request, status int, nam
 			p.Hostname = h
 		}
 	}
-	p.Version, p.Admin, p.Editor, p.Here = daemon.Version(), isAdmin(p.User), may(p.User.Role, editor), r.URL.Path
+	p.Version, p.Admin, p.Editor = daemon.Version(), isAdmin(p.User), isEditor(p.User)
+	p.Nav, p.SubNav = navigation(p.User, r.URL.Path)
+	if p.Editor {
+		// A page that cannot say what runs is still a page.
+		p.Running, _ = c.running(r.Context(), time.Now())
+	}
 	if p.User.User != "" && r.Method == http.MethodGet {
 		p.Flash = c.sessions.PopString(r.Context(), sessionFlash)
 	}

@@ -93,7 +93,12 @@ func (c *console) applyProvision(ctx context.Context, p provisioning) error {
 		return err
 	}
 	accounts, wrong := provisionedAccounts(p.Provision.Accounts)
-	found := slices.Concat(problems, wrong)
+	// Screens go first, in their own transactions: if the rest fails, all of it is done once more.
+	noScreens, err := c.provisionScreens(ctx, p.Provision)
+	if err != nil {
+		return fmt.Errorf("apply provisioning of screens: %w", err)
+	}
+	found := slices.Concat(problems, wrong, noScreens)
 	err = c.store.change(ctx, func(tx *sql.Tx) error {
 		if p.Provision.Hostname != "" {
 			if err := setSetting(ctx, tx, "hostname", p.Provision.Hostname); err != nil {
@@ -139,7 +144,10 @@ func (c *console) applyProvision(ctx context.Context, p provisioning) error {
 	if err != nil {
 		return fmt.Errorf("apply provisioning: %w", err)
 	}
-	c.log.Info("provisioning applied", "cameras", len(cameras), "accounts", len(accounts), "admin", hash != "", "problems", len(problems))
+	if err := c.ownScreen(ctx); err != nil {
+		return fmt.Errorf("apply provisioning: %w", err)
+	}
+	c.log.Info("provisioning applied", "cameras", len(cameras), "accounts", len(accounts), "screens", len(p.Provision.Screens), "admin", hash != "", "problems", len(problems))
 	for _, problem := range problems {
 		c.log.Warn("provisioning: refused", "line", problem.Line, "key", problem.Key, "reason", problem.Reason)
 	}
@@ -177,12 +185,12 @@ func (c *console) provisionedHash(ctx context.Context, password string) (string,
 		return "", err
 	}
 	if ok {
-		same, err := c.hasher.matches(ctx, password, acc.hash)
+		same, err := c.hasher.Matches(ctx, password, acc.hash)
 		if err != nil || same {
 			return "", err
 		}
 	}
-	return c.hasher.hash(ctx, password)
+	return c.hasher.Hash(ctx, password)
 }
 
 // provisionCameras adds and updates. system takes the passwords out of a file once they are taken here: a camera whose

@@ -71,5 +71,8 @@ func provisionAccess(ctx context.Context, tx *sql.Tx, a provision.Access) error 
 			p.Access.Allowed = list
 		}
 	}
+	if len(a.TrustedProxies) > 0 {
+		p.Access.TrustedProxies = a.TrustedProxies
+	}
 	return putProxySettings(ctx, tx, p)
 }

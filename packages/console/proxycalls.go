@@ -19,6 +19,8 @@ type (
 		HTTPS   httpsStatus       `json:"https"`
 		Refused map[string]uint64 `json:"refused"`
 		Access  accessStatus      `json:"access"`
+		// Handshakes are those that failed.
+		Handshakes []handshake `json:"handshakes"`
 	}
 	httpsStatus struct {
 		Connections int               `json:"connections"`

@@ -16,11 +16,11 @@ import (
 // proxyPage is the page of the way in from outside: names, accounts, who may connect.
 type proxyPage struct {
 	proxySettings
-	// Allowed and Open are as typed, an entry a line.
-	Allowed, Open string
-	Errors        fieldErrors
-	Accounts      []accountRow
-	NewUser       string
+	// Allowed, Open and Proxies (the trusted ones) are as typed, an entry a line.
+	Allowed, Open, Proxies string
+	Errors                 fieldErrors
+	Accounts               []accountRow
+	NewUser                string
 	// Away says why counters and addresses are missing, or is empty.
 	Away    string
 	Who     []string
@@ -64,9 +64,15 @@ func (c *console) proxyPage(w http.ResponseWriter, r *http.Request, id identity.
 		c.failed(w, r, err)
 		return
 	}
-	c.showProxy(w, r, http.StatusOK, id, proxyPage{
-		proxySettings: around, Allowed: strings.Join(around.Access.Allowed, "\n"), Open: strings.Join(around.Access.Open, "\n"),
-	})
+	c.showProxy(w, r, http.StatusOK, id, typedAs(around, proxyPage{}))
+}
+
+// typedAs fills the form with what is saved.
+func typedAs(saved proxySettings, v proxyPage) proxyPage {
+	v.proxySettings = saved
+	v.Allowed, v.Open = strings.Join(saved.Access.Allowed, "\n"), strings.Join(saved.Access.Open, "\n")
+	v.Proxies = strings.Join(saved.Access.TrustedProxies, "\n")
+	return v
 }
 
 func (c *console) showProxy(w http.ResponseWriter, r *http.Request, status int, id identity.Identity, v proxyPage) {
@@ -143,7 +149,9 @@ func (c *console) saveProxy(w http.ResponseWriter, r *http.Request, id identity.
 		return
 	}
 	set := func(name string) bool { return r.PostFormValue(name) != "" }
-	v := proxyPage{Allowed: r.PostFormValue("allowed"), Open: r.PostFormValue("open"), Errors: fieldErrors{}}
+	v := proxyPage{
+		Allowed: r.PostFormValue("allowed"), Open: r.PostFormValue("open"), Proxies: r.PostFormValue("trusted_proxies"), Errors: fieldErrors{},
+	}
 	v.PublicName, v.DefaultAuth = cleanName(r.PostFormValue("public_name")), settings.ReaderAuth(r.PostFormValue("default_auth"))
 	v.PlainHTTP, v.TestSocket, v.SignalingPort = set("plain_http"), set("test_socket"), set("signaling_port")
 	v.proxySettings.Access.Restricted = set("restricted")
@@ -162,6 +170,8 @@ func (c *console) saveProxy(w http.ResponseWriter, r *http.Request, id identity.
 	say("allowed", reason)
 	v.proxySettings.Access.Open, reason = checkOpen(fields(v.Open))
 	say("open", reason)
+	v.proxySettings.Access.TrustedProxies, reason = settings.CheckTrustedProxies(fields(v.Proxies))
+	say("trusted_proxies", reason)
 	if !slices.ContainsFunc(authChoices(""), func(o choice) bool { return o.Value == string(v.DefaultAuth) }) {
 		say("default_auth", "choose one of the list")
 	}
@@ -219,8 +229,7 @@ func (c *console) addAccount(w http.ResponseWriter, r *http.Request, id identity
 			c.failed(w, r, err)
 			return
 		}
-		v.proxySettings, v.Allowed, v.Open = around, strings.Join(around.Access.Allowed, "\n"), strings.Join(around.Access.Open, "\n")
-		c.showProxy(w, r, http.StatusUnprocessableEntity, id, v)
+		c.showProxy(w, r, http.StatusUnprocessableEntity, id, typedAs(around, v))
 		return
 	}
 	c.log.Info("RTSP account added", "user", a.user, "account", id.User)

@@ -120,12 +120,12 @@ func TestProxySettings(t *testing.T) {
 	b := d.claimed()
 	expect(t, "at first", b.get("/settings/proxy").body, "taken from everywhere", `name="plain_http" value="1" checked`, `name="signaling_port" value="1" checked`, `!name="test_socket" value="1" checked`)
 	a := b.post("/settings/proxy", "public_name", " https://Home.example.org:443/ ", "restricted", "1", "allowed", "friend.example.org, 198.51.100.9/24\n2001:db8::1", "open", "192.168.1.7/24",
-		"default_auth", "digest", "test_socket", "1")
+		"default_auth", "digest", "test_socket", "1", "trusted_proxies", "192.168.1.5, 10.0.5.1/24")
 	if a.status != http.StatusSeeOther {
 		t.Fatalf("save: %d\n%s", a.status, a.body)
 	}
 	p := d.proxySettings()
-	want := settings.Access{Restricted: true, Allowed: []string{"friend.example.org", "198.51.100.0/24", "2001:db8::1"}, Open: []string{"192.168.1.0/24"}}
+	want := settings.Access{Restricted: true, Allowed: []string{"friend.example.org", "198.51.100.0/24", "2001:db8::1"}, Open: []string{"192.168.1.0/24"}, TrustedProxies: []string{"192.168.1.5", "10.0.5.0/24"}}
 	if d := cmp.Diff(want, p.Access); d != "" || p.PublicName != "home.example.org" || p.PlainHTTP || !p.TestSocket {
 		t.Errorf("%+v\n%s", p, d)
 	}
@@ -143,12 +143,12 @@ func TestProxySettings(t *testing.T) {
 	expect(t, "the camera", b.get("/camera/yard").body, "@[fd00::5]:5001/yard")
 	b.header = nil
 
-	a = b.post("/settings/proxy", "public_name", "10.0.0.1", "allowed", "what ever!", "open", "0.0.0.0/0", "default_auth", "maybe")
+	a = b.post("/settings/proxy", "public_name", "10.0.0.1", "allowed", "what ever!", "open", "0.0.0.0/0", "default_auth", "maybe", "trusted_proxies", "proxy.example.org")
 	if a.status != http.StatusUnprocessableEntity {
 		t.Errorf("nonsense: %d", a.status)
 	}
 	checkPage(t, "proxy with errors", a)
-	expect(t, "the form", a.body, `id="public_name-error"`, `id="allowed-error"`, `id="open-error"`, `id="default_auth-error"`, "what ever!", "the whole internet")
+	expect(t, "the form", a.body, `id="public_name-error"`, `id="allowed-error"`, `id="open-error"`, `id="trusted_proxies-error"`, "proxy.example.org", `id="default_auth-error"`, "what ever!", "the whole internet")
 	if again := d.proxySettings(); again.Revision != p.Revision+1 || again.PublicName != "home.example.org" {
 		t.Errorf("nonsense was saved: %+v", again)
 	}

@@ -36,7 +36,9 @@ func (p *proxySettings) switches() map[string]*bool {
 
 // lists are the settings that hold several values, by key.
 func (p *proxySettings) lists() map[string]*[]string {
-	return map[string]*[]string{"access_allowed": &p.Access.Allowed, "access_open": &p.Access.Open}
+	return map[string]*[]string{
+		"access_allowed": &p.Access.Allowed, "access_open": &p.Access.Open, "access_trusted_proxies": &p.Access.TrustedProxies,
+	}
 }
 
 func readProxySettings(ctx context.Context, q querier) (proxySettings, error) {

@@ -43,8 +43,7 @@ func (c *console) plainRoutes() []plainRoute {
 			{"GET /favicon.ico", func(w http.ResponseWriter, r *http.Request) {
 				http.Redirect(w, r, "/assets/porthole.svg", http.StatusFound)
 			}},
-			{"GET /api/health", c.serveHealth},
-			{"GET /api/certificate", c.serveAPICertificate},
+			{playersPath, c.servePlayers},
 			{"GET /ca.pem", c.serveCA},
 		},
 	)
@@ -129,6 +128,7 @@ func (c *console) deviceRoutes() []route {
 	return []route{
 		{"GET /screen.jpg", admin, c.screenShot},
 		{"POST /screen", admin, c.chooseScreen},
+		{"GET /settings", admin, c.settingsPage},
 		{"GET /logs/{process}", admin, c.logPage},
 		{"GET /fragments/logs/{process}", admin, c.logPage},
 		{"POST /processes/{process}/restart", admin, c.restartProcess},

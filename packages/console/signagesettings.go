@@ -1,5 +1,17 @@
 package main
 
 func (c *console) signageSettingsRoutes() []route {
-	return []route{}
+	return []route{
+		{"GET /settings/signage", admin, c.signagePage},
+		{"POST /settings/signage", admin, c.saveSignage},
+		{"GET /settings/transfer", admin, c.transferPage},
+		{"GET /fragments/settings/transfer", admin, c.transferPage},
+		{"GET /settings/transfer/export", admin, c.exportSignage},
+		{"POST /settings/transfer/import", admin, c.importSignage},
+		{"GET /settings/people", admin, c.peoplePage},
+		{"POST /settings/people", admin, c.addPerson},
+		{"GET /settings/people/{name}", admin, c.personPage},
+		{"POST /settings/people/{name}", admin, c.changePerson},
+		{"POST /settings/people/{name}/delete", admin, c.dropPerson},
+	}
 }

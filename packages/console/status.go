@@ -29,6 +29,7 @@ type homeView struct {
 	Cameras  []cameraCard
 	Proxy    string // why there is nothing to say about cameras, or empty
 	Screen   *screenCard
+	Signage  *signageCard
 	Process  []processRow
 	System   string // why there is nothing to say about processes, or empty
 	CA       *certificateView
@@ -102,6 +103,11 @@ func (c *console) homeView(r *http.Request, id identity.Identity) (homeView, err
 			return v, err
 		}
 		v.Screen = newScreenCard(screen, screenErr, own, cameras)
+	}
+	if may(id.Role, editor) {
+		if v.Signage, err = c.signageCard(r); err != nil {
+			return v, err
+		}
 	}
 	if proxyErr != nil {
 		v.Proxy = "proxy does not answer, so the state of the cameras is not known. It may be restarting; this page keeps asking."

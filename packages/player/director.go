@@ -22,6 +22,7 @@ type screen interface {
 	Picture(image.Image)
 	Video(camera.Picture)
 	Words(note, strip string)
+	Banner(text string)
 }
 
 // target is what the settings ask for.
@@ -140,6 +141,7 @@ func (d *director) direct() (begin func(context.Context)) {
 		d.shown = target{}
 	}
 	d.screen.Words(plan.note, plan.strip)
+	d.screen.Banner(d.view.Identify.Now(d.now()))
 	return begin
 }
 

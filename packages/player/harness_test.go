@@ -153,6 +153,12 @@ func qr(t *testing.T, m image.Image) string {
 // shows waits until the screen is exactly what render makes of a status.
 func (d *device) shows(what string, want render.Status) {
 	d.t.Helper()
+	d.showsUnder(what, want, func(*render.Image) {})
+}
+
+// showsUnder is shows with something that over draws on top.
+func (d *device) showsUnder(what string, want render.Status, over func(*render.Image)) {
+	d.t.Helper()
 	want.Version = "Porthole " + daemon.Version()
 	seen := uint64(0)
 	d.eventually("the status screen shows "+what, func() bool {
@@ -165,6 +171,7 @@ func (d *device) shows(what string, want render.Status) {
 			want.Time = time.Now().Add(minute).Truncate(time.Minute)
 			expected := render.NewImage(m.Rect.Dx(), m.Rect.Dy())
 			render.StatusScreen(expected, want)
+			over(expected)
 			if samePixels(m, (*display.Image)(expected)) {
 				return true
 			}

@@ -55,6 +55,9 @@ func (painter) Strip(dst *display.Image, r image.Rectangle, text string) {
 	render.Strip((*render.Image)(dst), r, text)
 }
 
+// Banner implements stage.Painter.
+func (painter) Banner(dst *display.Image, text string) { render.Banner((*render.Image)(dst), text) }
+
 // Note implements stage.Painter.
 func (painter) Note(dst *display.Image, r image.Rectangle, text string) {
 	render.Note((*render.Image)(dst), r, text)

@@ -24,6 +24,7 @@ type screen struct {
 	status      stage.Status
 	statuses    int
 	note, strip string
+	banner      string
 }
 
 func (s *screen) Status(st stage.Status) {
@@ -50,6 +51,12 @@ func (s *screen) Words(note, strip string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.note, s.strip = note, strip
+}
+
+func (s *screen) Banner(text string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.banner = text
 }
 
 // direct runs f with a director in a bubble of its own time.
@@ -182,4 +189,34 @@ func TestSayings(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestIdentify: the screen's name lies over it as long as the settings say, and a clock that was set back does not leave
+// it there.
+func TestIdentify(t *testing.T) {
+	direct(t, func(t *testing.T, d *player.Director, s *screen) {
+		banner := func(after time.Duration) string {
+			s.after(after)
+			s.mu.Lock()
+			defer s.mu.Unlock()
+			return s.banner
+		}
+		if b := banner(time.Second); b != "" {
+			t.Errorf("without a wish: %q", b)
+		}
+		d.View(settings.Player{Identify: settings.Identify{Text: "Till", Until: time.Now().Add(30 * time.Second)}})
+		if b := banner(time.Second); b != "Till" {
+			t.Errorf("at once: %q", b)
+		}
+		if b := banner(28 * time.Second); b != "Till" {
+			t.Errorf("shortly before its end: %q", b)
+		}
+		if b := banner(2 * time.Second); b != "" {
+			t.Errorf("after its end: %q", b)
+		}
+		d.View(settings.Player{Identify: settings.Identify{Text: "Till", Until: time.Now().Add(24 * time.Hour)}})
+		if b := banner(time.Second); b != "" {
+			t.Errorf("for a day: %q", b)
+		}
+	})
 }

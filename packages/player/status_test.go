@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"porthole/hw/display"
 	"porthole/media/render"
@@ -100,4 +101,25 @@ func TestNoNetwork(t *testing.T) {
 	d.start()
 	d.shows("the name every device has", render.Status{Name: "porthole"})
 	d.keep("")
+}
+
+// TestIdentifyOnScreen: the screen shows its name while it is asked to, and then what it did before.
+func TestIdentifyOnScreen(t *testing.T) {
+	for _, size := range [][2]int{{1280, 720}, {720, 1280}} {
+		d := newDevice(t, display.OpenOffscreen(size[0], size[1]))
+		c := d.console(settings.Player{Hostname: "shop"})
+		c.claim()
+		d.start()
+		want := render.Status{Name: "shop", URL: "https://192.168.178.20/"}
+		d.shows("its status", want)
+		const name = "Shop window, left"
+		c.change(func(v *settings.Player) {
+			v.Identify = settings.Identify{Text: name, Until: time.Now().Add(time.Minute)}
+		})
+		d.showsUnder("its name over it", want, func(m *render.Image) { render.Banner(m, name) })
+		d.keep("identify")
+		c.change(func(v *settings.Player) { v.Identify.Until = time.Now() })
+		d.shows("its status again", want)
+		d.stop()
+	}
 }

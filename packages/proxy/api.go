@@ -18,18 +18,21 @@ type status struct {
 	HTTPS   door.Status         `json:"https"`
 	Refused map[string]uint64   `json:"refused"`
 	Access  allow.Status        `json:"access"`
+	// Handshakes are with whom TLS did not come about.
+	Handshakes []door.HandshakeFailure `json:"handshakes"`
 	// TestPort is where the test socket is, open or not; 0 if the flag -test is empty.
 	TestPort int `json:"test_port"`
 }
 
 func (p *proxy) status() status {
-	s := status{Cameras: p.hub.Status(), Access: p.allow.Status(), TestPort: portOf(p.Test)}
+	s := status{Cameras: p.hub.Status(), Access: p.allow.Status(), TestPort: portOf(p.Test), Handshakes: []door.HandshakeFailure{}}
 	if s.Cameras == nil {
 		s.Cameras = []rtsp.CameraStatus{}
 	}
 	if p.door != nil {
 		s.HTTPS = p.door.Status()
 		s.Refused = s.HTTPS.Refused
+		s.Handshakes = p.door.Handshakes()
 	}
 	for _, o := range []*outlet{p.http, p.test} {
 		if why := o.trouble(); why != "" {

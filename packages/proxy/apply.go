@@ -23,6 +23,8 @@ func (p *proxy) apply(s settings.Proxy) {
 	p.hub.SetAccounts(accounts)
 	p.hub.SetOpen(p.openNetworks(s.Access.Open))
 	p.allow.Set(allow.Rules{Restricted: s.Access.Restricted, PublicName: s.PublicName, Allowed: s.Access.Allowed})
+	trusted := s.Access.TrustedNetworks()
+	p.trusted.Store(&trusted)
 	p.http.want(s.PlainHTTP)
 	p.test.want(s.TestSocket)
 	p.Env.Log.Info("settings applied", "revision", s.Revision, "cameras", len(s.Cameras), "streams", len(sources), "accounts", len(accounts))

@@ -23,6 +23,7 @@ import (
 	"porthole/packages/internal/settings"
 	"porthole/packages/internal/unixsock"
 	"porthole/packages/proxy/allow"
+	"porthole/packages/proxy/door"
 )
 
 // house is settings with one camera, which runs until the test ends.
@@ -166,8 +167,9 @@ func TestKeptSettings(t *testing.T) {
 
 // report is proxy's status as console reads it.
 type report struct {
-	Cameras []rtsp.CameraStatus
-	HTTPS   struct {
+	Handshakes []door.HandshakeFailure
+	Cameras    []rtsp.CameraStatus
+	HTTPS      struct {
 		Connections, Undecided int
 		Served, TLS            map[string]int
 	}

@@ -25,7 +25,7 @@ type collector struct {
 
 	bytesIn, bytesOut, sessions, readers, bits, fps, gopSeconds, gopPictures *prometheus.Desc
 	dropped, droppedGOPs, reconnects, state                                  *prometheus.Desc
-	connections, undecided, served, refused, handshakes                      *prometheus.Desc
+	connections, undecided, served, refused, handshakes, failed              *prometheus.Desc
 	cpu, started                                                             *prometheus.Desc
 }
 
@@ -49,6 +49,7 @@ func newCollector(s func() status) *collector {
 		served:      metric("https_served_total", "Connections served, by kind.", "kind"),
 		refused:     metric("https_refused_total", "Connections refused, by reason.", "reason"),
 		handshakes:  metric("https_tls_handshakes_total", "Handshakes, by what was negotiated.", "tls"),
+		failed:      metric("https_tls_failures_total", "Handshakes that failed, by reason.", "reason"),
 		// The names that process collectors use. Theirs reads files in /proc, which proxy may not.
 		cpu:     prometheus.NewDesc("process_cpu_seconds_total", "User and system CPU time spent, in seconds.", nil, nil),
 		started: prometheus.NewDesc("process_start_time_seconds", "When the process started, in seconds since 1970.", nil, nil),
@@ -97,6 +98,9 @@ func (c *collector) Collect(out chan<- prometheus.Metric) {
 	}
 	for name, n := range s.HTTPS.TLS {
 		counter(c.handshakes, float64(n), name)
+	}
+	for reason, n := range s.HTTPS.Failed {
+		counter(c.failed, float64(n), reason)
 	}
 	var use unix.Rusage
 	if unix.Getrusage(unix.RUSAGE_SELF, &use) == nil {

@@ -5,6 +5,8 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/netip"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -36,11 +38,16 @@ type Config struct {
 // Run is the process: it serves until ctx ends or a part of it fails for good.
 func Run(ctx context.Context, cfg Config) error {
 	cfg.Access.Log = cfg.Env.Log
+	if cfg.Limits == nil {
+		limits := door.DefaultLimits()
+		cfg.Limits = &limits
+	}
 	p := &proxy{
 		Config:  cfg,
 		allow:   allow.New(cfg.Access),
 		console: unixsock.NewClient(cfg.Env.Socket("console-internal")), signaling: unixsock.NewClient(cfg.Env.Socket("signaling-status")),
 	}
+	p.trusted.Store(&[]netip.Prefix{})
 	defer p.console.Close()
 	defer p.signaling.Close()
 	p.hub = rtsp.NewHub(rtsp.Config{Log: cfg.Env.Log, UDP: p.testUDP(ctx), Refused: p.refusedReader})
@@ -49,6 +56,7 @@ func Run(ctx context.Context, cfg Config) error {
 	defer toSignaling.CloseIdleConnections()
 	p.routes = route.Config{
 		Log: cfg.Env.Log, Console: toConsole, Signaling: toSignaling, Asker: identity.NewAsker(p.console), Metrics: p.metrics(),
+		Near: p.allow.Local, Trusted: func() []netip.Prefix { return *p.trusted.Load() }, Stall: cfg.Limits.Stall,
 	}
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error {
@@ -78,6 +86,8 @@ type proxy struct {
 	// signaling says who watches, for metrics.
 	signaling *unixsock.Client
 	routes    route.Config
+	// trusted are the reverse proxies in front of us.
+	trusted atomic.Pointer[[]netip.Prefix]
 	// door is nil while the TLS port is switched off.
 	door *door.Door
 	// http and test are the ports that settings open and close; nil while a flag switches them off.
@@ -86,13 +96,9 @@ type proxy struct {
 
 // openDoor starts what serves the TLS port.
 func (p *proxy) openDoor(ctx context.Context, g *errgroup.Group, ice *unixsock.Passer) {
-	limits := door.DefaultLimits()
-	if p.Limits != nil {
-		limits = *p.Limits
-	}
 	web, plain := door.NewFeed(p.HTTPS.Addr()), door.NewFeed(p.HTTPS.Addr())
 	p.door = door.New(door.Config{
-		Log: p.Env.Log, Limits: limits, Allow: p.allow.Allowed,
+		Log: p.Env.Log, Limits: *p.Limits, Allow: p.allow.Allowed, Near: p.allow.Local,
 		HTTP: web.Give, Plain: plain.Give,
 		RTSP: func(c net.Conn) { p.hub.Handle(c, rtsp.ViaTLS) },
 		ICE:  ice.Pass,

@@ -24,6 +24,7 @@ import (
 	"porthole/packages/internal/unixsock"
 	proxy "porthole/packages/proxy"
 	"porthole/packages/proxy/allow"
+	"porthole/packages/proxy/door"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -37,7 +38,9 @@ type rig struct {
 	access        allow.Config
 	// wide listens on all addresses.
 	wide bool
-	log  *testkit.Log
+	// limits of the door; nil for its own.
+	limits *door.Limits
+	log    *testkit.Log
 	// stop ends proxy and returns what Run returned.
 	stop func() error
 }
@@ -83,7 +86,7 @@ func (r *rig) start(t *testing.T) {
 	done := make(chan error, 1)
 	go func() {
 		done <- proxy.Run(ctx, proxy.Config{
-			Env: r.env, HTTPS: ls[0], HTTP: ls[1], Test: r.test, TestUDP: r.testUDP, Access: r.access,
+			Env: r.env, HTTPS: ls[0], HTTP: ls[1], Test: r.test, TestUDP: r.testUDP, Access: r.access, Limits: r.limits,
 		})
 	}()
 	r.stop = sync.OnceValue(func() error {

@@ -14,6 +14,9 @@ import (
 	"porthole/packages/proxy/route"
 )
 
+// receiveWindow is HTTP/2's flow control window for requests' bodies, in bytes (RFC 9113 section 5.2).
+const receiveWindow = 256 << 10
+
 // serveWeb answers HTTP on l until ctx ends, then lets running requests finish.
 func serveWeb(ctx context.Context, log *slog.Logger, l net.Listener, h http.Handler) error {
 	// WebSockets outlive Shutdown: their requests' contexts end them.
@@ -27,7 +30,10 @@ func serveWeb(ctx context.Context, log *slog.Logger, l net.Listener, h http.Hand
 		// No WriteTimeout: a live picture or a large file may take for ever. The door bounds each write instead.
 		HTTP2: &http.HTTP2Config{
 			MaxConcurrentStreams: 100,
-			SendPingTimeout:      time.Minute,
+			// What an upload may have on the way, and what each of 2,000 connections can make us hold: 40 MB/s at a round trip of 6 ms.
+			MaxReceiveBufferPerConnection: receiveWindow,
+			MaxReceiveBufferPerStream:     receiveWindow,
+			SendPingTimeout:               time.Minute,
 		},
 		ErrorLog:    slog.NewLogLogger(panicsOnly{log.Handler()}, slog.LevelError),
 		BaseContext: func(net.Listener) context.Context { return requests },

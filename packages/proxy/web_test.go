@@ -176,9 +176,43 @@ func TestPlainPorts(t *testing.T) {
 			t.Errorf("%s: %d %s", from, res.StatusCode, res.Header.Get("Location"))
 		}
 	}
-	if _, body := fetch(t, c, request(t, "GET", "http://"+r.http+"/api/health", nil)); !strings.HasPrefix(body, "console says hello") {
-		t.Errorf("health: %s", body)
+	for _, path := range []string{"/api/health", "/api/playlists/7"} {
+		if _, body := fetch(t, c, request(t, "GET", "http://"+r.http+path, nil)); !strings.HasPrefix(body, "console says hello") {
+			t.Errorf("%s: %s", path, body)
+		}
 	}
+	if res, body := fetch(t, c, request(t, "GET", "http://"+r.https+"/api/health", nil)); res.StatusCode != http.StatusUpgradeRequired || !strings.Contains(body, `"https_url":"https://`+r.https+`/api/health"`) {
+		t.Errorf("the API without TLS on the TLS port: %d %s", res.StatusCode, body)
+	}
+	if got := r.status(t).Handshakes; len(got) != 1 || got[0].Address != "127.0.0.1" || got[0].Reason != "plain HTTP on the TLS port" || got[0].Count == 0 || got[0].Last.IsZero() {
+		t.Errorf("%+v", got)
+	}
+}
+
+// TestTrustedProxies: who is listed in the settings is believed from then on, and no longer.
+func TestTrustedProxies(t *testing.T) {
+	r := newRig(t)
+	r.publish(t, "device")
+	r.serve(t, "console", http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		fmt.Fprint(w, req.Header.Get("X-Forwarded-For"), " ", req.Header.Get("Porthole-Near"))
+	}))
+	o := newOffice(settings.Proxy{Revision: 1, PlainHTTP: true})
+	r.serve(t, "console-internal", o)
+	r.start(t)
+	c := browser(t, "h2")
+	seen := func() string {
+		req := request(t, "GET", "https://"+r.https+"/", nil)
+		req.Header.Set("X-Forwarded-For", "192.168.77.9")
+		_, body := fetch(t, c, req)
+		return body
+	}
+	if got := seen(); got != "127.0.0.1 1" {
+		t.Errorf("not listed: %q", got)
+	}
+	o.change(func(s *settings.Proxy) { s.Access.TrustedProxies = []string{"127.0.0.0/8"} })
+	until(t, "loopback is believed", func() bool { return seen() == "192.168.77.9 1" })
+	o.change(func(s *settings.Proxy) { s.Access.TrustedProxies = nil })
+	until(t, "loopback is not believed any more", func() bool { return seen() == "127.0.0.1 1" })
 }
 
 // TestCertificate: proxy waits for the first pair and takes a new one without dropping who is there.

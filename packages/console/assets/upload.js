@@ -9,6 +9,7 @@
 //   'waiting'    start() was not called yet
 //   'uploading'  u.sent of u.total bytes are safe on the device; u.resumed says that it goes on where an earlier page stopped
 //   'offline'    the device cannot be reached, it is tried again by itself; u.retryAt (ms since 1970) says when
+//   'paused'     pause() was called; resume() goes on
 //   'checking'   all is there, the device looks at it
 //   'ready'      u.media is {id, name, kind, mime, width, height, duration_ms, boards: [{board, ok, tight, why}], notes: ["…"]}
 //   'refused'    u.reason is a sentence for people; trying again does not help unless it says so
@@ -42,6 +43,7 @@ export class Upload extends EventTarget {
   #url = '';
   #request = null;
   #wake = null;
+  #held = null; // while paused: a promise, and what ends it
   #marks = [];
   #drawn = 0;
 
@@ -76,12 +78,36 @@ export class Upload extends EventTarget {
     }
   }
 
+  // pause stops sending until resume is called; what is on the device stays there.
+  pause() {
+    if (this.state !== 'uploading' && this.state !== 'offline') return;
+    const held = {};
+    held.over = new Promise((go) => { held.go = go; });
+    this.#held = held;
+    this.#set({ state: 'paused', rate: NaN });
+    this.#marks = [];
+    this.#request?.abort();
+    this.#wake?.();
+  }
+
+  resume() {
+    if (this.state !== 'paused') return;
+    this.#set({ state: 'uploading' });
+    this.#release();
+  }
+
+  #release() {
+    this.#held?.go();
+    this.#held = null;
+  }
+
   // abort ends the upload and removes from the device what is there of it.
   abort() {
     if (['ready', 'refused', 'aborted'].includes(this.state)) return;
     this.#set({ state: 'aborted' });
     this.#request?.abort();
     this.#wake?.();
+    this.#release();
     this.#forget();
     if (this.#url) {
       fetch(this.#url, { method: 'DELETE', headers: { 'Tus-Resumable': version } }).catch(() => {});
@@ -91,6 +117,7 @@ export class Upload extends EventTarget {
   // #insist repeats step until it succeeds or is refused, with growing pauses. After a failure mend takes step's place.
   async #insist(step, mend = step) {
     for (let failures = 0, next = step; ; next = mend) {
+      await this.#held?.over;
       this.#stopIfAborted();
       try {
         await next();
@@ -99,6 +126,11 @@ export class Upload extends EventTarget {
       } catch (err) {
         this.#stopIfAborted();
         if (err instanceof Refused) throw err;
+        // Cut short by pause: go on from what the device has.
+        if (this.#held) {
+          failures = 0;
+          continue;
+        }
       }
       failures++;
       this.#marks = [];
@@ -177,7 +209,7 @@ export class Upload extends EventTarget {
     if (res.status !== 204) await this.#complain(res);
     const sent = Number(res.headers.get('Upload-Offset'));
     this.#measure(sent);
-    this.#set({ sent, state: 'uploading' });
+    this.#set({ sent, state: this.#held ? 'paused' : 'uploading' });
   }
 
   // #measure keeps the rate over the last ten seconds or so.

@@ -90,6 +90,13 @@ CREATE TABLE player_auth_codes (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX player_auth_codes_player ON player_auth_codes (player);
 
+-- What a player that knows only "the playlist now" was told last. Its version grows whenever the content is another.
+CREATE TABLE player_shown (
+	player  INTEGER PRIMARY KEY REFERENCES players (id) ON DELETE CASCADE,
+	version INTEGER NOT NULL,
+	hash    TEXT NOT NULL
+) STRICT;
+
 -- A rule without a group and without a player is for all.
 CREATE TABLE schedule_rules (
 	id           INTEGER PRIMARY KEY AUTOINCREMENT,

@@ -47,6 +47,9 @@ type Item struct {
 	URL       string `json:"url,omitempty"`
 	SHA256    string `json:"sha256,omitempty"`
 	SizeBytes int64  `json:"size,omitempty"`
+	// MediaID names an image or a video for as long as its content stays; LengthMS is a video's own length in milliseconds.
+	MediaID  int64 `json:"media_id,omitempty"`
+	LengthMS int64 `json:"length_ms,omitempty"`
 	// Camera is the id of a camera of the device that serves this program.
 	Camera string `json:"camera,omitempty"`
 	Text   string `json:"text,omitempty"`

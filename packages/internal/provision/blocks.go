@@ -12,13 +12,21 @@ import (
 	"porthole/packages/internal/settings"
 )
 
-// blockValue keeps a line of a camera or an account until all are there.
+// blockSecret is the key of a block's secret.
+func blockSecret(section string) string {
+	if section == screens {
+		return "quickconnect_code"
+	}
+	return "password"
+}
+
+// blockValue keeps a line of a camera, an account or a player until all are there.
 func (r *reader) blockValue(e expression, key string) {
 	section := r.block.section
-	full := section + "." + key
+	full := called(section) + "." + key
 	if first, ok := r.block.values[key]; ok {
 		r.problem(e.line, full, fmt.Sprintf("is already set on line %d; this line is left out", first.line))
-		if key == "password" {
+		if key == blockSecret(section) {
 			r.block.again = append(r.block.again, e)
 		}
 		return
@@ -33,9 +41,9 @@ func (r *reader) blockValue(e expression, key string) {
 	r.block.values[key] = e
 }
 
-func leftOut(section string) string { return "; the " + section + " is left out" }
+func leftOut(section string) string { return "; the " + called(section) + " is left out" }
 
-// finish takes the camera or account whose lines end here.
+// finish takes the camera, account or player whose lines end here.
 func (r *reader) finish() {
 	p := r.block
 	r.block = nil
@@ -43,6 +51,8 @@ func (r *reader) finish() {
 	case p == nil || p.broken:
 	case p.section == account:
 		r.finishAccount(p)
+	case p.section == screens:
+		r.finishScreen(p)
 	default:
 		r.finishCamera(p)
 	}
@@ -54,14 +64,15 @@ func (r *reader) refuse(p *pending, key, reason string) {
 	if e, ok := p.values[key]; ok {
 		line = e.line
 	}
-	r.problem(line, p.section+"."+key, reason+leftOut(p.section))
+	r.problem(line, called(p.section)+"."+key, reason+leftOut(p.section))
 }
 
-// passwords takes the block's passwords out of the file.
+// passwords takes the block's secret out of the file.
 func (r *reader) passwords(p *pending) {
-	if e, ok := p.values["password"]; ok {
+	key := blockSecret(p.section)
+	if e, ok := p.values[key]; ok {
 		for _, e := range append(p.again, e) {
-			r.redact = append(r.redact, taken(e, "password"))
+			r.redact = append(r.redact, taken(e, key))
 		}
 	}
 }

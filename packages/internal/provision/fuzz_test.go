@@ -21,6 +21,8 @@ func FuzzParse(f *testing.F) {
 		"[[account]]\nuser='a'\npassword='12345678'\npassword='87654321'\n[access]\nallowed='::1 a.b'\nonly_own_network=true\n[[account]]",
 		"[[camera]]\nid='a'\nurl='rtsp://u:p@h'\nurl2='rtsp://x:y@h/2'\nurl3='rtsp://h@h:1/@'\nalways_on=true\noptions='npt_now,bandwidth_kbps=7'",
 		"[live]\nturn='turn:a turns:[::1]:5'\nturn_secret='s'\nturn_secret='t'\ntotal=1_0\nper_camera=+5\nmax_minutes=0\npublic_address='[::ffff:1.2.3.4]'\nstun='a:1'", "live.stun='x'\nlive.total=9999999999999999999\n[live]\nturn=''",
+		screens, "player.show='camera'\n[[player]]\nown=true\n[player]\n", "[[player]]\nown=true\nquickconnect_code='a'\nquickconnect_code='b'\nname=3\n[[player]]\nown=true",
+		"[[player]]\nhostname='a'\nquickconnect_code='123456'\nquickconnect_code='654321'\nplain_http=true\n[[player]]\nhostname='a'\n[player]\nshow='camera'",
 		"[[camera]]\nid='a'\nurl='rtsp://u:p@h'\npassword='q'\nuser=''\n", "admin.password = '0123456789' #\n[admin]\npassword='0123456789'",
 	} {
 		f.Add([]byte(s))
@@ -61,6 +63,14 @@ func FuzzParse(f *testing.F) {
 		}
 		for i := range got.Accounts {
 			got.Accounts[i].Password = ""
+		}
+		hostnames := map[string]bool{}
+		for i, s := range got.Screens {
+			if hostnames[s.Hostname] || (s.Hostname == "") != s.Own || s.Own && s.QuickConnectCode != "" {
+				t.Errorf("player %+v taken", s)
+			}
+			hostnames[s.Hostname] = true
+			got.Screens[i].QuickConnectCode = ""
 		}
 		var live settings.Live
 		got.Live.Apply(&live)

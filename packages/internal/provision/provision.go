@@ -32,6 +32,8 @@ type File struct {
 	Access        Access            `json:"access,omitzero"`
 	Live          Live              `json:"live,omitzero"`
 	Player        Player            `json:"player,omitzero"`
+	// Screens are the players of this device's signage server.
+	Screens []Screen `json:"screens,omitempty"`
 }
 
 // Account may read cameras over RTSP.
@@ -49,6 +51,8 @@ type Access struct {
 	OnlyOwnNetwork *bool `json:"only_own_network,omitempty"`
 	// Allowed are addresses, networks (CIDR) and DNS names that may connect besides.
 	Allowed []string `json:"allowed,omitempty"`
+	// TrustedProxies are as in settings.Access.
+	TrustedProxies []string `json:"trusted_proxies,omitempty"`
 }
 
 // Player says what the device's screen shows, and connects it to a signage server.
@@ -65,6 +69,24 @@ type Player struct {
 	QuickConnectCode string `json:"quickconnect_code,omitempty"`
 	// Orientation is "landscape", "portrait", "landscape-flipped" or "portrait-flipped".
 	Orientation string `json:"orientation,omitempty"`
+}
+
+// Screen is a player that this device's signage server shall know. Empty parts leave a known one's as they are.
+type Screen struct {
+	// Own means this device's own screen, whose connection and picture are in Player.
+	Own bool `json:"own,omitempty"`
+	// Hostname is what the player calls itself; empty for the own one.
+	Hostname string `json:"hostname,omitempty"`
+	// QuickConnectCode is empty in a file whose secrets were taken over: the screen keeps the one it has.
+	QuickConnectCode string `json:"quickconnect_code,omitempty"`
+	Name             string `json:"name,omitempty"`
+	// Group and Playlist are names.
+	Group    string `json:"group,omitempty"`
+	Playlist string `json:"playlist,omitempty"`
+	// Orientation is "landscape", "portrait", "landscape-flipped" or "portrait-flipped".
+	Orientation string `json:"orientation,omitempty"`
+	// PlainHTTP lets it come without TLS from the device's own networks; nil: the file says nothing.
+	PlainHTTP *bool `json:"plain_http,omitempty"`
 }
 
 // Problem is one thing that was refused.

@@ -188,6 +188,8 @@ func TestRefused(t *testing.T) {
 		"account twice":           {"[[account]]\nuser = \"a\"\n[[account]]\nuser = \"a\"", []string{"4 account.user: on line 2"}, provision.File{Accounts: []provision.Account{{User: "a"}}}},
 		"access, not a name":      {"[access]\npublic_name = \"https://x\"\nonly_own_network = true", []string{"2 access.public_name: no DNS name"}, provision.File{Access: provision.Access{OnlyOwnNetwork: new(true)}}},
 		"access, quoted":          {"[access]\nonly_own_network = \"true\"\nallowed = \"10.0.0.0/8 ?\"", []string{"2 access.only_own_network: true or false", "3 access.allowed: must be addresses"}, provision.File{}},
+		"access, proxies":         {"[access]\ntrusted_proxies = \"10.0.0.1, 10.2.3.4/16\"", nil, provision.File{Access: provision.Access{TrustedProxies: []string{"10.0.0.1", "10.2.0.0/16"}}}},
+		"access, any proxy":       {"[access]\ntrusted_proxies = \"0.0.0.0/0\"", []string{"2 access.trusted_proxies: the whole internet"}, provision.File{}},
 		"live, quoted":            {"[live]\nper_camera = \"5\"\ntotal = 7", []string{"2 live.per_camera: whole number, without quotes"}, provision.File{Live: provision.Live{Total: 7}}},
 		"live, out of bounds":     {"[live]\nper_camera = 0\ntotal = 501\nmax_minutes = 99999\n[[live]]", []string{"2 live.per_camera: 1 to 500", "3 live.total: 1 to 500", "4 live.max_minutes: 0 for never", "5 live: one bracket"}, provision.File{}},
 		"live, numbers":           {"[live]\ntotal = 1.5\nmax_minutes = 0x1f", []string{"2 live.total: whole number", "3 live.max_minutes: use 1 to 1440"}, provision.File{}},
@@ -255,6 +257,8 @@ func TestNoSecretInProblems(t *testing.T) {
 		"[player]\nserver = \"https://joe:hunter2secret@h\"",
 		"[player]\nquickconnect_code = \"hunter2\\u0000secret\"",
 		"[live]\nturn_secret = \"hunter2 secret\"",
+		"[[player]]\nhostname = \"a\"\nquickconnect_code = \"hunter2secret",
+		"[[player]]\nhostname = \"a\"\nquickconnect_code = [\"hunter2secret\"]",
 		"[live]\nturn = \"turn:joe:hunter2secret@relay.example.org\"",
 	} {
 		_, problems := provision.Parse([]byte(in))
@@ -340,17 +344,19 @@ func TestExample(t *testing.T) {
 	on := regexp.MustCompile(`(?m)^#([^ #\n])`).ReplaceAll(b, []byte("$1"))
 	// A password in the example would become a password that everybody knows: whoever does not fill it in is told.
 	_, problems := provision.Parse(on)
-	if len(problems) != 3 || problems[0].Key != "admin.password" || problems[1].Key != "account.password" || problems[2].Key != "live.turn_secret" {
+	if len(problems) != 4 || problems[0].Key != "admin.password" || problems[1].Key != "account.password" || problems[2].Key != "live.turn_secret" || problems[3].Key != "player.quickconnect_code" {
 		t.Errorf("with every line on: %v", problems)
 	}
 	on = bytes.ReplaceAll(on, []byte(`password = ""`), []byte(`password = "my-own-password"`))
 	on = bytes.ReplaceAll(on, []byte(`turn_secret = ""`), []byte(`turn_secret = "my-own-secret"`))
+	on = bytes.ReplaceAll(on, []byte(`quickconnect_code = ""`), []byte(`quickconnect_code = "my-own-code"`))
 	got, problems := provision.Parse(on)
 	if problems != nil {
 		t.Errorf("with every line on and a password: %v", problems)
 	}
 	if got.Hostname == "" || got.AdminPassword == "" || len(got.Cameras) != 2 || got.Cameras[0].Password == "" || !got.Cameras[0].AlwaysOn ||
-		len(got.Accounts) != 1 || got.Live.PublicAddress == "" || len(got.Live.TURN) != 1 || got.Live.TURNSecret == "" || got.Live.Total == 0 || got.Live.MaxMinutes == nil || got.Access.PublicName == "" || len(got.Access.Allowed) != 2 || got.Player.Orientation == "" || got.Player.Show != settings.ShowCamera || got.Player.Camera != got.Cameras[0].ID {
+		len(got.Accounts) != 1 || got.Live.PublicAddress == "" || len(got.Live.TURN) != 1 || got.Live.TURNSecret == "" || got.Live.Total == 0 || got.Live.MaxMinutes == nil || got.Access.PublicName == "" || len(got.Access.Allowed) != 2 || len(got.Access.TrustedProxies) != 1 || got.Player.Orientation == "" || got.Player.Show != settings.ShowCamera || got.Player.Camera != got.Cameras[0].ID ||
+		len(got.Screens) != 2 || !got.Screens[0].Own || got.Screens[1].Hostname == "" || got.Screens[1].PlainHTTP == nil {
 		t.Errorf("got %+v", got)
 	}
 }

@@ -18,9 +18,10 @@ const (
 	player  = "player"
 	access  = "access"
 	live    = "live"
-	camera  = "camera"  // there may be several
-	account = "account" // the same
-	nowhere = "\x00"    // below a header that was refused: its keys are passed over
+	camera  = "camera"   // there may be several
+	account = "account"  // the same
+	screens = "player[]" // the same: [[player]]; its keys are called player.KEY
+	nowhere = "\x00"     // below a header that was refused: its keys are passed over
 )
 
 // reader collects what a file says.
@@ -29,8 +30,8 @@ type reader struct {
 	problems []Problem
 	section  string
 	seen     map[string]int  // line of each setting and section outside cameras
-	block    *pending        // the [[camera]] or [[account]] whose lines are being read
-	ids      map[string]int  // line of each camera's id and each account's user, by section and name
+	block    *pending        // the [[camera]], [[account]] or [[player]] whose lines are being read
+	ids      map[string]int  // line of each camera's id, account's user and player's hostname, by section and name
 	secrets  map[string]bool // settings outside cameras that Redact takes out
 	redact   []replacement
 }
@@ -43,10 +44,10 @@ type replacement struct {
 
 // pending is a section of which there may be several, and whose lines are being read.
 type pending struct {
-	section string // camera or account
+	section string // camera, account or screens
 	line    int
 	values  map[string]expression
-	again   []expression // further lines with a password
+	again   []expression // further lines with a secret
 	broken  bool
 }
 
@@ -100,7 +101,11 @@ func (r *reader) header(e expression) {
 	single := name == admin || name == player || name == access || name == live
 	several := name == camera || name == account
 	switch array := e.kind == unstable.ArrayTable; {
-	case several && array:
+	case name == player && r.mixed(e, array):
+	case several && array || name == player && array:
+		if name == player {
+			name = screens
+		}
 		r.section = name
 		r.block = &pending{section: name, line: e.line, values: map[string]expression{}}
 	case several:
@@ -120,7 +125,24 @@ func (r *reader) header(e expression) {
 }
 
 // sections lists the sections for people.
-const sections = "[admin], [player], [access], [live], [[camera]] and [[account]]"
+const sections = "[admin], [player], [[player]], [access], [live], [[camera]] and [[account]]"
+
+// mixed refuses what TOML cannot hold: a table and an array of tables of one name (TOML 1.0, array of tables).
+func (r *reader) mixed(e expression, array bool) bool {
+	const single, several = "[" + player + "]", "[[" + player + "]]"
+	switch first := r.seen[several]; {
+	case array && r.seen[single] != 0:
+		r.problem(e.line, player, fmt.Sprintf("a file has either [player] or [[player]]: write what stands on line %d and below as a [[player]] with own = true; this player is left out", r.seen[single]))
+	case array:
+		r.seen[several] = e.line
+		return false
+	case first != 0:
+		r.problem(e.line, player, "a file has either [player] or [[player]]: write [[player]] and below it own = true; these lines are left out")
+	default:
+		return false
+	}
+	return true
+}
 
 // keyValue takes one setting.
 func (r *reader) keyValue(e expression) {
@@ -130,16 +152,19 @@ func (r *reader) keyValue(e expression) {
 	}
 	if section == top && len(e.key) == 2 && slices.Contains([]string{admin, player, access, live}, e.key[0]) {
 		section, key = e.key[0], e.key[1]
+		if section == player && r.seen["[player]"] == 0 {
+			r.seen["[player]"] = e.line
+		}
 	}
 	full := key
 	if section != top {
-		full = section + "." + key
+		full = called(section) + "." + key
 	}
 	if !slices.Contains(keys(section), key) {
 		r.problem(e.line, full, unknownKey(section, key))
 		return
 	}
-	if section == camera || section == account {
+	if section == camera || section == account || section == screens {
 		r.blockValue(e, key)
 		return
 	}
@@ -166,6 +191,14 @@ func (r *reader) keyValue(e expression) {
 	}
 }
 
+// called is what a section is called in words and in its keys.
+func called(section string) string {
+	if section == screens {
+		return player
+	}
+	return section
+}
+
 // keys lists what may stand in a section.
 func keys(section string) []string {
 	switch section {
@@ -173,6 +206,8 @@ func keys(section string) []string {
 		return []string{"id", "name", "url", "url2", "url3", "user", "password", "transport", "auth", "always_on", "options"}
 	case account:
 		return []string{"user", "password"}
+	case screens:
+		return screenKeys()
 	}
 	var out []string
 	for full := range maps.Keys(setters()) {

@@ -54,6 +54,15 @@ func setters() map[string]func(f *File, v string) (reason string) {
 			}
 			return reason
 		},
+		"access.trusted_proxies": func(f *File, v string) string {
+			// Its own sentences repeat what was typed.
+			list, reason := settings.CheckTrustedProxies(words(v))
+			if reason != "" {
+				return fmt.Sprintf("must be at most %d addresses and networks with spaces between, like \"192.168.1.5 10.0.5.0/24\"; the whole internet is not among them", settings.MaxTrustedProxies)
+			}
+			f.Access.TrustedProxies = list
+			return ""
+		},
 		"live.public_address": func(f *File, v string) string {
 			l, reason := liveValue(settings.Live{PublicAddress: v}, v)
 			f.Live.PublicAddress = cmp.Or(l.PublicAddress, f.Live.PublicAddress)
@@ -96,11 +105,11 @@ func setters() map[string]func(f *File, v string) (reason string) {
 		"player.hostname":          func(f *File, v string) string { return short(&f.Player.Hostname, v) },
 		"player.quickconnect_code": func(f *File, v string) string { return short(&f.Player.QuickConnectCode, v) },
 		"player.orientation": func(f *File, v string) string {
-			if !slices.Contains([]string{"landscape", "portrait", "landscape-flipped", "portrait-flipped"}, v) {
-				return `must be "landscape", "portrait", "landscape-flipped" or "portrait-flipped"`
+			reason := checkOrientation(v)
+			if reason == "" {
+				f.Player.Orientation = v
 			}
-			f.Player.Orientation = v
-			return ""
+			return reason
 		},
 	}
 }
@@ -123,6 +132,13 @@ func short(to *string, v string) string {
 		return "use 1 to 200 bytes"
 	}
 	*to = v
+	return ""
+}
+
+func checkOrientation(v string) (reason string) {
+	if !slices.Contains([]string{"landscape", "portrait", "landscape-flipped", "portrait-flipped"}, v) {
+		return `must be "landscape", "portrait", "landscape-flipped" or "portrait-flipped"`
+	}
 	return ""
 }
 
@@ -173,7 +189,7 @@ func checkAllowed(v string) (list []string, reason string) {
 // checkValue refuses what is not of the kind its key has.
 func checkValue(e expression, key string) string {
 	switch key {
-	case "always_on", "only_own_network":
+	case "always_on", "only_own_network", "own", "plain_http":
 		if e.value != unstable.Bool {
 			return "must be true or false, without quotes"
 		}
@@ -204,7 +220,7 @@ func unknownKey(section, key string) string {
 	switch {
 	case slices.Contains(known, strings.ToLower(key)):
 		return "write it in lowercase"
-	case section == top && slices.Contains([]string{admin, player, access, live, camera, account, "cameras", "accounts"}, key):
+	case section == top && slices.Contains([]string{admin, player, access, live, camera, account, "cameras", "accounts", "players"}, key):
 		return "write it as a section: a line " + strings.Replace(sections, " and ", " or ", 1) + ", with its settings on the lines below"
 	case section != top && slices.Contains(keys(top), key):
 		return "move this line above the first [section]"
@@ -236,7 +252,7 @@ func (r *reader) unreadable(e expression) {
 	if slices.Contains(keys(r.section), name) {
 		full = name
 		if r.section != top {
-			full = r.section + "." + name
+			full = called(r.section) + "." + name
 		}
 	}
 	reason := syntax(line, bytes.Trim(value, blank), assigned)

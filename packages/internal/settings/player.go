@@ -2,6 +2,7 @@ package settings
 
 import (
 	"strings"
+	"time"
 	"unicode"
 )
 
@@ -13,6 +14,25 @@ type Player struct {
 	Settings PlayerSettings `json:"settings"`
 	// Notices are for the owner, until put away: one line for each thing that was refused of porthole.toml.
 	Notices []string `json:"notices,omitempty"`
+	// Identify is laid over everything for a while, so that people see which screen this is.
+	Identify Identify `json:"identify,omitzero"`
+}
+
+// Identify is a text for the whole screen until a time.
+type Identify struct {
+	Text  string    `json:"text"`
+	Until time.Time `json:"until"`
+}
+
+// MaxIdentify bounds how long a screen is covered by its name, whatever a clock says.
+const MaxIdentify = 2 * time.Minute
+
+// Now returns the text to show, or nothing.
+func (i Identify) Now(now time.Time) string {
+	if left := i.Until.Sub(now); left <= 0 || left > MaxIdentify {
+		return ""
+	}
+	return i.Text
 }
 
 // PlayerSettings say what is on the screen. console keeps each under the key of its JSON name; empty means not set.

@@ -32,6 +32,9 @@ type Access struct {
 	Allowed []string `json:"allowed,omitempty"`
 	// Open are the networks (CIDR) from which a camera with NoAuth is read without an account.
 	Open []string `json:"open,omitempty"`
+	// TrustedProxies are the addresses and networks (CIDR) of reverse proxies in front of this device, whose word on who
+	// the client is counts; at most MaxTrustedProxies, as CheckTrustedProxies writes them.
+	TrustedProxies []string `json:"trusted_proxies,omitempty"`
 }
 
 // Signaling is what signaling needs to know.

@@ -23,7 +23,9 @@ type layout struct {
 	kind  Kind
 	rect  image.Rectangle
 	strip string
-	plane bool
+	// banner is part of it as it may reach beyond the picture.
+	banner string
+	plane  bool
 }
 
 // resize makes a base of the mode's size. The scene has to be drawn anew.
@@ -54,14 +56,14 @@ func (c *canvas) compose(painter Painter, sc scene, planes bool) display.Frame {
 	switch {
 	case sc.kind == ShowPicture:
 		rect := fit(sc.picture.Bounds().Size(), area)
-		c.arrange(painter, layout{kind: sc.kind, rect: rect, strip: sc.strip}, strip)
+		c.arrange(painter, layout{kind: sc.kind, rect: rect, strip: sc.strip, banner: sc.banner}, strip)
 		painter.Picture(c.base, rect, sc.picture)
 		c.note(painter, rect, sc.note)
 	case sc.kind == ShowCamera && c.video != nil:
 		rect := fit(shape(c.video), area)
 		// What is said lies in the base, which planes are laid over: a picture with a note is drawn.
-		plane := planes && sc.note == ""
-		fresh := c.arrange(painter, layout{sc.kind, rect, sc.strip, plane}, strip)
+		plane := planes && sc.note == "" && sc.banner == ""
+		fresh := c.arrange(painter, layout{sc.kind, rect, sc.strip, sc.banner, plane}, strip)
 		v := yuv(c.video)
 		if plane {
 			c.over = rect
@@ -76,6 +78,9 @@ func (c *canvas) compose(painter Painter, sc scene, planes bool) display.Frame {
 	default:
 		c.layout, c.over = layout{kind: sc.kind}, image.Rectangle{}
 		painter.Status(c.base, sc.status)
+	}
+	if sc.banner != "" {
+		painter.Banner(c.base, sc.banner)
 	}
 	return display.Frame{Base: c.base}
 }

@@ -25,6 +25,8 @@ type Painter interface {
 	Strip(dst *display.Image, r image.Rectangle, text string)
 	// Note lays a small text over the lower edge of r.
 	Note(dst *display.Image, r image.Rectangle, text string)
+	// Banner lays a text over the middle of dst, to be read from across a room.
+	Banner(dst *display.Image, text string)
 }
 
 // Status is what the status screen says; empty parts are left out.
@@ -70,6 +72,8 @@ type scene struct {
 	picture image.Image
 	// note lies over pictures of both kinds, strip below them.
 	note, strip string
+	// banner lies over all of it.
+	banner string
 }
 
 // Stage shows things on a screen. Its methods may be called from any goroutine and do not wait for the screen.
@@ -114,6 +118,18 @@ func (s *Stage) Words(note, strip string) {
 	s.mu.Lock()
 	same := s.scene.note == note && s.scene.strip == strip
 	s.scene.note, s.scene.strip = note, strip
+	s.fresh = s.fresh || !same
+	s.mu.Unlock()
+	if !same {
+		s.poke()
+	}
+}
+
+// Banner lays a text over whatever is shown; an empty one takes it away.
+func (s *Stage) Banner(text string) {
+	s.mu.Lock()
+	same := s.scene.banner == text
+	s.scene.banner = text
 	s.fresh = s.fresh || !same
 	s.mu.Unlock()
 	if !same {

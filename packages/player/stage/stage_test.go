@@ -57,6 +57,10 @@ func (p *painter) Note(dst *display.Image, r image.Rectangle, text string) {
 	p.paint(dst, image.Rectangle{r.Min, r.Min.Add(image.Pt(1, 1))}, "Note "+text)
 }
 
+func (p *painter) Banner(dst *display.Image, text string) {
+	p.paint(dst, image.Rect(0, 0, 2, 2), "Banner "+text)
+}
+
 func (p *painter) took() string {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -251,14 +255,37 @@ func TestScenes(t *testing.T) {
 		st.Words("", "")
 		settle(time.Second)
 		same(t, "without words", s.took(), "base \x00, video 2 in (0,5)-(100,55)")
+		st.Banner("me")
+		settle(time.Second)
+		same(t, "a banner needs drawing", s.took(), "base v")
+		same(t, "it is over the video", p.took(), "video 2 (0,5)-(100,55); Banner me (0,0)-(2,2)")
+		if m, _ := st.Shot(); m.Pix[0] != 'B' {
+			t.Error("the shot does not show the banner")
+		}
+		st.Banner("me")
+		settle(time.Second)
+		same(t, "the same banner is no news", s.took(), "")
+		st.Banner("")
+		settle(time.Second)
+		same(t, "without a banner, nothing of it is left", s.took(), "base \x00, video 2 in (0,5)-(100,55)")
 		st.Picture(image.NewGray(image.Rect(0, 0, 60, 60)))
 		settle(time.Second)
 		same(t, "a picture", s.took(), "base p")
 		same(t, "a picture drawn", p.took(), "picture (20,0)-(80,60)")
+		st.Banner("me")
+		settle(time.Second)
+		same(t, "a banner over a picture", s.took(), "base p")
+		st.Banner("")
+		settle(time.Second)
+		if m, _ := st.Shot(); m.Pix[0] != 0 {
+			t.Error("a piece of the banner stays beside the picture")
+		}
+		same(t, "and gone", s.took(), "base p")
+		p.took()
 		if len(f.held()) != 0 {
 			t.Errorf("pictures still held: %v", f.held())
 		}
-		if r := st.Report(); r.Showing != stage.ShowPicture || r.Presented != 7 || r.Dropped != 0 || r.Screen.Connector != "HDMI-A-1" {
+		if r := st.Report(); r.Showing != stage.ShowPicture || r.Presented != 11 || r.Dropped != 0 || r.Screen.Connector != "HDMI-A-1" {
 			t.Errorf("report %+v", r)
 		}
 	})

@@ -20,6 +20,9 @@ type conn struct {
 	left      sync.Once
 	// stall bounds each write that has no deadline of its own; zero does not.
 	stall atomic.Int64
+	// watched keeps what was read last in tail, while TLS is negotiated.
+	watched bool
+	tail    [alertRecord]byte
 	// timed means that the user of the connection has set a write deadline.
 	timed atomic.Bool
 }
@@ -31,6 +34,17 @@ func (c *conn) Close() error {
 
 // boundWrites makes a peer that takes nothing for d lose the connection, however long the whole answer takes.
 func (c *conn) boundWrites(d time.Duration) { c.stall.Store(int64(d)) }
+
+func (c *conn) Read(p []byte) (int, error) {
+	n, err := c.TCPConn.Read(p)
+	if c.watched {
+		if n < len(c.tail) {
+			copy(c.tail[:], c.tail[n:])
+		}
+		copy(c.tail[max(0, len(c.tail)-n):], p[max(0, n-len(c.tail)):n])
+	}
+	return n, err
+}
 
 func (c *conn) Write(p []byte) (int, error) {
 	if d := time.Duration(c.stall.Load()); d > 0 && !c.timed.Load() {

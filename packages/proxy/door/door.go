@@ -27,7 +27,7 @@ type Limits struct {
 	// FirstBytes is how long a client may take to say what it speaks, Handshake how long for TLS, FirstLine for the
 	// request line in it.
 	FirstBytes, Handshake, FirstLine time.Duration
-	// Stall is how long an HTTP client may take nothing of what is sent to it.
+	// Stall is how long an HTTP client may take nothing of what is sent to it, and pause in what it sends.
 	Stall time.Duration
 	// Report is how often refusals are logged.
 	Report time.Duration
@@ -51,6 +51,8 @@ type Config struct {
 	Limits Limits
 	// Allow says whether an address may connect at all; nil lets everybody. It returns at once.
 	Allow func(netip.Addr) bool
+	// Near says whether an address is of a network of the device's own, for remembering whose handshakes fail; nil: none is.
+	Near func(netip.Addr) bool
 	// HTTP takes HTTP in TLS: a *tls.Conn where h2 was negotiated, otherwise HTTP/1.x and not a *tls.Conn.
 	HTTP func(net.Conn)
 	// RTSP takes RTSP in TLS.
@@ -69,6 +71,8 @@ type Door struct {
 	places *places
 	counts counters
 	tls    tlsCounts
+	// failing is with whom TLS does not come about.
+	failing failing
 }
 
 // New returns a Door.
@@ -163,6 +167,7 @@ func (d *Door) handle(ctx context.Context, c *conn, cfg *tls.Config) {
 	case sniff.TLS:
 		d.terminate(ctx, c, cfg)
 	case sniff.HTTP:
+		d.failed(c, noTLS)
 		d.give(c, c, sentToTLS, d.cfg.Plain)
 	case sniff.RTSP:
 		answerPlainRTSP(c)
@@ -212,7 +217,11 @@ func (d *Door) terminate(ctx context.Context, c *conn, cfg *tls.Config) {
 		return
 	}
 	t := tls.Server(c, cfg)
-	if err := t.HandshakeContext(ctx); err != nil {
+	c.watched = true
+	err := t.HandshakeContext(ctx)
+	c.watched = false
+	if err != nil {
+		d.failed(c, failureOf(err, c.tail))
 		why := reason(err)
 		if why == garbage {
 			why = handshake
@@ -238,6 +247,15 @@ func (d *Door) terminate(ctx context.Context, c *conn, cfg *tls.Config) {
 		d.refuse(c, garbage)
 	}
 }
+
+// failed remembers that TLS did not come about.
+func (d *Door) failed(c *conn, why failure) {
+	a := addressOf(c.RemoteAddr())
+	d.failing.add(a, why, d.cfg.Near != nil && d.cfg.Near(a), time.Now())
+}
+
+// Handshakes lists with whom TLS did not come about of late, the latest first: at most 256 addresses.
+func (d *Door) Handshakes() []HandshakeFailure { return d.failing.list() }
 
 // firstLine reads until the request line tells what is spoken in TLS, and returns all that was read.
 func (d *Door) firstLine(c *conn, t *tls.Conn) (sniff.Kind, []byte, error) {

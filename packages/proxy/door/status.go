@@ -74,6 +74,8 @@ type Status struct {
 	Refused map[string]uint64 `json:"-"`
 	// TLS counts handshakes since the start, by TLSName.
 	TLS map[string]uint64 `json:"tls"`
+	// Failed counts failed handshakes since the start, by reason.
+	Failed map[string]uint64 `json:"-"`
 }
 
 // TLSName names what was negotiated: "TLS 1.3 TLS_AES_128_GCM_SHA256".
@@ -115,7 +117,7 @@ func (d *Door) Malformed() { d.counts.add(garbage) }
 
 // Status describes the door now.
 func (d *Door) Status() Status {
-	s := Status{Served: map[string]uint64{}, Refused: map[string]uint64{}, TLS: d.tls.load()}
+	s := Status{Served: map[string]uint64{}, Refused: map[string]uint64{}, TLS: d.tls.load(), Failed: d.failing.totals()}
 	s.Connections, s.Undecided = d.places.counts()
 	for i, n := range d.counts.load() {
 		o := outcome(i)

@@ -7,8 +7,10 @@ import (
 	"net"
 	"net/http"
 	"net/http/httputil"
+	"strconv"
 	"strings"
 	"sync/atomic"
+	"time"
 
 	"porthole/packages/internal/identity"
 )
@@ -18,6 +20,9 @@ const retrySeconds = 2
 
 // TLSHeader tells a backend what the client negotiated, as door.TLSName has it.
 const TLSHeader = "Porthole-TLS"
+
+// HTTPSPortHeader tells console where the same is with TLS, on what came without.
+const HTTPSPortHeader = "Porthole-HTTPS-Port"
 
 type (
 	identityKey struct{}
@@ -38,15 +43,17 @@ func withIdentity(r *http.Request, id identity.Identity) *http.Request {
 type backend struct {
 	log     *slog.Logger
 	process string
-	scheme  string
+	stall   time.Duration
+	// httpsPort is where the same is with TLS, for who came without; 0 if it does not matter.
+	httpsPort int
 	// down makes the log name a dead process once, not once per request.
 	down  atomic.Bool
 	proxy httputil.ReverseProxy
 }
 
-// newBackend returns a handler that forwards to the named process. scheme is what the client spoke.
-func newBackend(log *slog.Logger, process string, t http.RoundTripper, scheme string) *backend {
-	b := &backend{log: log, process: process, scheme: scheme}
+// newBackend returns a handler that forwards requests that have an origin to the named process.
+func (cfg Config) newBackend(process string, t http.RoundTripper) *backend {
+	b := &backend{log: cfg.Log, process: process, stall: cfg.Stall}
 	b.proxy = httputil.ReverseProxy{
 		Transport:      t,
 		Rewrite:        b.rewrite,
@@ -54,12 +61,17 @@ func newBackend(log *slog.Logger, process string, t http.RoundTripper, scheme st
 		ErrorHandler:   b.failed,
 		// Events, live pictures and long polls must not wait for a buffer to fill.
 		FlushInterval: -1,
-		ErrorLog:      slog.NewLogLogger(log.Handler(), slog.LevelDebug),
+		BufferPool:    &buffers{},
+		ErrorLog:      slog.NewLogLogger(cfg.Log.Handler(), slog.LevelDebug),
 	}
 	return b
 }
 
-func (b *backend) ServeHTTP(w http.ResponseWriter, r *http.Request) { b.proxy.ServeHTTP(w, r) }
+func (b *backend) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	r, done := boundBody(w, r, b.stall)
+	defer done()
+	b.proxy.ServeHTTP(w, r)
+}
 
 // rewrite addresses the process and replaces what a client says about itself by what we know. It runs after the
 // client's hop-by-hop headers are gone, so none of them can remove ours.
@@ -76,9 +88,16 @@ func (b *backend) rewrite(pr *httputil.ProxyRequest) {
 			delete(pr.Out.Trailer, k)
 		}
 	}
-	h.Set("X-Forwarded-For", clientIP(pr.In))
-	h.Set("X-Forwarded-Proto", b.scheme)
-	h.Set("X-Forwarded-Host", pr.In.Host)
+	from := originOf(pr.In)
+	h.Set("X-Forwarded-For", from.client)
+	h.Set("X-Forwarded-Proto", from.scheme)
+	h.Set("X-Forwarded-Host", from.host)
+	if from.near {
+		h.Set(NearHeader, "1")
+	}
+	if b.httpsPort != 0 {
+		h.Set(HTTPSPortHeader, strconv.Itoa(b.httpsPort))
+	}
 	if name, ok := pr.In.Context().Value(tlsKey{}).(string); ok {
 		h.Set(TLSHeader, name)
 	}
@@ -103,6 +122,15 @@ func (b *backend) answered(*http.Response) error {
 }
 
 func (b *backend) failed(w http.ResponseWriter, r *http.Request, err error) {
+	if large := (*http.MaxBytesError)(nil); errors.As(err, &large) {
+		tooLarge(large.Limit).send(w, r)
+		return
+	}
+	if tooSlow(r) {
+		notice{Status: http.StatusRequestTimeout, Title: "The upload stood still",
+			Text: "The upload stood still for too long. Try again; a large file goes on where it stopped."}.send(w, r)
+		return
+	}
 	if r.Context().Err() != nil {
 		// The client has gone: nobody reads an answer.
 		panic(http.ErrAbortHandler) //nolint:forbidigo // net/http's way to drop a connection without an answer

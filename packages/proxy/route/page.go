@@ -17,6 +17,8 @@ type notice struct {
 	Title   string `json:"-"`
 	Text    string `json:"error"`
 	Process string `json:"process,omitempty"`
+	// HTTPSURL is where the same is to be had over https.
+	HTTPSURL string `json:"https_url,omitempty"`
 	// RetrySeconds makes the page load itself again; zero does not.
 	RetrySeconds int `json:"-"`
 }

@@ -1,6 +1,7 @@
 package route_test
 
 import (
+	"encoding/json"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -22,15 +23,18 @@ func TestRedirect(t *testing.T) {
 	}{
 		{to443, "GET", "porthole.local", "/", 302, "https://porthole.local/"},
 		{to443, "HEAD", "porthole.local:80", "/a?b=c", 302, "https://porthole.local/a?b=c"},
-		{to443, "POST", "porthole.local", "/api/auth/login", 308, "https://porthole.local/api/auth/login"},
+		{to443, "POST", "porthole.local", "/auth/login", 308, "https://porthole.local/auth/login"},
 		{to443, "PUT", "porthole.local", "/x", 308, "https://porthole.local/x"},
 		{to8443, "GET", "porthole.local:8080", "/a%2Fb?c=%20d", 302, "https://porthole.local:8443/a%2Fb?c=%20d"},
 		{to8443, "GET", "192.0.2.7:8080", "/", 302, "https://192.0.2.7:8443/"},
 		{to8443, "GET", "[2001:db8::7]:8080", "/", 302, "https://[2001:db8::7]:8443/"},
 		{to8443, "GET", "[2001:db8::7]", "/", 302, "https://[2001:db8::7]:8443/"},
 		{to443, "GET", "my_pi.fritz.box.", "//evil.example/", 302, "https://my_pi.fritz.box.//evil.example/"},
-		{to443, "GET", "h", "/api/healthy", 302, "https://h/api/healthy"},
-		{to443, "POST", "h", "/api/certificate", 308, "https://h/api/certificate"},
+		{to443, "GET", "h", "/api", 302, "https://h/api"},
+		{to443, "GET", "h", "/apis/x", 302, "https://h/apis/x"},
+		{to443, "GET", "h", "/api/../media", 302, "https://h/api/../media"},
+		{to443, "GET", "h", "/api/%2e%2e/media", 302, "https://h/api/%2e%2e/media"},
+		{to443, "POST", "h", "/x/../api/health", 308, "https://h/x/../api/health"},
 		{to443, "GET", "", "/", 400, ""},
 		{to443, "GET", "a b", "/", 400, ""},
 		{to443, "GET", "user@h", "/", 400, ""},
@@ -73,21 +77,101 @@ func mustParsePath(t *testing.T, target string) *url.URL {
 	return u
 }
 
-// TestPlainBootstrap: what a client needs before it trusts us comes without TLS, and without anybody's session.
-func TestPlainBootstrap(t *testing.T) {
+// TestPlainAPI: the API is never redirected. What a client needs before it trusts us comes without anybody's name, the rest
+// with what a player shows; sessions never.
+func TestPlainAPI(t *testing.T) {
 	w := newWorld(t)
 	stop := w.start(t, "console")
 	h := route.Plain(w.cfg, 443)
-	for _, path := range []string{"/api/health", "/api/certificate"} {
-		s := sawOf(t, ask(h, "GET", "http://h"+path, "Cookie", "session=anna", "Authorization", "Bearer x", "X-Forwarded-Proto", "https"))
-		if s.Path != path || s.Header.Get("Cookie") != "" || s.Header.Get("Authorization") != "" || s.Header.Get("X-Forwarded-Proto") != "http" {
-			t.Errorf("%+v", s)
+	for _, c := range []struct{ method, path, authorization string }{
+		{"GET", "/api/health", ""},
+		{"GET", "/api/certificate", ""},
+		{"OPTIONS", "/api/certificate", ""},
+		{"GET", "/api/healthy", "Bearer x"},
+		{"POST", "/api/auth/player", "Bearer x"},
+		{"OPTIONS", "/api/playlists/7", "Bearer x"},
+		{"GET", "/api/", "Bearer x"},
+	} {
+		s := sawOf(t, ask(h, c.method, "http://h"+c.path, "Cookie", "session=anna", "Authorization", "Bearer x",
+			"X-Forwarded-Proto", "https", "X-Forwarded-Host", "evil", "X-Forwarded-For", "10.0.0.1", "Porthole-Near", "1"))
+		if s.Path != c.path || s.Header.Get("Cookie") != "" || s.Header.Get("Authorization") != c.authorization ||
+			s.Header.Get("X-Forwarded-Proto") != "http" || s.Header.Get("X-Forwarded-Host") != "h" || s.Header.Get("X-Forwarded-For") != "192.0.2.7" ||
+			s.Header["Porthole-Near"] != nil {
+			t.Errorf("%s: %+v", c.path, s)
 		}
 	}
 	stop()
-	res := ask(h, "GET", "http://h/api/health")
-	if body, err := io.ReadAll(res.Body); err != nil || res.StatusCode != 502 || !strings.HasPrefix(string(body), "{") {
-		t.Errorf("%d %s %v", res.StatusCode, body, err)
+	for _, path := range []string{"/api/health", "/api/playlists/7"} {
+		res := ask(h, "GET", "http://h"+path)
+		if body, err := io.ReadAll(res.Body); err != nil || res.StatusCode != 502 || !strings.HasPrefix(string(body), "{") {
+			t.Errorf("%d %s %v", res.StatusCode, body, err)
+		}
+	}
+}
+
+// TestPlainBody: without TLS nobody sends more than a picture, whether he says so before or not.
+func TestPlainBody(t *testing.T) {
+	w := newWorld(t)
+	w.taker(t, "console")
+	front := httptest.NewServer(route.Plain(w.cfg, 443))
+	t.Cleanup(front.Close)
+	send := func(size int64, said bool) (int, string) {
+		t.Helper()
+		body := io.LimitReader(zeros{}, size)
+		if !said {
+			body = struct{ io.Reader }{body}
+		}
+		req, err := http.NewRequestWithContext(t.Context(), "POST", front.URL+"/api/player-edit-media", body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if said {
+			req.ContentLength = size
+		}
+		res, err := front.Client().Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer res.Body.Close()
+		b, err := io.ReadAll(res.Body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return res.StatusCode, string(b)
+	}
+	const most = 64 << 20
+	for _, said := range []bool{true, false} {
+		if code, body := send(most, said); code != http.StatusOK {
+			t.Errorf("%d %s", code, body)
+		}
+	}
+	if code, body := send(most+1, false); code != http.StatusRequestEntityTooLarge || !strings.Contains(body, "64 MB") {
+		t.Errorf("%d %s", code, body)
+	}
+	// Who says so before is not read from.
+	r := httptest.NewRequest("POST", "/api/x", strings.NewReader("x"))
+	r.Host, r.ContentLength = "h", most+1
+	rec := httptest.NewRecorder()
+	route.Plain(w.cfg, 443).ServeHTTP(rec, r)
+	if rec.Code != http.StatusRequestEntityTooLarge {
+		t.Errorf("%d %s", rec.Code, rec.Body)
+	}
+}
+
+type zeros struct{}
+
+func (zeros) Read(p []byte) (int, error) { clear(p); return len(p), nil }
+
+// TestWrongPort: players in the field take no redirect, so the API says where it is.
+func TestWrongPort(t *testing.T) {
+	res := ask(route.WrongPort(), "POST", "http://192.0.2.1:8443/api/auth/player?x=1")
+	var said struct {
+		Error string
+		URL   string `json:"https_url"`
+	}
+	if err := json.NewDecoder(res.Body).Decode(&said); err != nil || res.StatusCode != http.StatusUpgradeRequired ||
+		said.URL != "https://192.0.2.1:8443/api/auth/player?x=1" || !strings.Contains(said.Error, "https://") || res.Header.Get("Upgrade") != "TLS/1.2, HTTP/1.1" {
+		t.Errorf("%d %v %+v %v", res.StatusCode, res.Header, said, err)
 	}
 }
 

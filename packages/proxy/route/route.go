@@ -7,6 +7,7 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
+	"net/netip"
 	"strings"
 	"time"
 
@@ -24,6 +25,12 @@ type Config struct {
 	// Console and Signaling reach the processes' sockets.
 	Console, Signaling http.RoundTripper
 	Asker              Asker
+	// Near reports whether an address is of a network of the device's own; nil: none is.
+	Near func(netip.Addr) bool
+	// Trusted lists the proxies whose word on who the client is counts; nil: there are none.
+	Trusted func() []netip.Prefix
+	// Stall is how long a client may pause in what it sends; zero: a minute.
+	Stall time.Duration
 	// Metrics answers /metrics for anybody whom console knows; nil leaves the path to console.
 	Metrics http.Handler
 }
@@ -33,13 +40,14 @@ const askTimeout = 10 * time.Second
 
 // Public returns the handler of the TLS port.
 func Public(cfg Config) http.Handler {
-	console := newBackend(cfg.Log, "console", cfg.Console, "https")
-	signaling := newBackend(cfg.Log, "signaling", cfg.Signaling, "https")
+	console := cfg.newBackend("console", cfg.Console)
+	signaling := cfg.newBackend("signaling", cfg.Signaling)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if _, _, ok := splitHost(r.Host); !ok {
 			badHost().send(w, r)
 			return
 		}
+		r = cfg.withOrigin(r, "https")
 		switch {
 		case r.Method == http.MethodConnect:
 			w.Header().Set("Allow", "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS")
@@ -63,7 +71,7 @@ func isLive(path string) bool {
 func onlyKnown(asker Asker, w http.ResponseWriter, r *http.Request, to http.Handler) {
 	ctx, cancel := context.WithTimeout(r.Context(), askTimeout)
 	defer cancel()
-	_, err := asker.Ask(ctx, identity.FromRequest(r, clientIP(r)))
+	_, err := asker.Ask(ctx, identity.FromRequest(r, originOf(r).client))
 	switch {
 	case err == nil:
 		to.ServeHTTP(w, r)
@@ -87,7 +95,7 @@ func unknownWho() notice {
 func withWho(asker Asker, w http.ResponseWriter, r *http.Request, to http.Handler) {
 	ctx, cancel := context.WithTimeout(r.Context(), askTimeout)
 	defer cancel()
-	id, err := asker.Ask(ctx, identity.FromRequest(r, clientIP(r)))
+	id, err := asker.Ask(ctx, identity.FromRequest(r, originOf(r).client))
 	switch {
 	case err == nil:
 		to.ServeHTTP(w, withIdentity(r, id))

@@ -68,6 +68,23 @@ func (w *world) socket(process string) string { return filepath.Join(w.dir, proc
 // start runs a process that answers with what it saw, and returns what stops it.
 func (w *world) start(t *testing.T, process string) (stop func()) {
 	t.Helper()
+	return w.serve(t, process, http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		n, err := io.Copy(io.Discard, r.Body)
+		if err != nil {
+			t.Errorf("%s reads a body: %v", process, err)
+		}
+		json.NewEncoder(rw).Encode(seen{process, r.Header, r.URL.Path, r.Host, int(n)})
+	}))
+}
+
+// taker starts a process that takes bodies which may break off.
+func (w *world) taker(t *testing.T, process string) (stop func()) {
+	t.Helper()
+	return w.serve(t, process, http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { io.Copy(io.Discard, r.Body) }))
+}
+
+func (w *world) serve(t *testing.T, process string, h http.Handler) (stop func()) {
+	t.Helper()
 	l, err := unixsock.Listen(w.socket(process), unixsock.Allow(true))
 	if err != nil {
 		t.Fatal(err)
@@ -75,13 +92,7 @@ func (w *world) start(t *testing.T, process string) (stop func()) {
 	ctx, cancel := context.WithCancel(t.Context())
 	var wg sync.WaitGroup
 	wg.Go(func() {
-		if err := unixsock.Serve(ctx, l, http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
-			n, err := io.Copy(io.Discard, r.Body)
-			if err != nil {
-				t.Errorf("%s reads a body: %v", process, err)
-			}
-			json.NewEncoder(rw).Encode(seen{process, r.Header, r.URL.Path, r.Host, int(n)})
-		})); err != nil {
+		if err := unixsock.Serve(ctx, l, h); err != nil {
 			t.Error(err)
 		}
 	})
@@ -251,3 +262,13 @@ func TestMetricsRoute(t *testing.T) {
 		}
 	}
 }
+
+// rounds answers requests by looking at their headers.
+type rounds func(map[string][]string)
+
+func (f rounds) RoundTrip(r *http.Request) (*http.Response, error) {
+	f(r.Header)
+	return &http.Response{StatusCode: http.StatusOK, Header: http.Header{}, Body: http.NoBody, Request: r}, nil
+}
+
+func quiet() *slog.Logger { return slog.New(slog.DiscardHandler) }

@@ -1,5 +1,0 @@
-package main
-
-func (c *console) mediaRoutes() []route {
-	return []route{}
-}

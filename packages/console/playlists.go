@@ -1,5 +1,0 @@
-package main
-
-func (c *console) playlistRoutes() []route {
-	return []route{}
-}

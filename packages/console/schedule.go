@@ -1,5 +1,0 @@
-package main
-
-func (c *console) scheduleRoutes() []route {
-	return []route{}
-}
