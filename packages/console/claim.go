@@ -73,6 +73,7 @@ func (c *console) claim(w http.ResponseWriter, r *http.Request) {
 	default:
 		c.claims.Forgive(remote)
 		c.log.Info("claimed", "remote", remote)
+		c.ownersZone(r.Context(), r.PostFormValue("timezone"))
 		http.Redirect(w, r, "/", http.StatusSeeOther)
 	}
 }

@@ -45,14 +45,15 @@ type console struct {
 
 	store    *store
 	signage  *db.Store
-	library  *library.Library
 	players  *playerapi.API
 	hasher   *credential.Hasher
+	library  *library.Library
 	sessions *scs.SessionManager
 	auth     *authenticator
 	backends *backends
 	// onceCodes are quick-connect codes for their maker's next page.
 	onceCodes onceCodes
+	transfers *transfers
 	pages     map[string]*template.Template
 	assets    map[string]asset
 
@@ -81,10 +82,13 @@ func newConsole(ctx context.Context, o Options, s *store) (*console, error) {
 	c := &console{
 		log: o.Env.Log, env: o.Env, builtin: o.Builtin, longPoll: o.LongPoll,
 		store: s, signage: db.New(s), hasher: credential.NewHasher(), logins: credential.NewLimiter(), claims: credential.NewLimiter(),
-		pairTries: credential.NewLimiter(),
+		pairTries: credential.NewLimiter(), transfers: newTransfers(),
 	}
 	if c.longPoll == 0 {
 		c.longPoll = longPoll
+	}
+	if err := c.ownScreen(ctx); err != nil {
+		return nil, fmt.Errorf("prepare database: %w", explain(err))
 	}
 	c.sessions = newSessions(s, c.sessionFailed)
 	c.auth = newAuthenticator(s, c.sessions, c.hasher)
@@ -99,13 +103,6 @@ func newConsole(ctx context.Context, o Options, s *store) (*console, error) {
 		return nil, err
 	}
 	if c.players, err = c.newPlayers(ctx); err != nil {
-		return nil, err
-	}
-	host, err := setting(ctx, s.r, "hostname")
-	if err != nil {
-		return nil, err
-	}
-	if _, err := c.signage.EnsureOwn(ctx, host); err != nil {
 		return nil, err
 	}
 	if err := checkRoutes(c.routes()); err != nil {
@@ -140,5 +137,6 @@ func run(ctx context.Context, o Options, s *store) error {
 	g.Go(func() error { return c.players.Run(ctx) })
 	g.Go(func() error { return c.provision(ctx) })
 	g.Go(func() error { return c.library.Run(ctx) })
+	g.Go(func() error { return c.takeTransfers(ctx) })
 	return g.Wait()
 }

@@ -1,153 +1,62 @@
 package main_test
 
 import (
-	"bytes"
-	"crypto/sha256"
-	"encoding/hex"
-	"encoding/json"
-	"io"
-	"net/http"
-	"os"
-	"path/filepath"
+	"database/sql"
 	"strings"
 	"testing"
-	"time"
-
-	"porthole/packages/internal/program"
-	"porthole/packages/internal/unixsock"
 )
 
-// ownScreen is the player process on console's internal socket.
-type ownScreen struct {
-	t *testing.T
-	c *http.Client
-}
-
-func (d *device) ownScreen() *ownScreen {
-	tr := unixsock.Transport(d.options.Env.Socket("console-internal"))
-	d.t.Cleanup(tr.CloseIdleConnections)
-	return &ownScreen{d.t, &http.Client{Transport: tr}}
-}
-
-// call returns the status, header and body of an answer.
-func (o *ownScreen) call(method, path string, header http.Header, body string) (int, http.Header, []byte) {
-	o.t.Helper()
-	req, err := http.NewRequestWithContext(o.t.Context(), method, "http://porthole"+path, strings.NewReader(body))
+// query reads one value behind console's back.
+func (d *device) query(query string) string {
+	d.t.Helper()
+	db, err := sql.Open("sqlite", "file:"+d.database()+"?_pragma=busy_timeout(20000)")
 	if err != nil {
-		o.t.Fatal(err)
+		d.t.Fatal(err)
 	}
-	req.Header = header
-	if req.Header == nil {
-		req.Header = http.Header{}
+	defer db.Close()
+	var v string
+	if err := db.QueryRow(query).Scan(&v); err != nil {
+		d.t.Fatalf("%s: %v", query, err)
 	}
-	res, err := o.c.Do(req)
-	if err != nil {
-		o.t.Fatal(err)
-	}
-	defer res.Body.Close()
-	b, err := io.ReadAll(res.Body)
-	if err != nil {
-		o.t.Fatal(err)
-	}
-	return res.StatusCode, res.Header, b
+	return v
 }
 
-func (o *ownScreen) program(path, tag string) (program.Program, string) {
-	o.t.Helper()
-	status, header, body := o.call("GET", path, http.Header{"If-None-Match": {tag}}, "")
-	var p program.Program
-	if err := json.Unmarshal(body, &p); status != http.StatusOK || err != nil {
-		o.t.Fatalf("program: %d %v\n%s", status, err, body)
-	}
-	return p, header.Get("ETag")
-}
+const ownRow = "SELECT count(*) || ' ' || max(hostname) || ' ' || max(name) FROM players WHERE own = 1"
 
-// TestOwnScreenPairsItself: the player process gets its program, its media and a place for its reports on the socket that
-// only it may open, without a code and without TLS, and hears of changes at once.
-func TestOwnScreenPairsItself(t *testing.T) {
-	d := newDevice(t)
-	content := []byte("\x89PNG not really")
-	sum := sha256.Sum256(content)
-	name := hex.EncodeToString(sum[:])
-	folder := filepath.Join(d.options.Env.PermDir, "console", "media")
-	if err := os.MkdirAll(folder, 0o700); err != nil {
-		t.Fatal(err)
+// TestOwnScreen: the device's own screen is there from the first start, once, under the device's name.
+func TestOwnScreen(t *testing.T) {
+	d := newDevice(t).start()
+	if got := d.query(ownRow); got != "1 porthole This screen" {
+		t.Errorf("after the first start: %q", got)
 	}
-	if err := os.WriteFile(filepath.Join(folder, name), content, 0o600); err != nil {
-		t.Fatal(err)
-	}
+	d.stop()
 	d.start()
-	b := d.claimed()
-	menu := d.playlistOf("Menu", name, int64(len(content)))
-	own := d.ownScreen()
+	if got := d.query(ownRow); got != "1 porthole This screen" {
+		t.Errorf("after the second: %q", got)
+	}
+	provisioned := newDevice(t)
+	s := newSystem(t)
+	offered(s, "one", file)
+	provisioned.peer("system", s)
+	provisioned.start().took(s, "one")
+	if got := provisioned.query(ownRow); got != "1 shop This screen" {
+		t.Errorf("with a hostname from porthole.toml: %q", got)
+	}
+}
 
-	p, tag := own.program("/signage/program", "")
-	if p.PlayerName != "This screen" || p.Base != 0 || tag == "" || time.Since(p.Time) > time.Minute {
-		t.Fatalf("first program: %+v, %q", p, tag)
-	}
-	if status, _, body := own.call("GET", "/signage/program", http.Header{"If-None-Match": {tag}}, ""); status != http.StatusNotModified || len(body) != 0 {
-		t.Errorf("the same program: %d", status)
-	}
-
-	// Who waits hears of it.
-	type answer struct {
-		program program.Program
-		tag     string
-	}
-	news := make(chan answer)
-	go func() {
-		p, tag := own.program("/signage/program?wait=55", tag)
-		news <- answer{p, tag}
-	}()
-	if a := b.post("/settings/signage", "timezone", "Europe/Bucharest", "default_playlist", itoa(menu)); a.status != http.StatusSeeOther {
-		t.Fatalf("default playlist: %d\n%s", a.status, a.body)
-	}
-	var got answer
-	for deadline := time.After(30 * time.Second); ; {
-		select {
-		case got = <-news:
-		case <-deadline:
-			t.Fatal("no news within 30 s")
+// TestOwnersZone: schedules are in the zone of the browser that claimed the device, if that says a zone.
+func TestOwnersZone(t *testing.T) {
+	const zone = "SELECT coalesce(max(value), '') FROM settings WHERE key = 'timezone'"
+	for typed, want := range map[string]string{"Europe/Bucharest": "Europe/Bucharest", "Local": "", "../x": "", "": ""} {
+		d := newDevice(t).start()
+		b := d.browser()
+		if a := b.get("/claim"); !strings.Contains(a.body, `name="timezone"`) || !strings.Contains(a.body, "/assets/claim.js") {
+			t.Errorf("the claim page does not ask for the zone\n%s", a.body)
 		}
-		if got.program.Base == menu && got.program.Timezone == "Europe/Bucharest" {
-			break
+		b.post("/claim", "code", d.claimCode(), "password", password, "confirm", password, "timezone", typed)
+		if got := d.query(zone); got != want {
+			t.Errorf("%q: kept %q", typed, got)
 		}
-		// The zone and the playlist are two changes.
-		go func(tag string) {
-			p, tag := own.program("/signage/program?wait=55", tag)
-			news <- answer{p, tag}
-		}(got.tag)
-	}
-	if len(got.program.Playlists) != 1 || len(got.program.Playlists[0].Items) != 1 {
-		t.Fatalf("program: %+v", got.program)
-	}
-	item := got.program.Playlists[0].Items[0]
-	if item.SHA256 != name || item.URL != "/signage/media/"+name || item.SizeBytes != int64(len(content)) {
-		t.Errorf("item: %+v", item)
-	}
-
-	status, header, body := own.call("GET", item.URL, nil, "")
-	if status != http.StatusOK || !bytes.Equal(body, content) || header.Get("ETag") != `"`+name+`"` {
-		t.Errorf("medium: %d %q", status, body)
-	}
-	status, header, body = own.call("GET", item.URL, http.Header{"Range": {"bytes=4-"}}, "")
-	if status != http.StatusPartialContent || !bytes.Equal(body, content[4:]) || header.Get("Content-Range") == "" {
-		t.Errorf("the rest of a medium: %d %q", status, body)
-	}
-	for _, path := range []string{"/signage/media/" + strings.Repeat("a", 64), "/signage/media/x", "/signage/media/..%2fporthole.db", "/signage/nothing"} {
-		if status, _, _ := own.call("GET", path, nil, ""); status != http.StatusNotFound {
-			t.Errorf("%s: %d", path, status)
-		}
-	}
-
-	report := `{"id":"1","status":"playing","message":"Menu","item":"menu.png","version":1,"timestamp":"2026-11-21T10:00:00Z"}`
-	for range 2 {
-		if status, _, body := own.call("POST", "/signage/feedback", nil, report); status != http.StatusOK || !strings.Contains(string(body), `"success":true`) {
-			t.Fatalf("feedback: %d %s", status, body)
-		}
-	}
-	page := b.get("/screens/" + itoa(p.PlayerID)).body
-	if strings.Count(page, `data-label="Item">menu.png<`) != 1 {
-		t.Errorf("its report is not on its page, once:\n%s", page)
+		d.stop()
 	}
 }

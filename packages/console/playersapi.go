@@ -7,10 +7,9 @@ import (
 	"encoding/hex"
 	"fmt"
 	"net/http"
-	"os"
-	"path/filepath"
 	"strings"
 
+	"porthole/packages/console/signage/library"
 	"porthole/packages/console/signage/playerapi"
 )
 
@@ -28,19 +27,14 @@ func (c *console) newPlayers(ctx context.Context) (*playerapi.API, error) {
 		return nil, err
 	}
 	return playerapi.New(playerapi.Config{
-		Log: c.log, Store: c.signage, Files: mediaFiles(filepath.Join(c.env.PermDir, "console", "media")), Hasher: c.hasher, Key: key,
+		Log: c.log, Store: c.signage, Files: c.library, Adder: c.library,
+		Refused: library.AsRefusal, Hasher: c.hasher, Key: key,
 		Remote: remoteOf, Origins: c.origins, LongPoll: c.longPoll,
 		Open: map[string]http.HandlerFunc{
 			"GET /api/health":      c.serveHealth,
 			"GET /api/certificate": c.serveAPICertificate,
 		},
 	}), nil
-}
-
-type mediaFiles string
-
-func (dir mediaFiles) Open(sha256 string) (*os.File, error) {
-	return os.Open(filepath.Join(string(dir), filepath.Base(sha256)))
 }
 
 func (c *console) servePlayers(w http.ResponseWriter, r *http.Request) { c.players.ServeHTTP(w, r) }

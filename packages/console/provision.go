@@ -144,6 +144,9 @@ func (c *console) applyProvision(ctx context.Context, p provisioning) error {
 	if err != nil {
 		return fmt.Errorf("apply provisioning: %w", err)
 	}
+	if err := c.ownScreen(ctx); err != nil {
+		return fmt.Errorf("apply provisioning: %w", err)
+	}
 	c.log.Info("provisioning applied", "cameras", len(cameras), "accounts", len(accounts), "screens", len(p.Provision.Screens), "admin", hash != "", "problems", len(problems))
 	for _, problem := range problems {
 		c.log.Warn("provisioning: refused", "line", problem.Line, "key", problem.Key, "reason", problem.Reason)

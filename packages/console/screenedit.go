@@ -256,7 +256,7 @@ func (c *console) dropScreen(w http.ResponseWriter, r *http.Request, id identity
 // isOwn answers what cannot be done with the device's own screen.
 func (c *console) isOwn(w http.ResponseWriter, r *http.Request, p signage.Player) bool {
 	if p.Own {
-		c.sorry(w, r, http.StatusForbidden, "Not possible", "This is the device’s own screen: it needs no login and cannot be deleted.")
+		c.sorry(w, r, http.StatusUnprocessableEntity, "Not possible", "This is the device’s own screen: it needs no login and cannot be deleted.")
 	}
 	return p.Own
 }

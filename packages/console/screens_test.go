@@ -315,7 +315,7 @@ func TestShowOnMany(t *testing.T) {
 }
 
 // TestOwnScreen: it is there by itself, and the player process is told its name.
-func TestOwnScreen(t *testing.T) {
+func TestOwnScreenPage(t *testing.T) {
 	d := newDevice(t)
 	d.peer("player", playerWith("\xff\xd8picture"))
 	d.start()
@@ -335,7 +335,7 @@ func TestOwnScreen(t *testing.T) {
 		t.Errorf("its picture: %d %q", a.status, a.body)
 	}
 	for _, no := range []string{"/delete", "/code", "/code/delete", "/password"} {
-		if a := b.post(path + no); a.status != http.StatusForbidden {
+		if a := b.post(path + no); a.status != http.StatusUnprocessableEntity {
 			t.Errorf("%s: %d", no, a.status)
 		}
 	}
@@ -411,7 +411,7 @@ func (b *browser) json(method, target string, body any) answer {
 		}
 		r = bytes.NewReader(text)
 	}
-	return b.send(method, target, "application/json", r)
+	return b.raw(method, target, "application/json", r)
 }
 
 // postAll is post with names that may come several times.

@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httputil"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -19,6 +20,9 @@ const retrySeconds = 2
 
 // TLSHeader tells a backend what the client negotiated, as door.TLSName has it.
 const TLSHeader = "Porthole-TLS"
+
+// HTTPSPortHeader tells console where the same is with TLS, on what came without.
+const HTTPSPortHeader = "Porthole-HTTPS-Port"
 
 type (
 	identityKey struct{}
@@ -40,6 +44,8 @@ type backend struct {
 	log     *slog.Logger
 	process string
 	stall   time.Duration
+	// httpsPort is where the same is with TLS, for who came without; 0 if it does not matter.
+	httpsPort int
 	// down makes the log name a dead process once, not once per request.
 	down  atomic.Bool
 	proxy httputil.ReverseProxy
@@ -88,6 +94,9 @@ func (b *backend) rewrite(pr *httputil.ProxyRequest) {
 	h.Set("X-Forwarded-Host", from.host)
 	if from.near {
 		h.Set(NearHeader, "1")
+	}
+	if b.httpsPort != 0 {
+		h.Set(HTTPSPortHeader, strconv.Itoa(b.httpsPort))
 	}
 	if name, ok := pr.In.Context().Value(tlsKey{}).(string); ok {
 		h.Set(TLSHeader, name)

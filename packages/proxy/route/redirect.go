@@ -25,6 +25,7 @@ const maxPlainBody = 64 << 20
 // everything else to https on httpsPort (0: there is none).
 func Plain(cfg Config, httpsPort int) http.Handler {
 	console := cfg.newBackend("console", cfg.Console)
+	console.httpsPort = httpsPort
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		host, _, ok := splitHost(r.Host)
 		if !ok {

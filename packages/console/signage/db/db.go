@@ -12,6 +12,7 @@ import (
 	"sync"
 	"time"
 
+	"porthole/packages/internal/program"
 	"porthole/packages/internal/settings"
 )
 
@@ -32,6 +33,7 @@ type Store struct {
 	changed  chan struct{} // closed and replaced when revision grows; guarded by mu
 
 	cache cache
+	codes authCodes
 }
 
 // New returns the Store whose tables are in d.
@@ -174,3 +176,42 @@ func seconds(t time.Time) int64 {
 func null(id int64) sql.NullInt64 { return sql.NullInt64{Int64: id, Valid: id != 0} }
 
 func wrong(field, reason string) error { return &settings.FieldError{Field: field, Reason: reason} }
+
+// What there may be at most of each kind: what every player is told stays within what program.Validate takes, and a
+// program that runs wild does not fill the card.
+const (
+	MaxPlaylists = 500
+	MaxGroups    = 500
+	MaxPlayers   = 5000
+	MaxRules     = 1000
+	MaxMedia     = 50000
+	// MaxItems is how many items a playlist may have, MaxAllItems how many all drafts together.
+	MaxItems    = 1000
+	MaxAllItems = program.MaxItems
+
+	maxInterrupts = 500
+)
+
+// bound reports a *settings.FieldError when the table is full.
+func bound(ctx context.Context, tx *sql.Tx, table, what string, most int) error {
+	var n int
+	if err := tx.QueryRowContext(ctx, "SELECT count(*) FROM "+table).Scan(&n); err != nil {
+		return fmt.Errorf("count %s: %w", what, err)
+	}
+	if n >= most {
+		return wrong(what, fmt.Sprintf("there are %d already, the most there can be; delete what is not needed any more", n))
+	}
+	return nil
+}
+
+// boundItems is bound for n items more in the drafts of all playlists.
+func boundItems(ctx context.Context, tx *sql.Tx, more int) error {
+	var n int
+	if err := tx.QueryRowContext(ctx, "SELECT count(*) FROM playlist_items WHERE stage = 'draft'").Scan(&n); err != nil {
+		return fmt.Errorf("count items: %w", err)
+	}
+	if n+more > MaxAllItems {
+		return wrong("items", fmt.Sprintf("all playlists together have %d, and %d are the most; take out what is not needed any more", n, MaxAllItems))
+	}
+	return nil
+}

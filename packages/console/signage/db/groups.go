@@ -43,6 +43,9 @@ func createGroup(ctx context.Context, tx *sql.Tx, g signage.Group) (signage.Grou
 	if err := checkGroup(ctx, tx, &g); err != nil {
 		return g, err
 	}
+	if err := bound(ctx, tx, "player_groups", "groups", MaxGroups); err != nil {
+		return g, err
+	}
 	err := tx.QueryRowContext(ctx, "INSERT INTO player_groups (name, playlist) VALUES (?, ?) RETURNING id", g.Name, null(g.Playlist)).Scan(&g.ID)
 	if err != nil {
 		return g, fmt.Errorf("make group: %w", err)

@@ -14,8 +14,6 @@ import (
 )
 
 const (
-	// MaxItems is how many items a playlist may have.
-	MaxItems = 1000
 	// DefaultDuration is how long an item is shown that names no time and has none of its own.
 	DefaultDuration = 10 * time.Second
 	maxDuration     = 24 * time.Hour
@@ -169,6 +167,9 @@ func (s *Store) AddItems(ctx context.Context, playlist int64, at int, add []sign
 		if len(ids)+len(add) > MaxItems {
 			return nil, wrong("items", fmt.Sprintf("a playlist has at most %d items", MaxItems))
 		}
+		if err := boundItems(ctx, tx, len(add)); err != nil {
+			return nil, err
+		}
 		if at < 1 || at > len(ids)+1 {
 			at = len(ids) + 1
 		}
@@ -178,11 +179,8 @@ func (s *Store) AddItems(ctx context.Context, playlist int64, at int, add []sign
 				return nil, err
 			}
 			i.Position = at + n
-			err = tx.QueryRowContext(ctx, "INSERT INTO playlist_items (playlist, stage, "+itemValues+`)
-				VALUES (?, 'draft', ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING id`, playlist, i.Position, i.Kind, null(i.MediaID), i.Camera, i.URL,
-				i.Text, i.Duration.Milliseconds(), i.Fit, i.Description).Scan(&i.ID)
-			if err != nil {
-				return nil, fmt.Errorf("add item: %w", err)
+			if i.ID, err = insertItem(ctx, tx, playlist, i.Position, i); err != nil {
+				return nil, err
 			}
 			ids = slices.Insert(ids, i.Position-1, i.ID)
 			added = append(added, i)
@@ -193,6 +191,17 @@ func (s *Store) AddItems(ctx context.Context, playlist int64, at int, add []sign
 		return nil, err
 	}
 	return added, nil
+}
+
+// insertItem puts an item that was checked into the draft.
+func insertItem(ctx context.Context, tx *sql.Tx, playlist int64, position int, i signage.Item) (id int64, err error) {
+	err = tx.QueryRowContext(ctx, "INSERT INTO playlist_items (playlist, stage, "+itemValues+`)
+		VALUES (?, 'draft', ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING id`, playlist, position, i.Kind, null(i.MediaID), i.Camera, i.URL,
+		i.Text, i.Duration.Milliseconds(), i.Fit, i.Description).Scan(&id)
+	if err != nil {
+		return 0, fmt.Errorf("add item: %w", err)
+	}
+	return id, nil
 }
 
 // UpdateItem changes an item of the draft; its position stays.

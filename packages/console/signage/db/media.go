@@ -47,6 +47,9 @@ func addMedia(ctx context.Context, tx *sql.Tx, m signage.Media) (signage.Media, 
 	if err != nil {
 		return m, err
 	}
+	if err := bound(ctx, tx, "media", "media", MaxMedia); err != nil {
+		return m, err
+	}
 	if m.Name, err = freeName(ctx, tx, "media", name, maxFileName); err != nil {
 		return m, fmt.Errorf("add medium %q: %w", name, err)
 	}

@@ -9,9 +9,6 @@ import (
 	"porthole/packages/console/signage"
 )
 
-// maxAuthCodes bounds the auth codes of a player that count at a time: it rotates them, and may be set up anew.
-const maxAuthCodes = 8
-
 const selectPlayers = `SELECT p.id, p.name, p.hostname, p.own, coalesce(p.player_group, 0), coalesce(p.playlist, 0), p.orientation,
 	p.plain_http, p.may_edit, p.enabled, p.quickconnect_hash <> '', p.password_hash <> '', p.created, p.last_seen, p.address, p.agent,
 	p.status, p.message, p.item, p.playing_version, p.screenshot FROM players p `
@@ -70,6 +67,9 @@ func createPlayer(ctx context.Context, tx *sql.Tx, p signage.Player) (id int64, 
 	if err := checkPlayer(ctx, tx, &p); err != nil {
 		return 0, err
 	}
+	if err := bound(ctx, tx, "players", "players", MaxPlayers); err != nil {
+		return 0, err
+	}
 	err = tx.QueryRowContext(ctx, `INSERT INTO players (name, hostname, own, player_group, playlist, orientation, plain_http, may_edit, enabled, created)
 		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING id`, p.Name, p.Hostname, p.Own, null(p.Group), null(p.Playlist), p.Orientation,
 		p.PlainHTTP, p.MayEdit, p.Enabled, time.Now().Unix()).Scan(&id)
@@ -108,6 +108,7 @@ func checkPlayer(ctx context.Context, tx *sql.Tx, p *signage.Player) (err error)
 // UpdatePlayer changes what people decide: name, hostname, group, playlist, orientation, PlainHTTP, MayEdit, Enabled. The
 // device's own keeps its hostname, which is the device's, and stays enabled.
 func (s *Store) UpdatePlayer(ctx context.Context, p signage.Player) error {
+	defer s.forgetCodes()
 	return s.change(ctx, func(tx *sql.Tx) error { return updatePlayer(ctx, tx, p) })
 }
 
@@ -123,7 +124,7 @@ func updatePlayer(ctx context.Context, tx *sql.Tx, p signage.Player) error {
 		return err
 	}
 	if !p.Enabled {
-		if err := dropAuthCodes(ctx, tx, p.ID); err != nil {
+		if err := endAuthCodes(ctx, tx, p.ID); err != nil {
 			return err
 		}
 	}
@@ -200,8 +201,9 @@ func (s *Store) Own(ctx context.Context) (signage.Player, error) {
 
 // SetCode keeps the hash of a player's quick-connect code, a PHC string; empty for none. Its auth codes end.
 func (s *Store) SetCode(ctx context.Context, id int64, phc string) error {
+	defer s.forgetCodes()
 	return s.change(ctx, func(tx *sql.Tx) error {
-		if err := dropAuthCodes(ctx, tx, id); err != nil {
+		if err := endAuthCodes(ctx, tx, id); err != nil {
 			return err
 		}
 		return touched(tx.ExecContext(ctx, "UPDATE players SET quickconnect_hash = ? WHERE id = ?", phc, id))("keep quick-connect code")
@@ -210,8 +212,9 @@ func (s *Store) SetCode(ctx context.Context, id int64, phc string) error {
 
 // SetPassword keeps the hash of a player's password, a PHC string; empty for none. Its auth codes end.
 func (s *Store) SetPassword(ctx context.Context, id int64, phc string) error {
+	defer s.forgetCodes()
 	return s.change(ctx, func(tx *sql.Tx) error {
-		if err := dropAuthCodes(ctx, tx, id); err != nil {
+		if err := endAuthCodes(ctx, tx, id); err != nil {
 			return err
 		}
 		return touched(tx.ExecContext(ctx, "UPDATE players SET password_hash = ? WHERE id = ?", phc, id))("keep player's password")
@@ -222,44 +225,6 @@ func (s *Store) SetPassword(ctx context.Context, id int64, phc string) error {
 func (s *Store) Hashes(ctx context.Context, id int64) (code, password string, err error) {
 	err = s.db.Reader().QueryRowContext(ctx, "SELECT quickconnect_hash, password_hash FROM players WHERE id = ?", id).Scan(&code, &password)
 	return code, password, found("read player's hashes", err)
-}
-
-// AddAuthCode keeps the SHA-256 of an auth code of a player. What is over goes, and of more than 8 the oldest.
-func (s *Store) AddAuthCode(ctx context.Context, id int64, hash [32]byte, expires time.Time) error {
-	return s.db.Write(ctx, func(tx *sql.Tx) error {
-		if _, err := player(ctx, tx, id); err != nil {
-			return err
-		}
-		now := time.Now().Unix()
-		_, err := tx.ExecContext(ctx, `DELETE FROM player_auth_codes WHERE expires <= ? OR hash IN
-			(SELECT hash FROM player_auth_codes WHERE player = ? ORDER BY created DESC, expires DESC LIMIT -1 OFFSET ?)`, now, id, maxAuthCodes-1)
-		if err == nil {
-			_, err = tx.ExecContext(ctx, "INSERT INTO player_auth_codes (hash, player, created, expires) VALUES (?, ?, ?, ?)",
-				hash[:], id, now, expires.Unix())
-		}
-		if err != nil {
-			return fmt.Errorf("keep auth code: %w", err)
-		}
-		return nil
-	})
-}
-
-// PlayerByAuthCode returns the player that an unexpired auth code belongs to, given its SHA-256.
-func (s *Store) PlayerByAuthCode(ctx context.Context, hash [32]byte, now time.Time) (signage.Player, error) {
-	p, err := scanPlayer(s.db.Reader().QueryRowContext(ctx, selectPlayers+
-		"JOIN player_auth_codes c ON c.player = p.id WHERE c.hash = ? AND c.expires > ?", hash[:], now.Unix()))
-	return p, found("read player of an auth code", err)
-}
-
-// DropAuthCodes ends the auth codes of a player that were made before; all with a time in the future.
-func (s *Store) DropAuthCodes(ctx context.Context, id int64, before time.Time) error {
-	return s.db.Write(ctx, func(tx *sql.Tx) error {
-		_, err := tx.ExecContext(ctx, "DELETE FROM player_auth_codes WHERE player = ? AND created < ?", id, before.Unix())
-		if err != nil {
-			return fmt.Errorf("drop auth codes: %w", err)
-		}
-		return nil
-	})
 }
 
 // SavePresence keeps what players said of themselves, in one transaction; who was deleted meanwhile is left out.

@@ -64,6 +64,9 @@ func createPlaylist(ctx context.Context, tx *sql.Tx, name string) (id int64, err
 	if err := free(ctx, tx, "playlists", "name", name, 0); err != nil {
 		return 0, err
 	}
+	if err := bound(ctx, tx, "playlists", "playlists", MaxPlaylists); err != nil {
+		return 0, err
+	}
 	err = tx.QueryRowContext(ctx, "INSERT INTO playlists (name, created) VALUES (?, ?) RETURNING id", name, time.Now().Unix()).Scan(&id)
 	if err != nil {
 		return 0, fmt.Errorf("make playlist: %w", err)
@@ -108,6 +111,9 @@ func (s *Store) CopyPlaylist(ctx context.Context, id int64, name string) (signag
 	err := s.db.Write(ctx, func(tx *sql.Tx) error {
 		from, err := playlist(ctx, tx, id)
 		if err != nil {
+			return err
+		}
+		if err := boundItems(ctx, tx, from.Items); err != nil {
 			return err
 		}
 		if name == "" {

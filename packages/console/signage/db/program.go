@@ -12,7 +12,7 @@ import (
 	"porthole/packages/internal/program"
 )
 
-// world is what all programs are made of, at one revision. It is not changed once it is made.
+// world is what all programs are made of, at one revision. Nothing but playing changes once it is made.
 type world struct {
 	revision   int64
 	timezone   string
@@ -22,6 +22,15 @@ type world struct {
 	players    map[int64]signage.Player
 	rules      []signage.Rule
 	interrupts []signage.Interrupt // those that were not over when it was read
+
+	mu      sync.Mutex
+	playing map[int64]answer // by player; guarded by mu
+}
+
+// answer is what a player shows from one time to another.
+type answer struct {
+	since time.Time
+	program.Now
 }
 
 // cache holds the world of the newest revision that was asked for: many players ask again and again, few people change.
@@ -43,6 +52,33 @@ func (s *Store) Program(ctx context.Context, id int64, now time.Time) (program.P
 		return program.Program{}, signage.ErrNotFound
 	}
 	return w.program(p, now), nil
+}
+
+// Playing returns what a player shows at now, of which revision. It costs next to nothing until that changes. The caller
+// must not change the playlist, whose media have no URL.
+func (s *Store) Playing(ctx context.Context, id int64, now time.Time) (program.Now, int64, error) {
+	w, err := s.now(ctx, now)
+	if err != nil {
+		return program.Now{}, 0, err
+	}
+	p, ok := w.players[id]
+	if !ok {
+		return program.Now{}, 0, signage.ErrNotFound
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if a, ok := w.playing[id]; ok && !now.Before(a.since) && (a.Until.IsZero() || now.Before(a.Until)) {
+		return a.Now, w.revision, nil
+	}
+	mine := w.program(p, now)
+	// The answer must not hold a copy of all playlists.
+	n := program.Resolve(mine, now)
+	if n.Playlist != nil {
+		shared := w.playlists[n.Playlist.ID]
+		n.Playlist = &shared
+	}
+	w.playing[id] = answer{now, n}
+	return n, w.revision, nil
 }
 
 // Preview returns the program that an imagined player would have, of a group or of none.
@@ -75,7 +111,10 @@ func readWorld(ctx context.Context, from *sql.DB, now time.Time) (*world, error)
 		return nil, fmt.Errorf("begin reading programs: %w", err)
 	}
 	defer func() { _ = tx.Rollback() }() // it only read
-	w := &world{playlists: map[int64]program.Playlist{}, groups: map[int64]int64{}, players: map[int64]signage.Player{}}
+	w := &world{
+		playlists: map[int64]program.Playlist{}, groups: map[int64]int64{}, players: map[int64]signage.Player{},
+		playing: map[int64]answer{},
+	}
 	if w.revision, err = readRevision(ctx, tx); err != nil {
 		return nil, err
 	}

@@ -48,6 +48,9 @@ func createRule(ctx context.Context, tx *sql.Tx, r signage.Rule) (signage.Rule, 
 	if err := checkRule(ctx, tx, &r); err != nil {
 		return r, err
 	}
+	if err := bound(ctx, tx, "schedule_rules", "rules", MaxRules); err != nil {
+		return r, err
+	}
 	err := tx.QueryRowContext(ctx, `INSERT INTO schedule_rules (name, playlist, player_group, player, from_date, to_date, from_minute,
 		to_minute, weekdays, priority, enabled) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING id`, r.Name, r.Playlist,
 		null(r.Target.Group), null(r.Target.Player), r.FromDate, r.ToDate, r.FromMinute, r.ToMinute, r.Weekdays, r.Priority,
@@ -66,8 +69,8 @@ func checkRule(ctx context.Context, tx *sql.Tx, r *signage.Rule) (err error) {
 		return wrong("playlist", "choose what is to play")
 	}
 	for _, d := range []struct{ field, date string }{{"from_date", r.FromDate}, {"to_date", r.ToDate}} {
-		if _, err := time.Parse(time.DateOnly, d.date); err != nil && d.date != "" {
-			return wrong(d.field, "must be a day like 2027-12-24")
+		if _, err := time.Parse(time.DateOnly, d.date); d.date != "" && (err != nil || d.date < "2000") {
+			return wrong(d.field, "must be a day like 2027-12-24, not before the year 2000")
 		}
 	}
 	switch {
@@ -146,7 +149,7 @@ func interrupts(ctx context.Context, q querier, now time.Time) ([]signage.Interr
 const (
 	maxInterrupt = 31 * 24 * time.Hour
 	// keepInterrupts is how long an interruption that is over is kept.
-	keepInterrupts = 90 * 24 * time.Hour
+	keepInterrupts = 7 * 24 * time.Hour
 )
 
 // CreateInterrupt makes an interruption by a playlist or a text, of at most 31 days.
@@ -170,11 +173,15 @@ func (s *Store) CreateInterrupt(ctx context.Context, i signage.Interrupt) (signa
 			return err
 		}
 		_, err = tx.ExecContext(ctx, "DELETE FROM interrupts WHERE ends < ?", i.Begins.Add(-keepInterrupts).Unix())
-		if err == nil {
-			err = tx.QueryRowContext(ctx, `INSERT INTO interrupts (playlist, text, player_group, player, begins, ends, created_by)
-				VALUES (?, ?, ?, ?, ?, ?, ?) RETURNING id`, null(i.Playlist), i.Text, null(i.Target.Group), null(i.Target.Player),
-				i.Begins.Unix(), i.Ends.Unix(), i.By).Scan(&i.ID)
+		if err != nil {
+			return fmt.Errorf("forget old interruptions: %w", err)
 		}
+		if err := bound(ctx, tx, "interrupts", "interruptions", maxInterrupts); err != nil {
+			return err
+		}
+		err = tx.QueryRowContext(ctx, `INSERT INTO interrupts (playlist, text, player_group, player, begins, ends, created_by)
+			VALUES (?, ?, ?, ?, ?, ?, ?) RETURNING id`, null(i.Playlist), i.Text, null(i.Target.Group), null(i.Target.Player),
+			i.Begins.Unix(), i.Ends.Unix(), i.By).Scan(&i.ID)
 		if err != nil {
 			return fmt.Errorf("make interruption: %w", err)
 		}

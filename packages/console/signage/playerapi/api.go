@@ -20,7 +20,7 @@ import (
 
 // Files opens what media are made of.
 type Files interface {
-	// Open opens a file by its SHA-256 in hex; fs.ErrNotExist where there is none. The caller closes it.
+	// Open opens a file by its SHA-256 in hex; signage.ErrNotFound or fs.ErrNotExist where there is none. The caller closes it.
 	Open(sha256 string) (*os.File, error)
 }
 

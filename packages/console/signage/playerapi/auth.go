@@ -89,7 +89,10 @@ func (a *API) byToken(ctx context.Context, token string) (caller, error) {
 	if len(token) > credential.MaxPassword {
 		return caller{}, signage.ErrNotFound
 	}
-	code, err := a.known.authCode(ctx, sha256.Sum256([]byte(token)), time.Now())
+	code, err := a.c.Store.AuthCode(ctx, sha256.Sum256([]byte(token)))
+	if err == nil && !time.Now().Before(code.Expires) {
+		err = signage.ErrNotFound
+	}
 	if err != nil {
 		return caller{}, err
 	}
@@ -101,7 +104,6 @@ func (a *API) byToken(ctx context.Context, token string) (caller, error) {
 		if err := a.c.Store.DropAuthCodes(ctx, p.ID, code.Created); err != nil {
 			return caller{}, err
 		}
-		a.known.drop(p.ID, code.Created)
 	}
 	return caller{player: p, auth: code}, nil
 }

@@ -3,7 +3,6 @@ package playerapi
 import (
 	"context"
 	"sync"
-	"time"
 
 	"porthole/packages/console/signage"
 	"porthole/packages/console/signage/db"
@@ -16,20 +15,19 @@ type player struct {
 	code, password string
 }
 
-// known holds what was read of players and their auth codes since the last change: a thousand players ask each second,
+// known holds what was read of players since the last change: a thousand players ask each second,
 // people change something now and then.
 type known struct {
 	store *db.Store
 
 	mu       sync.Mutex
-	revision int64                    // guarded by mu, as is all that follows
-	players  map[int64]*player        // nil: there is none
-	names    map[string]int64         // by hostname
-	codes    map[[32]byte]db.AuthCode // by hash
+	revision int64             // guarded by mu, as is all that follows
+	players  map[int64]*player // nil: there is none
+	names    map[string]int64  // by hostname
 }
 
 func newKnown(s *db.Store) *known {
-	return &known{store: s, players: map[int64]*player{}, names: map[string]int64{}, codes: map[[32]byte]db.AuthCode{}}
+	return &known{store: s, players: map[int64]*player{}, names: map[string]int64{}}
 }
 
 // recall runs f while nothing changes, after forgetting what is out of date, and returns the revision.
@@ -41,7 +39,6 @@ func (k *known) recall(f func()) int64 {
 		k.revision = now
 		clear(k.players)
 		clear(k.names)
-		clear(k.codes)
 	}
 	f()
 	return now
@@ -98,37 +95,4 @@ func (k *known) complete(ctx context.Context, revision int64, row signage.Player
 		k.names[row.Hostname] = row.ID
 	})
 	return p, nil
-}
-
-// authCode returns what an auth code that is not over belongs to, given its hash.
-func (k *known) authCode(ctx context.Context, hash [32]byte, now time.Time) (db.AuthCode, error) {
-	var c db.AuthCode
-	revision := k.recall(func() { c = k.codes[hash] })
-	if c.Player == 0 {
-		var err error
-		if c, err = k.store.AuthCode(ctx, hash); err != nil {
-			return c, err
-		}
-		k.keep(revision, func() {
-			if len(k.codes) >= maxPlayers {
-				clear(k.codes)
-			}
-			k.codes[hash] = c
-		})
-	}
-	if !now.Before(c.Expires) {
-		return c, signage.ErrNotFound
-	}
-	return c, nil
-}
-
-// drop forgets the auth codes of a player that were made before.
-func (k *known) drop(id int64, before time.Time) {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	for h, c := range k.codes {
-		if c.Player == id && c.Created.Before(before) {
-			delete(k.codes, h)
-		}
-	}
 }

@@ -6,8 +6,6 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/binary"
-	"errors"
-	"io/fs"
 	"mime"
 	"net/http"
 	"net/url"
@@ -114,7 +112,7 @@ func (a *API) media(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	f, err := a.c.Files.Open(m.SHA256)
-	if errors.Is(err, fs.ErrNotExist) {
+	if isGone(err) {
 		return noMedia
 	}
 	if err != nil {

@@ -2,12 +2,6 @@ package playerapi
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
-	"encoding/json"
-	"errors"
-	"fmt"
-	"io/fs"
 	"net/http"
 	"regexp"
 	"strconv"
@@ -50,51 +44,7 @@ func (a *API) Own(id func(context.Context) (int64, error)) http.Handler {
 
 // ownProgram is program, with addresses of media on the same socket.
 func (a *API) ownProgram(w http.ResponseWriter, r *http.Request, me *player) error {
-	patience, err := patience(r.URL.Query().Get("wait"))
-	if err != nil {
-		return err
-	}
-	ctx, cancel := context.WithTimeout(r.Context(), min(patience, a.c.LongPoll))
-	defer cancel()
-	for {
-		next := a.news.next()
-		p, _, err := a.programNow(r, me.ID)
-		if err != nil {
-			return err
-		}
-		tag, err := local(&p)
-		if err != nil {
-			return err
-		}
-		w.Header().Set("ETag", tag)
-		if !matchesTag(r.Header.Get("If-None-Match"), tag) {
-			writeJSON(w, http.StatusOK, p)
-			return nil
-		}
-		if patience == 0 || !wait(ctx, next) {
-			w.WriteHeader(http.StatusNotModified)
-			return nil
-		}
-	}
-}
-
-// local makes the addresses of media those of the socket and returns the ETag, that of all but the time.
-func local(p *program.Program) (tag string, err error) {
-	for _, list := range p.Playlists {
-		for n := range list.Items {
-			if i := &list.Items[n]; i.SHA256 != "" {
-				i.URL = "/signage/media/" + i.SHA256
-			}
-		}
-	}
-	timeless := *p
-	timeless.Time = time.Time{}
-	b, err := json.Marshal(timeless)
-	if err != nil {
-		return "", fmt.Errorf("encode program: %w", err)
-	}
-	sum := sha256.Sum256(b)
-	return `W/"` + hex.EncodeToString(sum[:16]) + `"`, nil
+	return a.serveProgram(w, r, me.ID, func(i program.Item, _ time.Time) string { return "/signage/media/" + i.SHA256 })
 }
 
 // ownMedia serves a file by its content.
@@ -105,7 +55,7 @@ func (a *API) ownMedia(w http.ResponseWriter, r *http.Request, _ *player) error 
 		return missing
 	}
 	f, err := a.c.Files.Open(sum)
-	if errors.Is(err, fs.ErrNotExist) {
+	if isGone(err) {
 		return missing
 	}
 	if err != nil {

@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 	"net/http"
 	"path"
@@ -273,4 +274,6 @@ func joinPort(host, port string) string {
 }
 
 // isGone reports whether err says that something does not exist.
-func isGone(err error) bool { return errors.Is(err, signage.ErrNotFound) }
+func isGone(err error) bool {
+	return errors.Is(err, signage.ErrNotFound) || errors.Is(err, fs.ErrNotExist)
+}

@@ -14,13 +14,20 @@ import (
 	"porthole/packages/internal/program"
 )
 
-// program is GET /api/players/{id}/program: all that a player needs to decide by itself. With If-None-Match and
-// ?wait=SECONDS it answers when there is another one, or 304 when there was none.
+// program is GET /api/players/{id}/program: all that a player needs to decide by itself.
 func (a *API) program(w http.ResponseWriter, r *http.Request) error {
 	c, err := a.self(r, fetches)
 	if err != nil {
 		return err
 	}
+	return a.serveProgram(w, r, c.ID, func(i program.Item, now time.Time) string {
+		return a.mediaURL(r, capability{player: c.ID, media: i.MediaID}, fileName(i.FileName, i.SHA256), now)
+	})
+}
+
+// serveProgram answers with the program of a player, in which media have the addresses that address says. With If-None-Match
+// and ?wait=SECONDS it answers when there is another one, or 304 when there was none.
+func (a *API) serveProgram(w http.ResponseWriter, r *http.Request, id int64, address func(program.Item, time.Time) string) error {
 	patience, err := patience(r.URL.Query().Get("wait"))
 	if err != nil {
 		return err
@@ -29,7 +36,11 @@ func (a *API) program(w http.ResponseWriter, r *http.Request) error {
 	defer cancel()
 	for {
 		next := a.news.next()
-		p, tag, err := a.programNow(r, c.ID)
+		// Whoever was switched off meanwhile is told so at once.
+		if p, err := a.known.byID(r.Context(), id); isGone(err) || (err == nil && !p.Enabled) {
+			return a.refuse(r, "", whyDisabled)
+		}
+		p, tag, err := a.programNow(r.Context(), id, address)
 		if err != nil {
 			return err
 		}
@@ -42,14 +53,6 @@ func (a *API) program(w http.ResponseWriter, r *http.Request) error {
 		if patience == 0 || !wait(ctx, next) {
 			w.WriteHeader(http.StatusNotModified)
 			return nil
-		}
-		// Whoever was switched off meanwhile is told so at once.
-		p2, err := a.known.byID(r.Context(), c.ID)
-		if isGone(err) || (err == nil && !p2.Enabled) {
-			return a.refuse(r, c.Hostname, whyDisabled)
-		}
-		if err != nil {
-			return err
 		}
 	}
 }
@@ -65,17 +68,17 @@ func patience(s string) (time.Duration, error) {
 	return time.Duration(n) * time.Second, nil
 }
 
-// programNow returns a player's program with the addresses of its media, and its ETag: that of all but the time.
-func (a *API) programNow(r *http.Request, id int64) (program.Program, string, error) {
+// programNow returns a player's program and its ETag: that of all but the time.
+func (a *API) programNow(ctx context.Context, id int64, address func(program.Item, time.Time) string) (program.Program, string, error) {
 	now := time.Now()
-	p, err := a.c.Store.Program(r.Context(), id, now)
+	p, err := a.c.Store.Program(ctx, id, now)
 	if err != nil {
 		return p, "", err
 	}
 	for _, list := range p.Playlists {
 		for n, i := range list.Items {
 			if i.MediaID != 0 {
-				list.Items[n].URL = a.mediaURL(r, capability{player: id, media: i.MediaID}, fileName(i.FileName, i.SHA256), now)
+				list.Items[n].URL = address(i, now)
 			}
 		}
 	}
