@@ -122,10 +122,12 @@ func startChild(ctx context.Context, opts Options) (*child, error) {
 	c.restrictions, err = readReport(ctx, status)
 	status.Close()
 	if err != nil {
-		c.kill()
+		if !errors.Is(err, errNoAnswer) {
+			c.kill()
+		}
 		<-c.exited
 		closeAll(ours)
-		return nil, fmt.Errorf("start decoder %s: %w", opts.Binary, err)
+		return nil, fmt.Errorf("start decoder %s: %w (%v)", opts.Binary, err, c.state)
 	}
 	return c, nil
 }
@@ -177,6 +179,9 @@ func (c *child) start(cmd *exec.Cmd) error {
 	return <-started
 }
 
+// errNoAnswer is said of a child that has ended, or closed its end, without a report.
+var errNoAnswer = errors.New("the child did not answer: does main call decode.Child first?")
+
 // readReport reads the child's report.
 func readReport(ctx context.Context, status *os.File) (Restrictions, error) {
 	stop := context.AfterFunc(ctx, func() { _ = status.SetReadDeadline(time.Now()) })
@@ -189,7 +194,7 @@ func readReport(ctx context.Context, status *os.File) (Restrictions, error) {
 		return Restrictions{}, err
 	}
 	if len(text) == 0 {
-		return Restrictions{}, errors.New("the child did not answer: does main call decode.Child first?")
+		return Restrictions{}, errNoAnswer
 	}
 	// One that reports what it gave up and then cannot become ffmpeg reports a second time.
 	var r report
