@@ -97,7 +97,7 @@ func (c *console) showScreen(w http.ResponseWriter, r *http.Request, status int,
 }
 
 func newReportRow(f signage.Feedback, zone *time.Location) reportRow {
-	row := reportRow{Status: printable(f.Status), Message: printable(f.Message), Item: printable(f.Item), Tone: toneMuted}
+	row := reportRow{Status: printable(f.Status), Message: printable(f.Message), Item: orDash(printable(f.Item)), Tone: toneMuted}
 	row.When = f.Received.In(zone).Format("2 Jan 2006, 15:04:05")
 	// A player that was offline tells later; one whose clock is wrong is not believed.
 	if late := f.Received.Sub(f.At); !f.At.IsZero() && late > time.Minute && late < 365*24*time.Hour {
