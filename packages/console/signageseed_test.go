@@ -116,9 +116,8 @@ func (d *device) insert(statements ...string) {
 	}
 }
 
-// screens are two screens of a group and one of none, besides the device's own.
+// screens are two screens of a group and one of none.
 var screens = []string{
-	"UPDATE players SET id = 100 WHERE own = 1",
 	"INSERT INTO player_groups (id, name) VALUES (1, 'Shop floor')",
 	"INSERT INTO players (id, name, hostname, player_group, created) VALUES (11, 'Window left', 'win-l', 1, 1), (12, 'Window right', 'win-r', 1, 1), (13, 'Till', 'till', NULL, 1)",
 }
