@@ -74,7 +74,7 @@ func (d *device) chromium() *chromium {
 	b.do(chromedp.Func(func(ctx context.Context, target *chromedp.Target) error {
 		_, err := cdp.Call(ctx, target, cdplog.Enable, cdp.Empty{})
 		return err
-	}), chromedp.Navigate(b.url+"/login"),
+	}), chromedp.Navigate(b.url+"/login?next=/settings"),
 		chromedp.SendKeys(chromedp.CSS(`input[name=user]`), "admin"),
 		chromedp.SendKeys(chromedp.CSS(`input[name=password]`), password+"\r"),
 		chromedp.WaitVisible(chromedp.CSS(`form[action="/logout"]`)))

@@ -53,6 +53,7 @@ type console struct {
 	backends *backends
 	// onceCodes are quick-connect codes for their maker's next page.
 	onceCodes onceCodes
+	transfers *transfers
 	pages     map[string]*template.Template
 	assets    map[string]asset
 
@@ -81,7 +82,7 @@ func newConsole(ctx context.Context, o Options, s *store) (*console, error) {
 	c := &console{
 		log: o.Env.Log, env: o.Env, builtin: o.Builtin, longPoll: o.LongPoll,
 		store: s, signage: db.New(s), hasher: credential.NewHasher(), logins: credential.NewLimiter(), claims: credential.NewLimiter(),
-		pairTries: credential.NewLimiter(),
+		pairTries: credential.NewLimiter(), transfers: newTransfers(),
 	}
 	if c.longPoll == 0 {
 		c.longPoll = longPoll
@@ -136,5 +137,6 @@ func run(ctx context.Context, o Options, s *store) error {
 	g.Go(func() error { return c.players.Run(ctx) })
 	g.Go(func() error { return c.provision(ctx) })
 	g.Go(func() error { return c.library.Run(ctx) })
+	g.Go(func() error { return c.takeTransfers(ctx) })
 	return g.Wait()
 }

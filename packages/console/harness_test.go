@@ -177,11 +177,11 @@ func (b *browser) do(method, target string, form url.Values) answer {
 	if form != nil {
 		ctype = "application/x-www-form-urlencoded"
 	}
-	return b.send(method, target, ctype, body)
+	return b.raw(method, target, ctype, body)
 }
 
-// send makes a request with a body of a type; both may be empty.
-func (b *browser) send(method, target, ctype string, body io.Reader) answer {
+// raw makes a request with a body of a type; both may be empty.
+func (b *browser) raw(method, target, ctype string, body io.Reader) answer {
 	b.t.Helper()
 	req, err := http.NewRequestWithContext(b.t.Context(), method, "https://"+b.host+target, body)
 	if err != nil {

@@ -40,7 +40,7 @@ func TestSchedulePages(t *testing.T) {
 
 	b.made(b.plan("Whole day", "1", "all", "00:00", "00:00", "3", week...))
 	b.made(b.plan("Lunch menu", "2", "group:1", "11:30", "14:00", "5", "0", "1", "2", "3", "4"))
-	b.made(b.plan("Night", "2", "screen:3", "22:00", "06:00", "3", week...))
+	b.made(b.plan("Night", "2", "screen:13", "22:00", "06:00", "3", week...))
 	// 23 November 2026 is a Monday.
 	a := b.get("/schedule?date=2026-11-25")
 	checkPage(t, "schedule", a)
@@ -56,12 +56,12 @@ func TestSchedulePages(t *testing.T) {
 	}
 	group := b.get("/schedule?date=2026-11-25&for=group:1").body
 	expect(t, "the group's week", group, "11:30–14:00: “Lunch menu” goes before it", `class="veil r46 s10"`, "!<strong>Night")
-	expect(t, "the till's week", b.get("/schedule?date=2026-11-25&for=screen:3").body, "<strong>Night", "!<strong>Lunch menu")
+	expect(t, "the till's week", b.get("/schedule?date=2026-11-25&for=screen:13").body, "<strong>Night", "!<strong>Lunch menu")
 
 	for at, want := range map[string]string{
 		"for=group:1&on=group:1&at=2026-11-24T12:30":  "“Lunch”</a></strong>, because the plan “Lunch menu” holds, with the priority “High”; it goes before “Whole day” because it has the higher priority. It stays so until Tue 24 Nov 14:00.",
-		"on=screen:1&at=2026-11-24T15:00":             "“Window”</a></strong>, because the plan “Whole day” holds, with the priority “Normal”. It stays so until",
-		"on=screen:3&at=2026-11-24T23:00":             "“Lunch”</a></strong>, because the plan “Night” holds, with the priority “Normal”; it goes before “Whole day” because it is for fewer screens",
+		"on=screen:11&at=2026-11-24T15:00":             "“Window”</a></strong>, because the plan “Whole day” holds, with the priority “Normal”. It stays so until",
+		"on=screen:13&at=2026-11-24T23:00":             "“Lunch”</a></strong>, because the plan “Night” holds, with the priority “Normal”; it goes before “Whole day” because it is for fewer screens",
 		"on=screen:99&at=2026-11-24T12:30&for=screen": "“Window”",
 	} {
 		expect(t, at, b.get("/schedule?"+strings.ReplaceAll(at, ":", "%3A")).body, want)
@@ -153,8 +153,8 @@ func TestInterrupt(t *testing.T) {
 		checkPage(t, path, a)
 		expect(t, path, a.body, "Interrupted now:", "“Fire drill” on group Shop floor until", `action="/interrupt/1/end"`)
 	}
-	expect(t, "the answer", b.get("/schedule?on=screen:1").body, "The text “Fire drill”</strong>, because somebody interrupted the screens")
-	expect(t, "another screen's", b.get("/schedule?on=screen:3").body, "because the plan “Whole day” holds")
+	expect(t, "the answer", b.get("/schedule?on=screen:11").body, "The text “Fire drill”</strong>, because somebody interrupted the screens")
+	expect(t, "another screen's", b.get("/schedule?on=screen:13").body, "because the plan “Whole day” holds")
 	b.made(b.post("/interrupt", "what", "playlist", "playlist", "2", "target", "all", "ends", "at", "at", "00:00"))
 	expect(t, "two", b.get("/schedule").body, "the playlist “Lunch” on all screens until", "Fire drill")
 	b.made(b.post("/interrupt/1/end"))

@@ -411,7 +411,7 @@ func (b *browser) json(method, target string, body any) answer {
 		}
 		r = bytes.NewReader(text)
 	}
-	return b.send(method, target, "application/json", r)
+	return b.raw(method, target, "application/json", r)
 }
 
 // postAll is post with names that may come several times.

@@ -119,7 +119,7 @@ func (d *device) insert(statements ...string) {
 // screens are two screens of a group and one of none.
 var screens = []string{
 	"INSERT INTO player_groups (id, name) VALUES (1, 'Shop floor')",
-	"INSERT INTO players (id, name, hostname, player_group, created) VALUES (1, 'Window left', 'win-l', 1, 1), (2, 'Window right', 'win-r', 1, 1), (3, 'Till', 'till', NULL, 1)",
+	"INSERT INTO players (id, name, hostname, player_group, created) VALUES (11, 'Window left', 'win-l', 1, 1), (12, 'Window right', 'win-r', 1, 1), (13, 'Till', 'till', NULL, 1)",
 }
 
 // media returns the ids of the media by name.

@@ -1,14 +1,34 @@
 package main_test
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 
+	"github.com/chromedp/cdproto/cdp"
+	"github.com/chromedp/cdproto/network"
 	"github.com/chromedp/chromedp"
 )
+
+// maxPageWeight is how many bytes a page may have to load, but for pictures and videos.
+const maxPageWeight = 100_000
+
+// weight counts the bytes of the page, its styles and scripts, as they came over the wire, and how far things moved.
+// 0.1 is what web.dev/articles/cls calls good.
+const weight = `(async () => {
+	const shift = await new Promise(done => {
+		let sum = 0;
+		new PerformanceObserver(list => { for (const e of list.getEntries()) sum += e.value; }).observe({type: 'layout-shift', buffered: true});
+		setTimeout(() => done(sum), 150);
+	});
+	let bytes = performance.getEntriesByType('navigation')[0].transferSize;
+	for (const e of performance.getEntriesByType('resource'))
+		if (!['img', 'video', 'image'].includes(e.initiatorType) && !e.name.includes('/fragments/')) bytes += e.encodedBodySize;
+	return {Bytes: bytes, Shift: shift};
+})()`
 
 // TestSignageLooks opens every page of the content in Chromium at the sizes and colours that people use: nothing runs
 // over the edge, nothing complains. With SCREENSHOTS set to a folder, pictures of them are kept there to be looked at.
@@ -19,6 +39,14 @@ func TestSignageLooks(t *testing.T) {
 	d.insert(screens...)
 	pages := seedContent(t, d, b)
 	c := d.chromium()
+	// A first visit: nothing is in the browser's cache.
+	c.do(chromedp.Func(func(ctx context.Context, target *chromedp.Target) error {
+		if _, err := cdp.Call(ctx, target, network.Enable, network.EnableParams{}); err != nil {
+			return err
+		}
+		_, err := cdp.Call(ctx, target, network.SetCacheDisabled, network.SetCacheDisabledParams{CacheDisabled: true})
+		return err
+	}))
 	shoot := func(name string) {
 		dir := os.Getenv("SCREENSHOTS")
 		if dir == "" {
@@ -47,6 +75,17 @@ func TestSignageLooks(t *testing.T) {
 			if over := inPage[[]string](c, `[...document.querySelectorAll('body *')].filter(n => { const r = n.getBoundingClientRect(); return r.width > 0 && r.right > innerWidth + 1 && getComputedStyle(n).position !== 'absolute' && !n.closest('.unseen, .skip'); }).map(n => n.tagName + '.' + n.className)`); len(over) > 0 || !inPage[bool](c, `document.documentElement.scrollWidth <= innerWidth`) {
 				t.Errorf("%s at %d px runs over the edge: %q", path, size.w, over)
 			}
+			load := inPage[struct {
+				Bytes int
+				Shift float64
+			}](c, weight)
+			if load.Bytes < 15_000 || load.Bytes > maxPageWeight {
+				t.Errorf("%s weighs %d bytes without media", path, load.Bytes)
+			}
+			if load.Shift > .1 {
+				t.Errorf("%s at %d px: what one reads moves while it loads: %.3f", path, size.w, load.Shift)
+			}
+			t.Logf("%-16s %4d px: %6d bytes, layout shift %.3f", name, size.w, load.Bytes, load.Shift)
 			shoot(fmt.Sprintf("%s-%d-%s", name, size.w, size.scheme))
 		}
 	}
@@ -78,7 +117,7 @@ func seedContent(t *testing.T, d *device, b *browser) map[string]string {
 	}
 	b.made(b.post(window+"/items", "kind", "text", "text", "Fresh bread every morning", "seconds", "8"))
 	b.made(b.post(window+"/items", "kind", "stream", "url", "rtsp://user:hunter2@192.168.1.20/stream1", "seconds", "30"))
-	d.insert("UPDATE player_groups SET playlist = 1", "UPDATE players SET playlist = 1 WHERE id = 3")
+	d.insert("UPDATE player_groups SET playlist = 1", "UPDATE players SET playlist = 1 WHERE id = 13")
 	plan := func(name, playlist, target, from, to, priority string, days ...string) string {
 		form := map[string][]string{"name": {name}, "playlist": {playlist}, "target": {target}, "from": {from}, "to": {to}, "priority": {priority}, "enabled": {"1"}, "day": days}
 		return b.made(b.do("POST", "/schedule/rules/new", form))
@@ -86,7 +125,7 @@ func seedContent(t *testing.T, d *device, b *browser) map[string]string {
 	plan("Lunch menu", "2", "group:1", "11:30", "14:00", "5", "0", "1", "2", "3", "4")
 	plan("All day window", "1", "all", "08:00", "18:30", "3", "0", "1", "2", "3", "4", "5")
 	plan("Night", "3", "all", "22:00", "06:00", "1", "0", "1", "2", "3", "4", "5", "6")
-	plan("Saturday brunch", "2", "screen:1", "10:00", "15:00", "3", "5")
+	plan("Saturday brunch", "2", "screen:11", "10:00", "15:00", "3", "5")
 	b.made(b.post("/interrupt", "what", "text", "text", "We close in ten minutes", "target", "group:1", "ends", "15"))
 	return map[string]string{
 		"media": "/media", "medium": "/media/" + ids["Bakery tour.mp4"], "playlists": "/playlists", "playlist": window, "preview": window + "/preview",

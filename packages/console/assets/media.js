@@ -1,7 +1,6 @@
 // The page of all media: uploads by dragging or choosing, and the list kept up to date. upload.js does the sending.
 import {Upload} from '/assets/upload.js';
 import {refresh} from '/assets/refresh.js';
-import {enable} from '/assets/copy.js';
 
 const atOnce = 2;
 const list = document.querySelector('[data-uploads]');
@@ -12,7 +11,6 @@ const waiting = [];
 let running = 0;
 
 const now = refresh();
-enable(document);
 
 function size(n) {
   if (n >= 1e9) return `${(n / 1e9).toFixed(1)} GB`;
@@ -223,8 +221,9 @@ addEventListener('drop', (e) => {
   take([...e.dataTransfer.items].filter((i) => i.kind === 'file' && !i.webkitGetAsEntry?.()?.isDirectory).map((i) => i.getAsFile()).filter(Boolean));
 });
 
+// What is paused has been left on purpose already.
 addEventListener('beforeunload', (e) => {
-  if (running > 0 || waiting.length > 0) e.preventDefault();
+  if (waiting.length > 0 || list.querySelector('[data-state=uploading], [data-state=offline]') !== null) e.preventDefault();
 });
 
 // How many are marked stands on the bar below.

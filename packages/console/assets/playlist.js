@@ -23,7 +23,6 @@ function saved(text) {
 
 function remember(node) {
   sources.set(node, node.outerHTML);
-  for (const n of node.querySelectorAll('[data-scripted]')) n.hidden = false;
 }
 
 const items = () => root.querySelector('[data-items]');
@@ -45,7 +44,9 @@ function swap(fresh) {
   for (const n of fresh.querySelector('[data-items]').children) {
     let node = have.get(n.dataset.key);
     have.delete(n.dataset.key);
-    if (node === undefined || sources.get(node) !== n.outerHTML) {
+    if (node !== undefined && unsaved(node)) {
+      node.querySelector('input[name=rev]').value = n.querySelector('input[name=rev]').value;
+    } else if (node === undefined || sources.get(node) !== n.outerHTML) {
       const open = node?.querySelector('details')?.open;
       const next = document.importNode(n, true);
       if (node === undefined) list.insertBefore(next, at);
@@ -72,10 +73,23 @@ function parse(text) {
   return new DOMParser().parseFromString(`<div>${text}</div>`, 'text/html').body.firstElementChild;
 }
 
-// send makes a request and shows its answer; it says whether it was done.
-async function send(url, options) {
+// unsaved says whether somebody is typing in a row: what he typed must not go when an answer to something else comes.
+function unsaved(node) {
+  const a = document.activeElement;
+  return node.contains(a) && a.matches('input, textarea') && a.value !== a.defaultValue;
+}
+
+// send makes a request and shows its answer; it says whether it was done. One goes after the other.
+let last = Promise.resolve();
+function send(url, options, ready) {
+  last = last.then(() => sendNow(url, options, ready));
+  return last;
+}
+
+async function sendNow(url, options, ready) {
   busy++;
   saved('Saving…');
+  ready?.();
   try {
     const res = await fetch(url, {...options, headers: {'Porthole-Fragment': '1'}, signal: AbortSignal.timeout(20000)});
     if (res.redirected || res.status === 401) {
@@ -102,7 +116,12 @@ async function send(url, options) {
 
 function post(form, submitter) {
   const body = new URLSearchParams(new FormData(form, submitter));
-  return send(form.action, {method: 'POST', body});
+  const key = form.closest('.item')?.dataset.key;
+  // What went before may have changed what this one was made for: it was our own change.
+  return send(form.action, {method: 'POST', body}, () => {
+    const now = (key === undefined ? root.querySelector('form[data-op=publish]') : document.getElementById(key))?.querySelector('input[name=rev]');
+    if (body.has('rev') && now) body.set('rev', now.value);
+  });
 }
 
 // place is where an item stands, in words.

@@ -1,7 +1,5 @@
 // Plays a draft as a screen would: what comes next is loaded while the present thing is still shown, and takes its
 // place only when it has a picture.
-import {enable} from '/assets/copy.js';
-
 const stage = document.querySelector('[data-stage]');
 const frame = document.querySelector('[data-frame]');
 const caption = document.querySelector('[data-caption]');
@@ -164,7 +162,4 @@ document.addEventListener('keydown', (e) => {
 });
 addEventListener('pagehide', () => shown?.stop?.());
 
-if (list.length > 0) {
-  enable(document);
-  show(0);
-}
+if (list.length > 0) show(0);

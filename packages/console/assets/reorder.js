@@ -39,8 +39,9 @@ function start(grip, moved, down, list, drop) {
     moved.style.transform = `translateY(${shift}px)`;
     const middle = boxes[from].middle + shift;
     to = 0;
+    // Another one makes way as soon as the moved one covers half of it.
     for (let i = 0; i < all.length; i++) {
-      if (i !== from && boxes[i].middle < middle) to++;
+      if (i !== from && boxes[i].middle < middle + boxes[from].height / (i < from ? -2 : 2)) to++;
     }
     const by = boxes[from].height + gap;
     all.forEach((n, i) => {

@@ -1,7 +1,4 @@
 // The quick choices of weekdays.
-import {enable} from '/assets/copy.js';
-
-enable(document);
 document.addEventListener('click', (e) => {
   const days = e.target.closest('[data-days]')?.dataset.days;
   if (days === undefined) return;

@@ -130,7 +130,7 @@ func (l *Library) probeClip(ctx context.Context, f *os.File, size int64, fm form
 }
 
 // walk checks a container's structure.
-func walk(f *os.File, size int64, fm format) (structure, error) {
+func walk(f io.ReaderAt, size int64, fm format) (structure, error) {
 	var s structure
 	var err error
 	switch fm.name {

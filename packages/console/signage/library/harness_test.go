@@ -90,10 +90,12 @@ type shelf struct {
 	stop  func()
 }
 
+func newLog() *testkit.Log { return &testkit.Log{} }
+
 // newShelf opens a library in an empty folder and runs it.
 func newShelf(t testing.TB, change ...func(*library.Options)) *shelf {
 	t.Helper()
-	s := &shelf{t: t, dir: filepath.Join(t.TempDir(), "console"), index: &index{}, log: &testkit.Log{}}
+	s := &shelf{t: t, dir: filepath.Join(t.TempDir(), "console"), index: &index{}, log: newLog()}
 	s.open(change...)
 	return s
 }

@@ -38,7 +38,7 @@ func CleanName(name string) string {
 		space = false
 		b.WriteRune(r)
 	}
-	name = strings.TrimRight(strings.TrimLeft(b.String(), ". -\u200d"), ". \u200d")
+	name = strings.TrimRight(strings.TrimLeft(norm.NFC.String(b.String()), ". -\u200d"), ". \u200d")
 	if name == "" || isReserved(name) {
 		name = "file" + extension(name)
 	}

@@ -300,7 +300,7 @@ func (in *intake) write(b []byte) error {
 		in.u.hash.Write(b)
 	}
 	if in.sum != nil {
-		in.sum.hash.Write(b)
+		in.sum.hash.Write(b) //nolint:errcheck // a hash never fails
 	}
 	return nil
 }

@@ -43,12 +43,7 @@ func (l *Library) probe(ctx context.Context, f *os.File) (Found, error) {
 	if err != nil {
 		return Found{}, fmt.Errorf("look at file: %w", err)
 	}
-	head := make([]byte, headSize)
-	n, err := f.ReadAt(head, 0)
-	if err != nil && !errors.Is(err, io.EOF) {
-		return Found{}, fmt.Errorf("look at file: %w", err)
-	}
-	fm, err := sniff(head[:n])
+	fm, err := identify(f)
 	if err != nil {
 		return Found{}, err
 	}
@@ -60,4 +55,32 @@ func (l *Library) probe(ctx context.Context, f *os.File) (Found, error) {
 		debug.FreeOSMemory()
 	}
 	return found, err
+}
+
+// identify says what kind of file it is.
+func identify(f io.ReaderAt) (format, error) {
+	head := make([]byte, headSize)
+	n, err := f.ReadAt(head, 0)
+	if err != nil && !errors.Is(err, io.EOF) {
+		return format{}, fmt.Errorf("look at file: %w", err)
+	}
+	return sniff(head[:n])
+}
+
+// Examine is the part of Probe that decodes nothing and starts no program: it returns the type that is found, and refuses what
+// can be refused by the headers alone.
+func Examine(f io.ReaderAt, size int64) (mime string, err error) {
+	fm, err := identify(f)
+	if err != nil {
+		return "", err
+	}
+	if fm.kind == signage.Video {
+		_, err = walk(f, size, fm)
+	} else {
+		_, err = readStill(f, size, fm)
+	}
+	if err != nil {
+		return "", err
+	}
+	return fm.mime, nil
 }

@@ -32,7 +32,7 @@ func (l *Library) space() (left int64, total uint64, err error) {
 	if err := unix.Statfs(l.opts.Dir, &st); err != nil {
 		return 0, 0, fmt.Errorf("ask for free space: %w", err)
 	}
-	size := uint64(st.Frsize) //nolint:unconvert // its type differs between architectures
+	size := uint64(st.Frsize)
 	total = st.Blocks * size
 	reserve := l.opts.Reserve
 	if reserve == 0 {

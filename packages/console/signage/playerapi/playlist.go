@@ -62,7 +62,7 @@ type shown struct {
 
 // showing returns what a player shows at now. The list must not be changed.
 func (a *API) showing(ctx context.Context, id int64, now time.Time) (shown, error) {
-	at, _, err := a.c.Store.Playing(ctx, id, now)
+	at, err := a.c.Store.Playing(ctx, id, now)
 	if err != nil {
 		return shown{}, err
 	}
