@@ -253,6 +253,10 @@ func arguments(opts Options) []string {
 		if opts.Start > 0 {
 			args = append(args, "-noaccurate_seek", "-ss", strconv.FormatFloat(opts.Start.Seconds(), 'f', 3, 64))
 		}
+		if isJPEG(opts.File) {
+			// FFmpeg finds out by looking at 5 MB, of which a large photo needs more.
+			args = append(args, "-f", "mjpeg")
+		}
 		args = append(args, "-protocol_whitelist", "file", "-i", "/proc/self/fd/"+strconv.Itoa(inputFD))
 	}
 	if opts.Encode != nil {
@@ -262,6 +266,13 @@ func arguments(opts Options) []string {
 		"-map", "0:V:0", "-map_metadata", "-1", "-map_chapters", "-1", "-vf", opts.scaling()+"format=yuv420p|yuvj420p",
 		"-fps_mode", "passthrough", "-enc_time_base", "1:90000",
 		"-c:v", "rawvideo", "-threads:v", "1", "-f", "nut", "-write_index", "0", "-flush_packets", "1", "pipe:1")
+}
+
+// isJPEG looks for the first two markers of a photo, or of motion JPEG without a container (ITU-T T.81, B.1.1.3).
+func isJPEG(f *os.File) bool {
+	var head [3]byte
+	n, _ := f.ReadAt(head[:], 0)
+	return n == len(head) && head == [3]byte{0xff, 0xd8, 0xff}
 }
 
 // scaling is the filter that keeps MaxSize, with a comma behind it, or nothing.
