@@ -20,18 +20,19 @@ STATE      ?= build/run
 FUZZTIME  ?= 30s
 BENCHTIME ?= 20s
 
-# How long the readers of `make soak` come, go and misbehave.
+# How long the readers of `make soak` come, go and misbehave, and how often it cuts the power of a signage server.
 SOAK ?= 10m
+CUTS ?= 50
 
 # Debian packages the tests use as real peers.
 TEST_DEBS := gcc libc6-dev ffmpeg chromium firefox-esr fonts-dejavu-core openssl gstreamer1.0-tools gstreamer1.0-plugins-base \
              gstreamer1.0-plugins-good gstreamer1.0-plugins-bad gstreamer1.0-libav glib-networking \
-             util-linux iproute2 nftables
+             util-linux iproute2 nftables python3-requests curl jq
 
 # Debian packages that images are made and tried with.
 IMAGE_DEBS := git gcc libc6-dev make nasm pkgconf dpkg-dev util-linux \
               gcc-aarch64-linux-gnu libc6-dev-arm64-cross squashfs-tools dosfstools mtools e2fsprogs
-VM_DEBS    := qemu-system-x86 qemu-system-arm qemu-user ovmf zbar-tools tesseract-ocr tesseract-ocr-eng iproute2
+VM_DEBS    := qemu-system-x86 qemu-system-arm qemu-user ovmf zbar-tools tesseract-ocr tesseract-ocr-eng iproute2 python3
 
 .PHONY: help run build image vm-image vm flash test test-vm test-quick lint fuzz bench soak clean
 
@@ -112,14 +113,15 @@ fuzz: ## fuzz every parser of outside bytes for FUZZTIME each (TARGETS=REGEXP: o
 	@.ci/setup
 	@.ci/fuzz "$(FUZZTIME)" "$(TARGETS)"
 
-bench: build ## latency, first frame, CPU and memory, beside MEDIAMTX= and GO2RTC= binaries where given; sizes and start of the images in build/
-	@.ci/setup ffmpeg qemu-system-x86 ovmf $(IMAGE_DEBS)
+bench: build ## latency, first frame, CPU and memory, beside MEDIAMTX= and GO2RTC= binaries where given; a thousand signage screens; sizes and start of the images in build/
+	@.ci/setup ffmpeg chromium python3 qemu-system-x86 ovmf $(IMAGE_DEBS)
 	@overlays/decoder/build.sh "$$(go env GOARCH)" "build/decoder-$$(go env GOARCH)"
 	BENCHTIME="$(BENCHTIME)" MEDIAMTX="$(MEDIAMTX)" GO2RTC="$(GO2RTC)" go run ./bench -bin build/bin
 
-soak: build ## readers that come, go, stall and misbehave for SOAK; memory, threads and descriptors of proxy must be flat
-	@.ci/setup
+soak: build ## readers that come, go, stall and misbehave for SOAK: memory, threads and descriptors of proxy must be flat; CUTS power cuts during uploads and edits
+	@.ci/setup $(IMAGE_DEBS) $(VM_DEBS)
 	go run ./bench -bin build/bin -soak "$(SOAK)"
+	go test -v -timeout 6h ./integration/vm -run '^TestSignagePowerCuts$$' -cuts "$(CUTS)"
 
 clean: ## remove what was built and what `make run` stored
 	rm -rf build

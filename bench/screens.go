@@ -40,8 +40,6 @@ func dialScreen(ctx context.Context, s *station, n int) (*screenConn, error) {
 	return &screenConn{c, bufio.NewReaderSize(c, 4<<10)}, nil
 }
 
-func (c *screenConn) close() { c.Conn.Close() }
-
 // ask sends a request and reads the head of the answer.
 func (c *screenConn) ask(request []byte) (*http.Response, error) {
 	if err := c.SetDeadline(time.Now().Add(time.Minute)); err != nil {
@@ -90,7 +88,7 @@ func pollAll(ctx context.Context, t *table, s *station, d time.Duration) error {
 	defer func() {
 		for _, c := range conns {
 			if c != nil {
-				c.close()
+				c.Close()
 			}
 		}
 	}()
@@ -194,7 +192,7 @@ func downloadAll(ctx context.Context, t *table, s *station) error {
 			if err != nil {
 				return err
 			}
-			defer c.close()
+			defer c.Close()
 			res, err := c.ask(s.request(n, s.video(n)))
 			if err != nil {
 				return err

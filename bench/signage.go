@@ -206,7 +206,7 @@ func fetchOnce(ctx context.Context, s *station, n int, path string) (int, []byte
 	if err != nil {
 		return 0, nil, err
 	}
-	defer c.close()
+	defer c.Close()
 	res, err := c.ask(s.request(n, path))
 	if err != nil {
 		return 0, nil, err

@@ -71,14 +71,23 @@ func (u *User) Post(ctx context.Context, path string, form url.Values) (int, str
 	return u.do(ctx, http.MethodPost, path, strings.NewReader(form.Encode()))
 }
 
+// Send posts a body of any type, as a form with files is.
+func (u *User) Send(ctx context.Context, path, contentType string, body io.Reader) (int, string, error) {
+	return u.send(ctx, http.MethodPost, path, contentType, body)
+}
+
 func (u *User) do(ctx context.Context, method, path string, body io.Reader) (int, string, error) {
+	return u.send(ctx, method, path, "application/x-www-form-urlencoded", body)
+}
+
+func (u *User) send(ctx context.Context, method, path, contentType string, body io.Reader) (int, string, error) {
 	req, err := http.NewRequestWithContext(ctx, method, u.stack.URL(path), body)
 	if err != nil {
 		return 0, "", fmt.Errorf("make request for %s: %w", path, err)
 	}
 	req.Header.Set("Accept", "text/html,application/json;q=0.5")
 	if body != nil {
-		req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+		req.Header.Set("Content-Type", contentType)
 		req.Header.Set("Origin", u.stack.URL(""))
 		req.Header.Set("Sec-Fetch-Site", "same-origin")
 	}

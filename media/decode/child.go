@@ -122,10 +122,12 @@ func startChild(ctx context.Context, opts Options) (*child, error) {
 	c.restrictions, err = readReport(ctx, status)
 	status.Close()
 	if err != nil {
-		c.kill()
+		if !errors.Is(err, errNoAnswer) {
+			c.kill()
+		}
 		<-c.exited
 		closeAll(ours)
-		return nil, fmt.Errorf("start decoder %s: %w", opts.Binary, err)
+		return nil, fmt.Errorf("start decoder %s: %w (%v)", opts.Binary, err, c.state)
 	}
 	return c, nil
 }
@@ -177,6 +179,9 @@ func (c *child) start(cmd *exec.Cmd) error {
 	return <-started
 }
 
+// errNoAnswer is said of a child that has ended, or closed its end, without a report.
+var errNoAnswer = errors.New("the child did not answer: does main call decode.Child first?")
+
 // readReport reads the child's report.
 func readReport(ctx context.Context, status *os.File) (Restrictions, error) {
 	stop := context.AfterFunc(ctx, func() { _ = status.SetReadDeadline(time.Now()) })
@@ -189,7 +194,7 @@ func readReport(ctx context.Context, status *os.File) (Restrictions, error) {
 		return Restrictions{}, err
 	}
 	if len(text) == 0 {
-		return Restrictions{}, errors.New("the child did not answer: does main call decode.Child first?")
+		return Restrictions{}, errNoAnswer
 	}
 	// One that reports what it gave up and then cannot become ffmpeg reports a second time.
 	var r report
@@ -248,6 +253,10 @@ func arguments(opts Options) []string {
 		if opts.Start > 0 {
 			args = append(args, "-noaccurate_seek", "-ss", strconv.FormatFloat(opts.Start.Seconds(), 'f', 3, 64))
 		}
+		if isJPEG(opts.File) {
+			// FFmpeg finds out by looking at 5 MB, of which a large photo needs more.
+			args = append(args, "-f", "mjpeg")
+		}
 		args = append(args, "-protocol_whitelist", "file", "-i", "/proc/self/fd/"+strconv.Itoa(inputFD))
 	}
 	if opts.Encode != nil {
@@ -257,6 +266,13 @@ func arguments(opts Options) []string {
 		"-map", "0:V:0", "-map_metadata", "-1", "-map_chapters", "-1", "-vf", opts.scaling()+"format=yuv420p|yuvj420p",
 		"-fps_mode", "passthrough", "-enc_time_base", "1:90000",
 		"-c:v", "rawvideo", "-threads:v", "1", "-f", "nut", "-write_index", "0", "-flush_packets", "1", "pipe:1")
+}
+
+// isJPEG looks for the first two markers of a photo, or of motion JPEG without a container (ITU-T T.81, B.1.1.3).
+func isJPEG(f *os.File) bool {
+	var head [3]byte
+	n, _ := f.ReadAt(head[:], 0)
+	return n == len(head) && head == [3]byte{0xff, 0xd8, 0xff}
 }
 
 // scaling is the filter that keeps MaxSize, with a comma behind it, or nothing.

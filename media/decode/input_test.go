@@ -2,7 +2,9 @@ package decode_test
 
 import (
 	"errors"
+	"image"
 	"io"
+	"os"
 	"testing"
 	"time"
 
@@ -64,5 +66,36 @@ func TestStart(t *testing.T) {
 	}
 	if n != 20 {
 		t.Errorf("%d pictures from 2.5 s on, want those from 2 s to 4 s", n)
+	}
+}
+
+// TestLargePhoto: a photo of more bytes than FFmpeg looks at to find out what a file is; half of it is damaged.
+func TestLargePhoto(t *testing.T) {
+	path := decodetest.Clip(t, "large.jpg", "-f", "lavfi", "-i", "testsrc2=s=3600x2700,noise=alls=100", "-frames:v", "1", "-pix_fmt", "yuvj444p", "-q:v", "1")
+	st, err := os.Stat(path)
+	if err != nil || st.Size() < 6<<20 {
+		t.Fatalf("the photo has %v bytes, %v", st.Size(), err)
+	}
+	last := func() error {
+		d := open(t, path, func(o *decode.Options) { o.MaxSize, o.MaxPixels = image.Pt(640, 640), 10_000_000 })
+		for {
+			f, err := d.Next(t.Context())
+			if err != nil {
+				return err
+			}
+			if f.Image.Rect.Size() != image.Pt(640, 480) {
+				t.Errorf("a picture of %v", f.Image.Rect)
+			}
+			f.Release()
+		}
+	}
+	if err := last(); !errors.Is(err, io.EOF) {
+		t.Error(err)
+	}
+	if err := os.Truncate(path, st.Size()/2); err != nil {
+		t.Fatal(err)
+	}
+	if err := last(); !errors.Is(err, decode.ErrDamaged) {
+		t.Errorf("half of it: %v", err)
 	}
 }

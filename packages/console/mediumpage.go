@@ -221,6 +221,9 @@ func (c *console) dropMedia(w http.ResponseWriter, r *http.Request, id identity.
 		default:
 			c.log.Info("medium deleted", "medium", n, "account", id.User)
 			gone++
+			if err := c.library.Forget(r.Context(), m.SHA256); err != nil {
+				c.log.Warn("a deleted medium's space is free only within the hour", "err", err)
+			}
 		}
 	}
 	said := countText(gone, "file was deleted.", "files were deleted.")

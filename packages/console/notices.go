@@ -45,6 +45,9 @@ func (c *console) notices(ctx context.Context, ca *certificateView, now problemL
 			list = append(list, notice{ID: fmt.Sprintf("problem-%s-%d", p.Area, i), Title: title, Problem: p.Text})
 		}
 	}
+	for i, text := range c.library.Problems() {
+		list = append(list, notice{ID: fmt.Sprintf("problem-media-%d", i), Title: "A stored file needs a look", Problem: text})
+	}
 	past, err := provisionNotices(ctx, c.store.r)
 	if err != nil {
 		return nil, err

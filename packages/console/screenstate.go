@@ -273,10 +273,10 @@ func (s *screens) version(p signage.Player, v showing) string {
 		return ""
 	}
 	want := v.playlist.Version
-	switch {
-	case p.PlayingVersion == want:
+	switch p.PlayingVersion {
+	case want:
 		return "It has this version."
-	case p.PlayingVersion == 0:
+	case 0:
 		return fmt.Sprintf("Gets version %d when it asks.", want)
 	}
 	return fmt.Sprintf("Has version %d; gets version %d at its next poll.", p.PlayingVersion, want)

@@ -8,6 +8,8 @@ import (
 	"image/png"
 	"io"
 	"net/http"
+	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
@@ -97,6 +99,21 @@ func TestUploads(t *testing.T) {
 		if a := b.get(path); a.status != http.StatusNotFound {
 			t.Errorf("%s: %d", path, a.status)
 		}
+	}
+	// A file that the card has lost half of is not served, and the home page says so.
+	d.setRole("admin", identity.Admin)
+	stored, err := filepath.Glob(filepath.Join(d.options.Env.PermDir, "console", "media", "*"))
+	if err != nil || len(stored) != 1 {
+		t.Fatalf("%v, %v", stored, err)
+	}
+	if err := os.Truncate(stored[0], 20); err != nil {
+		t.Fatal(err)
+	}
+	if a := b.get("/media/" + id + "/file"); a.status != http.StatusGone {
+		t.Errorf("half a file: %d", a.status)
+	}
+	if a := b.get("/"); !strings.Contains(a.body, "A stored file needs a look") || !strings.Contains(a.body, "Upload it again") {
+		t.Errorf("the home page does not say that a file is damaged:\n%s", a.body)
 	}
 	// Another site's page cannot upload with the person's cookie.
 	for _, method := range []string{"POST", "PATCH", "DELETE"} {

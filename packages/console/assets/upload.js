@@ -277,6 +277,7 @@ export class Upload extends EventTarget {
   #forget() { try { localStorage.removeItem(this.#key()); } catch { /* see above */ } }
 
   #set(news) {
+    if (this.state === 'aborted') return; // an answer that was on its way
     const other = news.state && news.state !== this.state;
     Object.assign(this, news);
     const now = Date.now();

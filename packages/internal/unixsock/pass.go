@@ -132,10 +132,10 @@ const maxAcceptFailures = 60
 func receive(ctx context.Context, c net.Conn, take func(*net.TCPConn)) {
 	defer c.Close()
 	defer context.AfterFunc(ctx, func() { c.Close() })()
-	if wrapped, ok := c.(*Conn); ok {
-		c = wrapped.UnixConn
-	}
 	from, ok := c.(*net.UnixConn)
+	if wrapped, is := c.(*Conn); is {
+		from, ok = wrapped.UnixConn, true
+	}
 	if !ok {
 		return
 	}

@@ -40,7 +40,7 @@ const askTimeout = 10 * time.Second
 
 // Public returns the handler of the TLS port.
 func Public(cfg Config) http.Handler {
-	console := cfg.newBackend("console", cfg.Console)
+	console := compressed(cfg.newBackend("console", cfg.Console))
 	signaling := cfg.newBackend("signaling", cfg.Signaling)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if _, _, ok := splitHost(r.Host); !ok {

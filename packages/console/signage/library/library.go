@@ -10,8 +10,10 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"time"
 
@@ -69,6 +71,7 @@ type Library struct {
 	index Index
 
 	children *semaphore.Weighted // of atOnce: decoder children, and decoding here
+	remaking *semaphore.Weighted // of atOnce: thumbnails that were lost
 	memory   *semaphore.Weighted // of maxDecoded bytes that decoding here may take
 
 	uploads *uploads
@@ -88,7 +91,7 @@ func New(ctx context.Context, o Options) (*Library, error) {
 	}
 	l := &Library{
 		log: o.Log, opts: o, index: o.Index,
-		children: semaphore.NewWeighted(atOnce), memory: semaphore.NewWeighted(maxDecoded),
+		children: semaphore.NewWeighted(atOnce), remaking: semaphore.NewWeighted(atOnce), memory: semaphore.NewWeighted(maxDecoded),
 		pins: map[string]int{}, adopted: map[string]uint64{}, sizes: map[string]int64{}, problems: map[string]string{},
 	}
 	for _, dir := range []string{l.path("media"), l.path("thumbs"), l.path("uploads")} {
@@ -140,11 +143,7 @@ func (l *Library) learnSizes(ctx context.Context) error {
 func (l *Library) Problems() []string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	list := make([]string, 0, len(l.problems))
-	for _, p := range l.problems {
-		list = append(list, p)
-	}
-	return list
+	return slices.Sorted(maps.Values(l.problems))
 }
 
 // Refusal is why a file is not taken, in words for the person who sent it.

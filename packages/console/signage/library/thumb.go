@@ -122,11 +122,11 @@ func (l *Library) Thumb(ctx context.Context, m signage.Media) (b []byte, real bo
 	if !isHash(m.SHA256) {
 		return placeholder(m.Kind), false
 	}
-	b, err := os.ReadFile(l.path("thumbs", m.SHA256+".jpg"))
-	if err == nil && len(b) > 2 && b[0] == 0xff && b[1] == 0xd8 {
+	if b, ok := l.readThumb(m.SHA256); ok {
 		return b, true
 	}
-	if b, err = l.remakeThumb(ctx, m); err != nil {
+	b, err := l.remakeThumb(ctx, m)
+	if err != nil {
 		if ctx.Err() == nil && !errors.Is(err, ErrDamaged) && !errors.Is(err, signage.ErrNotFound) {
 			l.log.Warn("cannot make a thumbnail", "sha256", m.SHA256, "err", err)
 		}
@@ -135,7 +135,19 @@ func (l *Library) Thumb(ctx context.Context, m signage.Media) (b []byte, real bo
 	return b, true
 }
 
+func (l *Library) readThumb(sha string) ([]byte, bool) {
+	b, err := os.ReadFile(l.path("thumbs", sha+".jpg"))
+	return b, err == nil && len(b) > 2 && b[0] == 0xff && b[1] == 0xd8
+}
+
 func (l *Library) remakeThumb(ctx context.Context, m signage.Media) ([]byte, error) {
+	if err := l.remaking.Acquire(ctx, 1); err != nil {
+		return nil, err
+	}
+	defer l.remaking.Release(1)
+	if b, ok := l.readThumb(m.SHA256); ok {
+		return b, nil // somebody else was waiting for it too
+	}
 	f, err := l.Open(m.SHA256)
 	if err != nil {
 		return nil, err

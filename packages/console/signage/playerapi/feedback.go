@@ -87,6 +87,7 @@ type reports struct {
 	mu      sync.Mutex
 	waiting []signage.Feedback // guarded by mu
 	done    *written           // of those that wait; guarded by mu
+	closed  bool               // guarded by mu
 }
 
 // written is closed when a batch was written, or not.
@@ -117,9 +118,9 @@ func (r *reports) isNew(f signage.Feedback) bool {
 // keep returns when f is written, together with what others report meanwhile.
 func (r *reports) keep(ctx context.Context, f signage.Feedback) error {
 	r.mu.Lock()
-	if len(r.waiting) >= maxWaiting {
+	if len(r.waiting) >= maxWaiting || r.closed {
 		r.mu.Unlock()
-		return &problem{status: http.StatusServiceUnavailable, wait: 5 * time.Second, text: "too many reports at once; send this one again as Retry-After says"}
+		return &problem{status: http.StatusServiceUnavailable, wait: 5 * time.Second, text: "the server cannot take reports now; send this one again as Retry-After says"}
 	}
 	r.waiting = append(r.waiting, f)
 	done := r.done
@@ -148,6 +149,9 @@ func (r *reports) run(ctx context.Context) error {
 		case <-ctx.Done():
 			last, cancel := context.WithTimeout(context.WithoutCancel(ctx), saveWithin)
 			defer cancel()
+			r.mu.Lock()
+			r.closed = true
+			r.mu.Unlock()
 			r.write(last)
 			return nil
 		case <-r.news:

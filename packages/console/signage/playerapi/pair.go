@@ -178,8 +178,11 @@ func (a *API) Refuse(userCode string) error {
 // pair is POST /api/pair (RFC 8628 section 3.1).
 func (a *API) pair(w http.ResponseWriter, r *http.Request) error {
 	remote := a.c.Remote(r)
-	if err := a.stranger(r, remote); err != nil {
-		return err
+	if isPlain(r) {
+		return a.refuse(r, "", whyPlain)
+	}
+	if wait := a.strange.Take(credential.Network(remote)); wait > 0 {
+		return tooMany(wait)
 	}
 	f, err := read(w, r)
 	if err != nil {
@@ -204,21 +207,14 @@ func (a *API) pair(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-// stranger lets in who need not say who it is: over TLS, and not too often.
-func (a *API) stranger(r *http.Request, remote string) error {
+// pairToken is POST /api/pair/token (RFC 8628 sections 3.4 and 3.5).
+func (a *API) pairToken(w http.ResponseWriter, r *http.Request) error {
+	from := credential.Network(a.c.Remote(r))
 	if isPlain(r) {
 		return a.refuse(r, "", whyPlain)
 	}
-	if wait := a.strange.Take(credential.Network(remote)); wait > 0 {
+	if wait := a.strange.Wait(from); wait > 0 {
 		return tooMany(wait)
-	}
-	return nil
-}
-
-// pairToken is POST /api/pair/token (RFC 8628 sections 3.4 and 3.5).
-func (a *API) pairToken(w http.ResponseWriter, r *http.Request) error {
-	if err := a.stranger(r, a.c.Remote(r)); err != nil {
-		return err
 	}
 	f, err := read(w, r)
 	if err != nil {
@@ -227,7 +223,10 @@ func (a *API) pairToken(w http.ResponseWriter, r *http.Request) error {
 	if f.DeviceCode == "" {
 		return pairError("invalid_request", "send device_code, as /api/pair answered it")
 	}
-	player, err := a.pairings.poll(sha256.Sum256([]byte(f.DeviceCode)))
+	player, known, err := a.pairings.poll(sha256.Sum256([]byte(f.DeviceCode)))
+	if !known {
+		a.strange.Take(from)
+	}
 	if err != nil {
 		return err
 	}
@@ -247,8 +246,9 @@ func (a *API) pairToken(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-// poll returns the player that a screen may be, and forgets the pairing; a *problem while it may not.
-func (p *pairings) poll(key [32]byte) (player int64, err error) {
+// poll returns the player that a screen may be, and forgets the pairing; a *problem while it may not. known is false for a
+// device code that nobody was given, or that is over.
+func (p *pairings) poll(key [32]byte) (player int64, known bool, err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	now := time.Now()
@@ -256,21 +256,21 @@ func (p *pairings) poll(key [32]byte) (player int64, err error) {
 	e := p.of[key]
 	switch {
 	case e == nil:
-		return 0, pairError("expired_token", "this code is over; ask /api/pair for another one and show it")
+		return 0, false, pairError("expired_token", "this code is over; ask /api/pair for another one and show it")
 	case e.refused:
 		delete(p.of, key)
-		return 0, pairError("access_denied", "an administrator refused this screen")
+		return 0, true, pairError("access_denied", "an administrator refused this screen")
 	case e.player != 0:
 		delete(p.of, key)
-		return e.player, nil
+		return e.player, true, nil
 	}
 	early := !e.polled.IsZero() && now.Sub(e.polled) < e.interval-time.Second
 	e.polled = now
 	if early {
 		e.interval += slowerBy
-		return 0, pairError("slow_down", "ask less often: the interval grew by five seconds")
+		return 0, true, pairError("slow_down", "ask less often: the interval grew by five seconds")
 	}
-	return 0, pairError("authorization_pending", "an administrator has not typed the code yet; ask again after the interval")
+	return 0, true, pairError("authorization_pending", "an administrator has not typed the code yet; ask again after the interval")
 }
 
 // pairError is an answer of RFC 8628 section 3.5.

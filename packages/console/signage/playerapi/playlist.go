@@ -65,12 +65,11 @@ type shown struct {
 
 // showing returns what a player shows at now.
 func (a *API) showing(ctx context.Context, id int64, now time.Time) (shown, error) {
-	p, err := a.c.Store.Program(ctx, id, now)
+	at, err := a.c.Store.Playing(ctx, id, now)
 	if err != nil {
 		return shown{}, err
 	}
-	at := program.Resolve(p, now)
-	s := shown{text: at.Text, orientation: p.Orientation}
+	s := shown{text: at.Text, orientation: at.Orientation}
 	if at.Playlist != nil {
 		s.list = *at.Playlist
 	}
