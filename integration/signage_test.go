@@ -149,19 +149,18 @@ func TestSecretsStayOutOfLogs(t *testing.T) {
 	plain := fmt.Sprintf("http://localhost:%d", c.HTTP)
 	wrongPort := fmt.Sprintf("http://localhost:%d", c.HTTPS)
 	for address, want := range map[string]int{
-		c.server() + query + "ABC123XYZ":                                   200,
-		c.server() + query + "wrong-one":                                   401,
-		c.server() + "/api/playlists/1":                                    401,
-		c.server() + "/api/media/abc123/menu.jpg":                          404,
-		c.server() + "/api/%2e%2e/api/playlists?quickconnect_code=test123": 404,
-		plain + query + "ABC123XYZ":                                        426,
-		wrongPort + query + "ABC123XYZ":                                    426,
+		c.server() + query + "ABC123XYZ":          200,
+		c.server() + query + "wrong-one":          401,
+		c.server() + "/api/playlists/1":           401,
+		c.server() + "/api/media/abc123/menu.jpg": 404,
+		plain + query + "ABC123XYZ":               426,
+		wrongPort + query + "ABC123XYZ":           426,
 	} {
 		res, err := ask(address, "Authorization", "Bearer test123abc123", "Origin", "https://evil.example", "Sec-Fetch-Site", "cross-site")
 		if err != nil {
 			t.Fatal(err)
 		}
-		if res.StatusCode != want && !(want == 404 && res.StatusCode < 500) {
+		if res.StatusCode != want {
 			t.Errorf("%s: %s, want %d", address, res.Status, want)
 		}
 	}

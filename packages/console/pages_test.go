@@ -37,10 +37,25 @@ func checkPage(t *testing.T, where string, a answer) {
 	if strings.Contains(a.body, "ZgotmplZ") {
 		t.Errorf("%s: a value was refused by the template", where)
 	}
+	checkParagraphs(t, where, a.body)
 	for _, tag := range []string{"section", "article", "div", "form", "p", "table", "details", "ul", "dl"} {
 		open, closed := len(regexp.MustCompile(`<`+tag+`[\s>]`).FindAllString(a.body, -1)), strings.Count(a.body, "</"+tag+">")
 		if open != closed {
 			t.Errorf("%s: %d <%s>, %d </%s>", where, open, tag, closed, tag)
+		}
+	}
+}
+
+// block finds what ends a paragraph that it stands in (HTML Standard, section 13.1.2.4), so that the page is another one
+// than it looks.
+var block = regexp.MustCompile(`<(?:form|div|ul|ol|dl|pre|section|table|details|h[1-6]|p)[\s>]`)
+
+func checkParagraphs(t *testing.T, where, body string) {
+	t.Helper()
+	for _, p := range regexp.MustCompile(`<p(?:\s[^>]*)?>`).FindAllStringIndex(body, -1) {
+		inside, _, _ := strings.Cut(body[p[1]:], "</p>")
+		if found := block.FindString(inside); found != "" {
+			t.Errorf("%s: %s in a paragraph: %.200s", where, found, inside)
 		}
 	}
 }

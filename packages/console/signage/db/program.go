@@ -55,21 +55,28 @@ func (s *Store) Program(ctx context.Context, id int64, now time.Time) (program.P
 	return w.program(p, now), nil
 }
 
-// Playing returns what a player shows at now, of which revision. It costs next to nothing until that changes. The caller
-// must not change the playlist, whose media have no URL.
-func (s *Store) Playing(ctx context.Context, id int64, now time.Time) (program.Now, int64, error) {
+// Showing is what a player shows.
+type Showing struct {
+	program.Now
+	Revision    int64
+	Orientation string
+}
+
+// Playing returns what a player shows at now. It costs next to nothing until that changes. The caller must not change the
+// playlist, whose media have no URL.
+func (s *Store) Playing(ctx context.Context, id int64, now time.Time) (Showing, error) {
 	w, err := s.now(ctx, now)
 	if err != nil {
-		return program.Now{}, 0, err
+		return Showing{}, err
 	}
 	p, ok := w.players[id]
 	if !ok {
-		return program.Now{}, 0, signage.ErrNotFound
+		return Showing{}, signage.ErrNotFound
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if a, ok := w.playing[id]; ok && !now.Before(a.since) && (a.Until.IsZero() || now.Before(a.Until)) {
-		return a.Now, w.revision, nil
+		return Showing{a.Now, w.revision, p.Orientation}, nil
 	}
 	mine := w.program(p, now)
 	// The answer must not hold a copy of all playlists.
@@ -79,7 +86,7 @@ func (s *Store) Playing(ctx context.Context, id int64, now time.Time) (program.N
 		n.Playlist = &shared
 	}
 	w.playing[id] = answer{now, n}
-	return n, w.revision, nil
+	return Showing{n, w.revision, p.Orientation}, nil
 }
 
 // Preview returns the program that an imagined player would have, of a group or of none.

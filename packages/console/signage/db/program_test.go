@@ -105,9 +105,9 @@ func TestPlaying(t *testing.T) {
 	p := newPlayer(t, s, "tv")
 	show := func(when time.Time, want string) {
 		t.Helper()
-		n, revision, err := s.Playing(ctx, p.ID, when)
-		if err != nil || revision != s.Revision() {
-			t.Fatalf("revision %d, %v", revision, err)
+		n, err := s.Playing(ctx, p.ID, when)
+		if err != nil || n.Revision != s.Revision() || n.Orientation != "landscape" {
+			t.Fatalf("%+v, %v", n, err)
 		}
 		got := n.Text
 		if n.Playlist != nil {
@@ -133,7 +133,7 @@ func TestPlaying(t *testing.T) {
 	show(noon.Add(3*time.Minute), "urgent")
 	ok(t, s.DeletePlaylist(ctx, urgent.ID))
 	show(noon.Add(3*time.Minute), "base")
-	_, _, err := s.Playing(ctx, 4711, noon)
+	_, err := s.Playing(ctx, 4711, noon)
 	is(t, err, signage.ErrNotFound)
 }
 
@@ -294,7 +294,7 @@ func BenchmarkPlaying(b *testing.B) {
 	s, ids := benchStore(b, 1000)
 	n := 0
 	for b.Loop() {
-		must2(s.Playing(b.Context(), ids[n%len(ids)], noon))(b)
+		must(s.Playing(b.Context(), ids[n%len(ids)], noon))(b)
 		n++
 	}
 }
@@ -313,7 +313,7 @@ func BenchmarkChange(b *testing.B) {
 	s, ids := benchStore(b, 1000)
 	for b.Loop() {
 		ok(b, s.SetTimezone(b.Context(), "Europe/Bucharest"))
-		must2(s.Playing(b.Context(), ids[0], noon))(b)
+		must(s.Playing(b.Context(), ids[0], noon))(b)
 	}
 }
 

@@ -54,23 +54,19 @@ type playlistAnswer struct {
 	LeftOut    []leftOut `json:"left_out,omitempty"`
 }
 
-// shown is what a player shows now.
+// shown is what a player shows now. Its list has ID 0 where there is none: nothing, or an interruption by a text.
 type shown struct {
-	// list has ID 0 where there is none: nothing, or an interruption by a text.
 	list program.Playlist
 	text string
-	// orientation is that of the screen.
-	orientation string
 }
 
-// showing returns what a player shows at now.
+// showing returns what a player shows at now. The list must not be changed.
 func (a *API) showing(ctx context.Context, id int64, now time.Time) (shown, error) {
-	p, err := a.c.Store.Program(ctx, id, now)
+	at, err := a.c.Store.Playing(ctx, id, now)
 	if err != nil {
 		return shown{}, err
 	}
-	at := program.Resolve(p, now)
-	s := shown{text: at.Text, orientation: p.Orientation}
+	s := shown{text: at.Text}
 	if at.Playlist != nil {
 		s.list = *at.Playlist
 	}
@@ -143,7 +139,7 @@ func (a *API) playlist(r *http.Request, p *player) (playlistAnswer, error) {
 		items = []program.Item{{Kind: "text", Text: s.text}}
 	}
 	for _, i := range items {
-		it, why, err := a.item(r, p.ID, i, s.orientation, now)
+		it, why, err := a.item(r, p.ID, i, p.Orientation, now)
 		switch {
 		case err != nil:
 			return answer, err
