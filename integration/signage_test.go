@@ -27,7 +27,7 @@ type shop struct {
 }
 
 // screens are the hostnames and quick-connect codes.
-var screens = map[string]string{"kiosk": "ABC123XYZ", "player1": "abc123", "test-player": "test123", "test": "test123"}
+var screens = map[string]string{"kiosk": "ABC123XYZ", "player1": "abc123", "test-player": "test123", "test": "test123", "till": "oldcode"}
 
 func newShop(t *testing.T) shop {
 	t.Helper()
@@ -36,7 +36,7 @@ func newShop(t *testing.T) shop {
 	t.Cleanup(func() {
 		// Nothing that a player sends or is given in confidence stands in any log.
 		out := s.Output()
-		for _, secret := range []string{"ABC123XYZ", "abc123", "test123", "wrong-one", "quickconnect_code=", "Bearer ", "/api/media/"} {
+		for _, secret := range []string{"ABC123XYZ", "abc123", "test123", "wrong-one", "oldcode", "quickconnect_code=", "Bearer ", "/api/media/"} {
 			if i := strings.Index(out, secret); i >= 0 {
 				t.Errorf("%q is in a log: …%s…", secret, out[max(0, i-200):min(len(out), i+200)])
 			}
@@ -72,9 +72,13 @@ func newShop(t *testing.T) shop {
 	}
 	c.post(t, "/playlists/"+id+"/publish", url.Values{"rev": {rev[1]}})
 	for name, code := range screens {
-		c.post(t, "/screens/new", url.Values{
+		form := url.Values{
 			"name": {"Screen " + name}, "hostname": {name}, "code": {code}, "playlist": {id}, "group": {"0"}, "orientation": {"landscape"}, "may_edit": {"1"},
-		})
+		}
+		if name == "till" {
+			form.Set("plain_http", "1")
+		}
+		c.post(t, "/screens/new", form)
 	}
 	return c
 }
@@ -123,6 +127,9 @@ func (c shop) send(t *testing.T, path, kind string, body []byte) string {
 	return page
 }
 
+// plainServer is the address that players without TLS are set up with.
+func (c shop) plainServer() string { return fmt.Sprintf("http://localhost:%d", c.HTTP) }
+
 // server is the address that players are set up with.
 func (c shop) server() string { return fmt.Sprintf("https://localhost:%d", c.HTTPS) }
 
@@ -146,7 +153,7 @@ func TestSecretsStayOutOfLogs(t *testing.T) {
 		return res, err
 	}
 	const query = "/api/playlists?hostname=kiosk&quickconnect_code="
-	plain := fmt.Sprintf("http://localhost:%d", c.HTTP)
+	plain := c.plainServer()
 	wrongPort := fmt.Sprintf("http://localhost:%d", c.HTTPS)
 	for address, want := range map[string]int{
 		c.server() + query + "ABC123XYZ":          200,
