@@ -8,11 +8,13 @@ import (
 	"image"
 	"image/color"
 	"image/jpeg"
+	"io"
 	"mime/multipart"
 	"net/http"
 	"net/url"
 	"regexp"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 
@@ -193,6 +195,56 @@ func TestSecretsStayOutOfLogs(t *testing.T) {
 		res, err := ask(c.server() + query + "ABC123XYZ")
 		if err == nil && res.StatusCode != 200 {
 			err = errors.New(res.Status)
+		}
+		return err
+	})
+}
+
+// TestReportsSurvive: what was acknowledged as kept is there after console was killed.
+func TestReportsSurvive(t *testing.T) {
+	c := newShop(t)
+	screen := all(`data-live="(\d+)/name">Screen kiosk`, c.see(t, "/screens"))
+	if len(screen) != 1 {
+		t.Fatalf("screens %v", screen)
+	}
+	client := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}}
+	defer client.CloseIdleConnections()
+	var wg sync.WaitGroup
+	for n := range 8 {
+		wg.Go(func() {
+			body := fmt.Sprintf(`{"hostname":"kiosk","quickconnect_code":"ABC123XYZ","status":"playing","message":"report %d","id":"%d"}`, n, n)
+			req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, c.server()+"/api/player-feedback", strings.NewReader(body))
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			req.Header.Set("Content-Type", "application/json")
+			res, err := client.Do(req)
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			defer res.Body.Close()
+			answer, err := io.ReadAll(res.Body)
+			if err != nil || !strings.Contains(string(answer), `"kept":true`) {
+				t.Errorf("report %d: %s %s %v", n, res.Status, answer, err)
+			}
+		})
+	}
+	wg.Wait()
+	pids, err := c.PIDs(t.Context())
+	if err != nil || pids["console"] == 0 {
+		t.Fatalf("%v, %v", pids, err)
+	}
+	if err := syscall.Kill(pids["console"], syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "all reports are there", func() error {
+		_, page, err := c.owner.Get(t.Context(), "/screens/"+screen[0])
+		for n := range 8 {
+			if !strings.Contains(page, fmt.Sprintf("report %d<", n)) {
+				return fmt.Errorf("report %d is not there, %v", n, err)
+			}
 		}
 		return err
 	})
