@@ -18,6 +18,7 @@ var (
 	CleanName    = cleanName
 	CheckAllowed = checkAllowed
 	CheckOpen    = checkOpen
+	LogPath      = logPath
 )
 
 // CameraFlag is cameraFlag.

@@ -37,10 +37,25 @@ func checkPage(t *testing.T, where string, a answer) {
 	if strings.Contains(a.body, "ZgotmplZ") {
 		t.Errorf("%s: a value was refused by the template", where)
 	}
+	checkParagraphs(t, where, a.body)
 	for _, tag := range []string{"section", "article", "div", "form", "p", "table", "details", "ul", "dl"} {
 		open, closed := len(regexp.MustCompile(`<`+tag+`[\s>]`).FindAllString(a.body, -1)), strings.Count(a.body, "</"+tag+">")
 		if open != closed {
 			t.Errorf("%s: %d <%s>, %d </%s>", where, open, tag, closed, tag)
+		}
+	}
+}
+
+// block finds what ends a paragraph that it stands in (HTML Standard, section 13.1.2.4), so that the page is another one
+// than it looks.
+var block = regexp.MustCompile(`<(?:form|div|ul|ol|dl|pre|section|table|details|h[1-6]|p)[\s>]`)
+
+func checkParagraphs(t *testing.T, where, body string) {
+	t.Helper()
+	for _, p := range regexp.MustCompile(`<p(?:\s[^>]*)?>`).FindAllStringIndex(body, -1) {
+		inside, _, _ := strings.Cut(body[p[1]:], "</p>")
+		if found := block.FindString(inside); found != "" {
+			t.Errorf("%s: %s in a paragraph: %.200s", where, found, inside)
 		}
 	}
 }
@@ -84,6 +99,8 @@ func TestPages(t *testing.T) {
 				"/": 200, "/fragments/home": 200, "/settings/cameras/new": 200, "/settings/cameras/yard": 200, "/settings/cameras/yard/delete": 200,
 				"/camera/demo": 200, "/camera/yard": 200, "/fragments/camera/yard": 200, "/camera/yard/token/1": 200, "/camera/none": 404,
 				"/sessions": 200, "/fragments/sessions": 200, "/rtsp-log": 200, "/fragments/rtsp-log": 200, "/certificate": 200,
+				"/screens": 200, "/fragments/screens": 200, "/screens/1": 200, "/fragments/screens/1": 200, "/screens/new": 200, "/screens/pair": 200, "/fragments/screens/pair": 200, "/screens/99": 404,
+				"/groups": 200, "/groups/99": 404, "/settings/signage": 200, "/settings/people": 200, "/settings/people/admin": 200, "/settings/people/nobody": 404, "/settings/transfer": 200,
 				"/settings/proxy": 200, "/settings/live": 200, "/settings/import": 200, "/settings/proxy/accounts/porthole": 200, "/settings/proxy/accounts/none": 404,
 				"/logs/proxy": 200, "/fragments/logs/proxy": 200, "/nowhere": 404, "/settings/cameras/none": 404, "/logs/": 404,
 			} {

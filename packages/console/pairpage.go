@@ -42,11 +42,11 @@ func (c *console) pairPage(w http.ResponseWriter, r *http.Request, id identity.I
 		c.failed(w, r, err)
 		return
 	}
-	v.Form = screenForm{New: true, Player: signage.Player{Name: p.Name, Hostname: p.Hostname, MayEdit: true, Orientation: "landscape"}}
+	v.Form = screenForm{New: true, Paired: true, Player: signage.Player{Name: p.Name, Hostname: p.Hostname, Orientation: "landscape"}}
 	// A screen that is known pairs again: what was decided for it stays.
 	for _, have := range s.players {
 		if !have.Own && have.Hostname == p.Hostname && p.Hostname != "" {
-			v.Form = screenForm{New: true, Player: have}
+			v.Form = screenForm{New: true, Paired: true, Player: have}
 			v.Known = have.Name
 		}
 	}
@@ -138,7 +138,7 @@ func (c *console) pairScreen(w http.ResponseWriter, r *http.Request, id identity
 		return
 	}
 	v.found(p)
-	v.Form = screenForm{New: true}
+	v.Form = screenForm{New: true, Paired: true}
 	if known, err := strconv.ParseInt(r.PostFormValue("known"), 10, 64); err == nil && known != 0 {
 		have, err := c.signage.Player(r.Context(), known)
 		if err != nil || have.Own {

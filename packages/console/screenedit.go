@@ -21,6 +21,8 @@ const minQuickCode, maxQuickCode = 6, 200
 type screenForm struct {
 	signage.Player
 	New bool
+	// Paired is for a Porthole: it comes with TLS and edits nothing.
+	Paired bool
 	// Code is for a new screen, empty for one that is made.
 	Code                            string
 	Groups, Playlists, Orientations []choice
@@ -52,7 +54,9 @@ func (f *screenForm) read(r *http.Request) {
 		return
 	}
 	f.Hostname = strings.TrimSpace(r.PostFormValue("hostname"))
-	f.MayEdit, f.PlainHTTP = r.PostFormValue("may_edit") != "", r.PostFormValue("plain_http") != ""
+	if !f.Paired {
+		f.MayEdit, f.PlainHTTP = r.PostFormValue("may_edit") != "", r.PostFormValue("plain_http") != ""
+	}
 	f.Enabled = f.New || r.PostFormValue("enabled") != ""
 }
 

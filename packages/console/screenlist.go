@@ -13,8 +13,8 @@ import (
 	"porthole/packages/internal/identity"
 )
 
-// fewScreens are seen at a glance: no filter is needed.
-const fewScreens = 6
+// fewScreens are seen at a glance: no filter is needed. More than maxTiles are not shown at once.
+const fewScreens, maxTiles = 6, 120
 
 // screensView is the page of all screens.
 type screensView struct {
@@ -27,8 +27,10 @@ type screensView struct {
 	// Filtered says that there is a filter, Narrowed that it leaves something out, Alone that there is no screen but the
 	// device's own.
 	Filtered, Narrowed, Alone bool
-	Query                     string
-	Groups, States            []choice
+	// More is how many are not shown.
+	More           int
+	Query          string
+	Groups, States []choice
 	// Showable says that there is something to show, and somewhere.
 	Showable                           bool
 	Playlists, ShowGroups, ShowScreens []choice
@@ -64,12 +66,17 @@ func (c *console) showScreens(w http.ResponseWriter, r *http.Request, status int
 		c.failed(w, r, err)
 		return
 	}
-	v := screensView{Admin: isAdmin(id), Away: s.away, Knocks: s.strangers(), ShowError: form.wrong, Query: strings.TrimSpace(r.URL.Query().Get("q"))}
+	s.forAdmin = isAdmin(id)
+	v := screensView{Admin: s.forAdmin, Away: s.away, Knocks: s.strangers(), ShowError: form.wrong, Query: strings.TrimSpace(r.URL.Query().Get("q"))}
 	group, _ := strconv.ParseInt(r.URL.Query().Get("group"), 10, 64)
 	wanted := r.URL.Query().Get("state")
 	for _, p := range s.players {
 		if v.Query != "" && !hasText(p, v.Query) || group != 0 && p.Group != group || !s.matches(p, wanted) {
 			v.Narrowed = true
+			continue
+		}
+		if len(v.Cards) == maxTiles {
+			v.More++
 			continue
 		}
 		tile, err := c.tile(r, s, p)
@@ -196,7 +203,9 @@ func (c *console) screenPicture(w http.ResponseWriter, r *http.Request, id ident
 		return
 	}
 	b, at := c.players.Screenshot(p.ID)
-	c.players.WantScreenshot(p.ID)
+	if c.identifies(p) {
+		c.players.WantScreenshot(p.ID)
+	}
 	if b == nil {
 		// Most players send none: that is no error.
 		w.WriteHeader(http.StatusNoContent)

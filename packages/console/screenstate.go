@@ -26,7 +26,9 @@ const (
 type screens struct {
 	now time.Time
 	// host is how who looks reached this device.
-	host      string
+	host string
+	// forAdmin says that who looks may change what is wrong.
+	forAdmin  bool
 	players   []signage.Player
 	groups    []signage.Group
 	playlists []signage.Playlist
@@ -273,10 +275,10 @@ func (s *screens) version(p signage.Player, v showing) string {
 		return ""
 	}
 	want := v.playlist.Version
-	switch {
-	case p.PlayingVersion == want:
+	switch p.PlayingVersion {
+	case want:
 		return "It has this version."
-	case p.PlayingVersion == 0:
+	case 0:
 		return fmt.Sprintf("Gets version %d when it asks.", want)
 	}
 	return fmt.Sprintf("Has version %d; gets version %d at its next poll.", p.PlayingVersion, want)

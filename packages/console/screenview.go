@@ -68,12 +68,15 @@ func (c *console) showScreen(w http.ResponseWriter, r *http.Request, status int,
 		return
 	}
 	show := s.showing(p, prog)
+	s.forAdmin = isAdmin(id)
 	v.ID, v.Name, v.Own, v.Admin = p.ID, p.Name, p.Own, isAdmin(id)
 	v.State, v.Now, v.Why, v.Version, v.Knocks = s.state(p), show.What, show.Why, s.version(p, show), s.knocksOf(p)
 	if says := s.says(p); says != "" {
 		v.Now = says + ". " + v.Now
 	}
-	v.Identifies, v.Pictures, v.NoPicture = c.identifies(p), p.Own || c.identifies(p), noPicture(p, s)
+	v.Identifies, v.NoPicture = c.identifies(p), noPicture(p, s)
+	// The own one's is there anyway, and new every few seconds.
+	v.Pictures = v.Identifies && !p.Own
 	v.Facts = s.facts(p)
 	if strings.HasPrefix(r.URL.Path, "/fragments/") {
 		c.renderPart(w, r, "screen", "now", v)
@@ -97,7 +100,7 @@ func (c *console) showScreen(w http.ResponseWriter, r *http.Request, status int,
 }
 
 func newReportRow(f signage.Feedback, zone *time.Location) reportRow {
-	row := reportRow{Status: printable(f.Status), Message: printable(f.Message), Item: printable(f.Item), Tone: toneMuted}
+	row := reportRow{Status: printable(f.Status), Message: printable(f.Message), Item: orDash(printable(f.Item)), Tone: toneMuted}
 	row.When = f.Received.In(zone).Format("2 Jan 2006, 15:04:05")
 	// A player that was offline tells later; one whose clock is wrong is not believed.
 	if late := f.Received.Sub(f.At); !f.At.IsZero() && late > time.Minute && late < 365*24*time.Hour {

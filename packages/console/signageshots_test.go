@@ -79,7 +79,7 @@ func TestSignageLooks(t *testing.T) {
 				Bytes int
 				Shift float64
 			}](c, weight)
-			if load.Bytes < 15_000 || load.Bytes > maxPageWeight {
+			if load.Bytes < 4_000 || load.Bytes > maxPageWeight {
 				t.Errorf("%s weighs %d bytes without media", path, load.Bytes)
 			}
 			if load.Shift > .1 {

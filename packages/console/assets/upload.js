@@ -46,6 +46,7 @@ export class Upload extends EventTarget {
   #held = null; // while paused: a promise, and what ends it
   #marks = [];
   #drawn = 0;
+  #later = null;
 
   constructor(file) {
     super();
@@ -280,7 +281,13 @@ export class Upload extends EventTarget {
     const other = news.state && news.state !== this.state;
     Object.assign(this, news);
     const now = Date.now();
-    if (!other && now - this.#drawn < 100) return;
+    if (!other && now - this.#drawn < 100) {
+      // The last news of a burst is told too, only later.
+      this.#later ??= setTimeout(() => this.#set({}), 100);
+      return;
+    }
+    clearTimeout(this.#later);
+    this.#later = null;
     this.#drawn = now;
     this.dispatchEvent(new Event('change'));
   }

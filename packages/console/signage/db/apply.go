@@ -285,6 +285,9 @@ func (a *apply) takeMedia(ctx context.Context) error {
 			a.done.Media.Removed++
 		}
 	}
+	if _, err := count(ctx, a.tx, namesKey); err != nil {
+		return err
+	}
 	for _, m := range a.st.Media {
 		t := a.media[m.ID]
 		if t.Fresh {

@@ -85,21 +85,31 @@ func exists(ctx context.Context, q querier, query string, args ...any) (bool, er
 	return err == nil, err
 }
 
-const revisionKey = "signage_revision"
+const (
+	revisionKey = "signage_revision"
+	// namesKey counts renamings of media: they reach players without a publication.
+	namesKey = "signage_names"
+)
+
+// count adds one to a number among the settings and returns it.
+func count(ctx context.Context, tx *sql.Tx, key string) (n int64, err error) {
+	err = tx.QueryRowContext(ctx, `INSERT INTO settings (key, value) VALUES (?, '1') ON CONFLICT (key) DO
+		UPDATE SET value = CAST(CAST(settings.value AS INTEGER) + 1 AS TEXT) RETURNING CAST(value AS INTEGER)`, key).Scan(&n)
+	if err != nil {
+		return 0, fmt.Errorf("count %s: %w", key, err)
+	}
+	return n, nil
+}
 
 // change is a write that concerns players: the revision grows with it and who waits for that is woken.
 func (s *Store) change(ctx context.Context, f func(*sql.Tx) error) error {
 	var revision int64
-	err := s.db.Write(ctx, func(tx *sql.Tx) error {
+	err := s.db.Write(ctx, func(tx *sql.Tx) (err error) {
 		if err := f(tx); err != nil {
 			return err
 		}
-		err := tx.QueryRowContext(ctx, `INSERT INTO settings (key, value) VALUES (?, '1') ON CONFLICT (key) DO
-			UPDATE SET value = CAST(CAST(settings.value AS INTEGER) + 1 AS TEXT) RETURNING CAST(value AS INTEGER)`, revisionKey).Scan(&revision)
-		if err != nil {
-			return fmt.Errorf("count signage revision: %w", err)
-		}
-		return nil
+		revision, err = count(ctx, tx, revisionKey)
+		return err
 	})
 	if err != nil {
 		return err

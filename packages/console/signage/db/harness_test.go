@@ -133,5 +133,3 @@ func addMedia(t testing.TB, s *db.Store, m signage.Media) signage.Media {
 func mediaItem(m signage.Media) signage.Item {
 	return signage.Item{Kind: signage.ItemMedia, MediaID: m.ID}
 }
-
-func must2[T, U any](v T, _ U, err error) func(testing.TB) T { return must(v, err) }

@@ -108,6 +108,9 @@ func (s *Store) RenameMedia(ctx context.Context, id int64, name string) error {
 		if err := free(ctx, tx, "media", "name", name, id); err != nil {
 			return err
 		}
+		if _, err := count(ctx, tx, namesKey); err != nil {
+			return err
+		}
 		return touched(tx.ExecContext(ctx, "UPDATE media SET name = ? WHERE id = ?", name, id))("rename medium")
 	})
 }

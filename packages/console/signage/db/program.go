@@ -15,6 +15,7 @@ import (
 // world is what all programs are made of, at one revision. Nothing but playing changes once it is made.
 type world struct {
 	revision   int64
+	names      string // what namesKey was
 	timezone   string
 	base       int64 // the default playlist
 	playlists  map[int64]program.Playlist
@@ -54,21 +55,28 @@ func (s *Store) Program(ctx context.Context, id int64, now time.Time) (program.P
 	return w.program(p, now), nil
 }
 
-// Playing returns what a player shows at now, of which revision. It costs next to nothing until that changes. The caller
-// must not change the playlist, whose media have no URL.
-func (s *Store) Playing(ctx context.Context, id int64, now time.Time) (program.Now, int64, error) {
+// Showing is what a player shows.
+type Showing struct {
+	program.Now
+	Revision    int64
+	Orientation string
+}
+
+// Playing returns what a player shows at now. It costs next to nothing until that changes. The caller must not change the
+// playlist, whose media have no URL.
+func (s *Store) Playing(ctx context.Context, id int64, now time.Time) (Showing, error) {
 	w, err := s.now(ctx, now)
 	if err != nil {
-		return program.Now{}, 0, err
+		return Showing{}, err
 	}
 	p, ok := w.players[id]
 	if !ok {
-		return program.Now{}, 0, signage.ErrNotFound
+		return Showing{}, signage.ErrNotFound
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if a, ok := w.playing[id]; ok && !now.Before(a.since) && (a.Until.IsZero() || now.Before(a.Until)) {
-		return a.Now, w.revision, nil
+		return Showing{a.Now, w.revision, p.Orientation}, nil
 	}
 	mine := w.program(p, now)
 	// The answer must not hold a copy of all playlists.
@@ -78,7 +86,7 @@ func (s *Store) Playing(ctx context.Context, id int64, now time.Time) (program.N
 		n.Playlist = &shared
 	}
 	w.playing[id] = answer{now, n}
-	return n, w.revision, nil
+	return Showing{n, w.revision, p.Orientation}, nil
 }
 
 // Preview returns the program that an imagined player would have, of a group or of none.
@@ -97,7 +105,7 @@ func (s *Store) now(ctx context.Context, now time.Time) (*world, error) {
 	if w := s.cache.world; w != nil && w.revision == s.Revision() {
 		return w, nil
 	}
-	w, err := readWorld(ctx, s.db.Reader(), now)
+	w, err := readWorld(ctx, s.db.Reader(), now, s.cache.world)
 	if err != nil {
 		return nil, err
 	}
@@ -105,7 +113,8 @@ func (s *Store) now(ctx context.Context, now time.Time) (*world, error) {
 	return w, nil
 }
 
-func readWorld(ctx context.Context, from *sql.DB, now time.Time) (*world, error) {
+// readWorld reads the world. Of last, which may be nil, it takes the items of playlists that were not published since.
+func readWorld(ctx context.Context, from *sql.DB, now time.Time, last *world) (*world, error) {
 	tx, err := from.BeginTx(ctx, &sql.TxOptions{ReadOnly: true})
 	if err != nil {
 		return nil, fmt.Errorf("begin reading programs: %w", err)
@@ -116,6 +125,9 @@ func readWorld(ctx context.Context, from *sql.DB, now time.Time) (*world, error)
 		playing: map[int64]answer{},
 	}
 	if w.revision, err = readRevision(ctx, tx); err != nil {
+		return nil, err
+	}
+	if w.names, err = readSetting(ctx, tx, namesKey); err != nil {
 		return nil, err
 	}
 	if w.timezone, err = timezone(ctx, tx); err != nil {
@@ -145,29 +157,50 @@ func readWorld(ctx context.Context, from *sql.DB, now time.Time) (*world, error)
 	for _, g := range groups {
 		w.groups[g.ID] = g.Playlist
 	}
-	return w, w.readPlaylists(ctx, tx)
+	return w, w.readPlaylists(ctx, tx, last)
 }
 
-func (w *world) readPlaylists(ctx context.Context, tx *sql.Tx) error {
+func (w *world) readPlaylists(ctx context.Context, tx *sql.Tx, last *world) error {
 	playlists, err := list(ctx, tx, func(row scanner) (p program.Playlist, err error) {
 		return p, row.Scan(&p.ID, &p.Name, &p.Version, &p.Transition)
 	}, "SELECT id, name, version, transition FROM playlists WHERE version > 0")
 	if err != nil {
 		return fmt.Errorf("read playlists: %w", err)
 	}
-	items, err := list(ctx, tx, scanItem, selectItems+"WHERE i.stage = 'live' ORDER BY i.playlist, i.position, i.id")
+	var all map[int64][]program.Item
+	if last == nil || last.names != w.names {
+		if all, err = liveItems(ctx, tx, "WHERE i.stage = 'live'"); err != nil {
+			return err
+		}
+	}
+	for _, p := range playlists {
+		if all != nil {
+			p.Items = all[p.ID]
+		} else if was, ok := last.playlists[p.ID]; ok && was.Version == p.Version {
+			p.Items = was.Items
+		} else {
+			its, err := liveItems(ctx, tx, "WHERE i.stage = 'live' AND i.playlist = ?", p.ID)
+			if err != nil {
+				return err
+			}
+			p.Items = its[p.ID]
+		}
+		w.playlists[p.ID] = p
+	}
+	return nil
+}
+
+// liveItems returns items by playlist, in their order.
+func liveItems(ctx context.Context, tx *sql.Tx, where string, args ...any) (map[int64][]program.Item, error) {
+	items, err := list(ctx, tx, scanItem, selectItems+where+" ORDER BY i.playlist, i.position, i.id", args...)
 	if err != nil {
-		return fmt.Errorf("read items: %w", err)
+		return nil, fmt.Errorf("read items: %w", err)
 	}
 	of := map[int64][]program.Item{}
 	for _, i := range items {
 		of[i.playlist] = append(of[i.playlist], programItem(i.Item))
 	}
-	for _, p := range playlists {
-		p.Items = of[p.ID]
-		w.playlists[p.ID] = p
-	}
-	return nil
+	return of, nil
 }
 
 func programItem(i signage.Item) program.Item {

@@ -105,9 +105,9 @@ func TestPlaying(t *testing.T) {
 	p := newPlayer(t, s, "tv")
 	show := func(when time.Time, want string) {
 		t.Helper()
-		n, revision, err := s.Playing(ctx, p.ID, when)
-		if err != nil || revision != s.Revision() {
-			t.Fatalf("revision %d, %v", revision, err)
+		n, err := s.Playing(ctx, p.ID, when)
+		if err != nil || n.Revision != s.Revision() || n.Orientation != "landscape" {
+			t.Fatalf("%+v, %v", n, err)
 		}
 		got := n.Text
 		if n.Playlist != nil {
@@ -133,8 +133,48 @@ func TestPlaying(t *testing.T) {
 	show(noon.Add(3*time.Minute), "urgent")
 	ok(t, s.DeletePlaylist(ctx, urgent.ID))
 	show(noon.Add(3*time.Minute), "base")
-	_, _, err := s.Playing(ctx, 4711, noon)
+	_, err := s.Playing(ctx, 4711, noon)
 	is(t, err, signage.ErrNotFound)
+}
+
+// TestProgramOfEveryKindOfChange: what is taken over from the revision before is never out of date.
+func TestProgramOfEveryKindOfChange(t *testing.T) {
+	s, f := newStore(t)
+	ctx := t.Context()
+	m, other := addMedia(t, s, picture("a.jpg")), addMedia(t, s, picture("b.jpg"))
+	one, two := published(t, s, "one"), published(t, s, "two")
+	must(s.AddItems(ctx, one.ID, 0, []signage.Item{mediaItem(m)}))(t)
+	must(s.Publish(ctx, one.ID))(t)
+	p := newPlayer(t, s, "tv")
+	p.Playlist = one.ID
+	ok(t, s.UpdatePlayer(ctx, p))
+	must(s.CreateRule(ctx, always(two.ID, signage.Target{})))(t)
+	for _, c := range []struct {
+		name   string
+		change func()
+	}{
+		{"rename a medium", func() { ok(t, s.RenameMedia(ctx, m.ID, "renamed.jpg")) }},
+		{"rename a playlist", func() {
+			ok(t, s.UpdatePlaylist(ctx, signage.Playlist{ID: one.ID, Name: "uno", Transition: "crossfade"}))
+		}},
+		{"edit and publish", func() {
+			must(s.AddItems(ctx, two.ID, 0, []signage.Item{mediaItem(other)}))(t)
+			must(s.Publish(ctx, two.ID))(t)
+		}},
+		{"replace a medium", func() { must(s.ReplaceMedia(ctx, p.ID, m.ID, other.ID))(t) }},
+		{"a player's setting", func() { p.Orientation = "portrait"; ok(t, s.UpdatePlayer(ctx, p)) }},
+	} {
+		before := must(s.Program(ctx, p.ID, noon))(t)
+		c.change()
+		after := must(s.Program(ctx, p.ID, noon))(t)
+		if d := cmp.Diff(must(db.New(f).Program(ctx, p.ID, noon))(t), after); d != "" {
+			t.Errorf("%s: %s", c.name, d)
+		}
+		after.Revision = before.Revision
+		if cmp.Equal(before, after) {
+			t.Errorf("%s: no change", c.name)
+		}
+	}
 }
 
 func TestReplaceMedia(t *testing.T) {
@@ -254,7 +294,7 @@ func BenchmarkPlaying(b *testing.B) {
 	s, ids := benchStore(b, 1000)
 	n := 0
 	for b.Loop() {
-		must2(s.Playing(b.Context(), ids[n%len(ids)], noon))(b)
+		must(s.Playing(b.Context(), ids[n%len(ids)], noon))(b)
 		n++
 	}
 }
@@ -273,7 +313,7 @@ func BenchmarkChange(b *testing.B) {
 	s, ids := benchStore(b, 1000)
 	for b.Loop() {
 		ok(b, s.SetTimezone(b.Context(), "Europe/Bucharest"))
-		must2(s.Playing(b.Context(), ids[0], noon))(b)
+		must(s.Playing(b.Context(), ids[0], noon))(b)
 	}
 }
 

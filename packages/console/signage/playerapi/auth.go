@@ -76,7 +76,7 @@ func (a *API) identify(r *http.Request, f fields) (caller, reason, error) {
 // admit says why a player that is known is not let in.
 func (a *API) admit(r *http.Request, p *player) reason {
 	switch {
-	case isPlain(r) && !(isNear(r) && p.PlainHTTP):
+	case needsTLS(r, p):
 		return whyPlain
 	case !p.Enabled:
 		return whyDisabled
@@ -153,6 +153,9 @@ func (a *API) refuse(r *http.Request, hostname string, why reason) error {
 
 // isPlain reports whether the request came without TLS, as proxy says.
 func isPlain(r *http.Request) bool { return r.Header.Get("X-Forwarded-Proto") == "http" }
+
+// needsTLS reports whether the request of a player had to come with TLS, and did not.
+func needsTLS(r *http.Request, p *player) bool { return isPlain(r) && (!isNear(r) || !p.PlainHTTP) }
 
 // isNear reports whether it came from one of the device's own networks, as proxy says.
 func isNear(r *http.Request) bool { return r.Header.Get("Porthole-Near") == "1" }

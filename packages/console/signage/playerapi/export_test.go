@@ -2,6 +2,7 @@ package playerapi
 
 import (
 	"bytes"
+	"errors"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -25,9 +26,17 @@ func Read(kind string, body []byte) (said Said, status int) {
 	r.Header.Set("Content-Type", kind)
 	f, err := read(httptest.NewRecorder(), r)
 	if err != nil {
-		return Said{}, err.(*problem).status
+		return Said{}, statusOf(err)
 	}
 	return Said{f.hostname(), f.Message.short(maxMessage), f.Status.short(maxWord)}, 0
+}
+
+// statusOf is the status of a refusal; 500 for an error that is none.
+func statusOf(err error) int {
+	if p := (*problem)(nil); errors.As(err, &p) {
+		return p.status
+	}
+	return http.StatusInternalServerError
 }
 
 // ReadQuery is Read of an address.
@@ -43,7 +52,7 @@ func ReadEdit(kind string, body []byte) (name string, status int) {
 	r.Header.Set("Content-Type", kind)
 	m, file, err := readEdit(httptest.NewRecorder(), r)
 	if err != nil {
-		return "", err.(*problem).status
+		return "", statusOf(err)
 	}
 	defer r.MultipartForm.RemoveAll()
 	return m.name(file.Filename), 0

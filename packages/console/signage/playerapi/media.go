@@ -98,7 +98,7 @@ func (a *API) media(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	if isPlain(r) && !(isNear(r) && p.PlainHTTP) {
+	if needsTLS(r, p) {
 		return a.refuse(r, p.Hostname, whyPlain)
 	}
 	if c.media == 0 {

@@ -6,7 +6,6 @@ import (
 	"crypto/sha256"
 	"database/sql"
 	"encoding/hex"
-	"errors"
 	"io"
 	"os"
 	"path/filepath"
@@ -18,6 +17,7 @@ import (
 
 	"porthole/packages/console/signage"
 	"porthole/packages/console/signage/db"
+	"porthole/packages/console/signage/library"
 	"porthole/packages/console/signage/transfer"
 )
 
@@ -80,7 +80,14 @@ func newDevice(t *testing.T) *device {
 // Open and Add are what library does, without looking into files.
 func (d *device) Open(sha string) (*os.File, error) { return os.Open(filepath.Join(d.dir, sha)) }
 
-var errRefused = errors.New("this file is no picture")
+// Forget does what library does.
+func (d *device) Forget(ctx context.Context, sha string) error {
+	used, err := d.HashesInUse(ctx)
+	if err == nil && !used[sha] {
+		err = os.Remove(filepath.Join(d.dir, sha))
+	}
+	return err
+}
 
 func (d *device) Add(ctx context.Context, r io.Reader, name, by string) (signage.Media, error) {
 	b, err := io.ReadAll(r)
@@ -88,7 +95,7 @@ func (d *device) Add(ctx context.Context, r io.Reader, name, by string) (signage
 		return signage.Media{}, err
 	}
 	if name == d.refuse {
-		return signage.Media{}, errRefused
+		return signage.Media{}, &library.Refusal{Reason: "This file is no picture."}
 	}
 	sum := sha256.Sum256(b)
 	sha := hex.EncodeToString(sum[:])

@@ -143,7 +143,9 @@ func TestRefusedMedium(t *testing.T) {
 	a.fill()
 	d := newDevice(t)
 	d.refuse = "b.jpg"
-	if _, err := d.take(a.export(false), true); !errors.Is(err, errRefused) || !strings.Contains(err.Error(), "b.jpg") {
+	_, err := d.take(a.export(false), true)
+	var p *transfer.Problem
+	if !errors.As(err, &p) || !strings.Contains(p.Reason, `"b.jpg" was refused: This file is no picture.`) {
 		t.Errorf("%v", err)
 	}
 	d.untouched()

@@ -14,6 +14,7 @@ import (
 
 	"porthole/packages/console/signage"
 	"porthole/packages/console/signage/db"
+	"porthole/packages/console/signage/library"
 	"porthole/packages/internal/settings"
 )
 
@@ -58,8 +59,8 @@ func (t *Transfer) Import(ctx context.Context, f *os.File, o ImportOptions) (Rep
 	if err != nil {
 		// The media that came are nobody's now. ctx may be over.
 		ctx := context.WithoutCancel(ctx)
-		for _, id := range fresh {
-			err = errors.Join(err, t.store.DeleteMedia(ctx, id))
+		for _, m := range fresh {
+			err = errors.Join(err, t.store.DeleteMedia(ctx, m.ID), t.files.Forget(ctx, m.SHA256))
 		}
 		return Report{}, err
 	}
@@ -152,8 +153,8 @@ func (a *archive) checkFiles(size int64) error {
 }
 
 // takeMedia brings the media of the archive into the library: those that are not there with the same name and content. It
-// returns what Apply needs, and the ids of those that came, also with an error.
-func (t *Transfer) takeMedia(ctx context.Context, a *archive, o ImportOptions, report *Report) (map[int64]db.Taken, []int64, error) {
+// returns what Apply needs, and those that came, also with an error.
+func (t *Transfer) takeMedia(ctx context.Context, a *archive, o ImportOptions, report *Report) (map[int64]db.Taken, []signage.Media, error) {
 	have, err := t.store.AllMedia(ctx)
 	if err != nil {
 		return nil, nil, fmt.Errorf("import: %w", err)
@@ -163,11 +164,11 @@ func (t *Transfer) takeMedia(ctx context.Context, a *archive, o ImportOptions, r
 	for _, m := range missing {
 		all += m.Size
 	}
-	var fresh []int64
+	var fresh []signage.Media
 	for _, m := range missing {
 		added, err := t.takeMedium(ctx, a.files[m.SHA256], m, o.By)
 		if added.ID != 0 {
-			fresh = append(fresh, added.ID)
+			fresh = append(fresh, added)
 		}
 		if err != nil {
 			return nil, fresh, err
@@ -226,6 +227,9 @@ func (t *Transfer) takeMedium(ctx context.Context, f *zip.File, m medium, by str
 	case checked.wrong != nil:
 		return added, problem("The file of %q is damaged: its content is not what the list of contents says (%v). Copy or export the file again; nothing was imported.", m.Name, checked.wrong)
 	case err != nil:
+		if reason, ok := library.AsRefusal(err); ok {
+			return added, problem("Nothing was imported, as %q was refused: %s", m.Name, reason)
+		}
 		return added, fmt.Errorf("import %q: %w", m.Name, err)
 	case added.SHA256 != m.SHA256:
 		return added, fmt.Errorf("import %q: it was kept as something else", m.Name)

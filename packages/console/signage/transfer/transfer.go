@@ -25,6 +25,8 @@ type Files interface {
 	Open(sha256 string) (*os.File, error)
 	// Add looks at a file, stores it and keeps it as a medium, or refuses it with an error for a person.
 	Add(ctx context.Context, r io.Reader, name, by string) (signage.Media, error)
+	// Forget removes the file of a content that no medium has any more.
+	Forget(ctx context.Context, sha256 string) error
 }
 
 // Transfer exports and imports.

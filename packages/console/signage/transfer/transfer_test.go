@@ -259,6 +259,9 @@ func (d *device) untouched() {
 	if diff := cmp.Diff(db.State{Timezone: "UTC"}, st); diff != "" {
 		d.t.Errorf("a refused import left\n%s", diff)
 	}
+	if files, err := filepath.Glob(filepath.Join(d.dir, "????????????????*")); err != nil || len(files) > 0 {
+		d.t.Errorf("a refused import left files: %q, %v", files, err)
+	}
 }
 
 func byName(list []any) {
