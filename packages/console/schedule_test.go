@@ -60,8 +60,8 @@ func TestSchedulePages(t *testing.T) {
 
 	for at, want := range map[string]string{
 		"for=group:1&on=group:1&at=2026-11-24T12:30":  "“Lunch”</a></strong>, because the plan “Lunch menu” holds, with the priority “High”; it goes before “Whole day” because it has the higher priority. It stays so until Tue 24 Nov 14:00.",
-		"on=screen:11&at=2026-11-24T15:00":             "“Window”</a></strong>, because the plan “Whole day” holds, with the priority “Normal”. It stays so until",
-		"on=screen:13&at=2026-11-24T23:00":             "“Lunch”</a></strong>, because the plan “Night” holds, with the priority “Normal”; it goes before “Whole day” because it is for fewer screens",
+		"on=screen:11&at=2026-11-24T15:00":            "“Window”</a></strong>, because the plan “Whole day” holds, with the priority “Normal”. It stays so until",
+		"on=screen:13&at=2026-11-24T23:00":            "“Lunch”</a></strong>, because the plan “Night” holds, with the priority “Normal”; it goes before “Whole day” because it is for fewer screens",
 		"on=screen:99&at=2026-11-24T12:30&for=screen": "“Window”",
 	} {
 		expect(t, at, b.get("/schedule?"+strings.ReplaceAll(at, ":", "%3A")).body, want)

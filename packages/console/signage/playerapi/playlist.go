@@ -26,7 +26,7 @@ const defaultSeconds = 10
 // item is an item of a playlist as the contract has it.
 type item struct {
 	ID int64 `json:"id"`
-	// FileName is made of the medium's name and its content: players in the field keep files by this name for ever.
+	// FileName is made of the medium's name and its content: a player may keep files by this name for ever.
 	FileName    string `json:"file_name"`
 	Filename    string `json:"filename"`
 	Type        string `json:"type"`
@@ -233,8 +233,8 @@ func digest(p playlistAnswer) string {
 // the run before may not have been kept, and the clock may have been set back.
 const restartStep = 120
 
-// show notes what a player was told and returns that content's version. Players in the field take a playlist only if its
-// version is greater than the one they have, so it grows whenever the content is another: also when the schedule goes back
+// show notes what a player was told and returns that content's version. A player may take a playlist only if its version
+// is greater than that of the one it has, so it grows whenever the content is another: also when the schedule goes back
 // to a playlist that was shown before. It is about the time of the change.
 func (p *presence) show(id int64, hash string, playing int64, now time.Time) (version int64) {
 	p.on(id, func(l *live) {
