@@ -269,6 +269,19 @@ func TestLimits(t *testing.T) {
 	}
 }
 
+// TestStrangersArePushedOut: whoever knocks from the internet under a thousand names is forgotten before the house's screens.
+func TestStrangersArePushedOut(t *testing.T) {
+	s := newServer(t)
+	s.do("GET", "/api/playlists?hostname=till", "").want(401)
+	for i := range 1000 {
+		s.do("GET", "/api/playlists?hostname=h"+strconv.Itoa(i), "", "X-Forwarded-For", "203.0.113.9")
+	}
+	all := s.api.Refusals()
+	if len(all) != 200 || all[199].Hostname != "till" || all[0].Hostname != "h999" {
+		t.Errorf("%d refusals, the first %+v, the last %+v", len(all), all[0], all[len(all)-1])
+	}
+}
+
 // TestRightCodesAreRemembered: a player that sends its code with every request costs one hash.
 func TestRightCodesAreRemembered(t *testing.T) {
 	s := newServer(t)
