@@ -16,7 +16,9 @@ func (s *screens) words(k knocker, id int64) knock {
 		v.Who = printable(k.hostname)
 		if k.address != "" {
 			v.Who += ", " + k.address
-			v.How += ", from " + k.address
+			if id != 0 {
+				v.How += ", from " + k.address
+			}
 		}
 	}
 	if v.Who == "" {
