@@ -25,7 +25,7 @@ func main() {
 	joins := flag.Int("joins", 50, "how often the time to the first picture is taken")
 	viewers := flag.Bool("whep", true, "measure WHEP viewers too")
 	build := flag.String("build", "build", "`folder` of the images")
-	only := flag.String("only", "", "measure only `what`: peers, live, signage or appliance")
+	only := flag.String("only", "", "measure only `what`: peers, live, signage, uploads or appliance")
 	tries := flag.Int("tries", 30, "how often a page is opened for its first picture; 0: no browser")
 	soakFor := flag.Duration("soak", 0, "instead have readers come, go, stall and misbehave for this `time`, and see what stays")
 	static := flag.String("static", "", "be the floor of the signage measurement at this `address`")
@@ -78,6 +78,11 @@ func run(ctx context.Context, only, bin, build string, p plan) error {
 	}
 	if only == "" || only == "signage" {
 		if err := besideSignage(ctx, dir, bin, p); err != nil {
+			return err
+		}
+	}
+	if only == "" || only == "uploads" {
+		if err := besideUploads(ctx, dir, bin); err != nil {
 			return err
 		}
 	}

@@ -56,9 +56,9 @@ type fieldFile struct {
 func TestPlayersInTheField(t *testing.T) {
 	c := newShop(t)
 	home := t.TempDir()
-	said := python(t, home, "day.py", c.server(), home)
+	said := python(t, home, "day.py", c.server(), c.plainServer(), home)
 	t.Logf("the players said:\n%s", said)
-	if !strings.Contains(said, "✓ Server certificate installed from ") || strings.Contains(said, "❌") != strings.Contains(said, "401") {
+	if !strings.Contains(said, "✓ Server certificate installed from ") || strings.Count(said, "❌") != 2 {
 		t.Errorf("the certificate was not installed")
 	}
 	b, err := os.ReadFile(filepath.Join(home, "day.json"))
@@ -70,7 +70,11 @@ func TestPlayersInTheField(t *testing.T) {
 		ByID                                           fieldPlaylist `json:"by_id"`
 		OldWithout                                     fieldPlaylist `json:"old_without"`
 		Files                                          []fieldFile
-		EditedFiles                                    []fieldFile `json:"edited_files"`
+		Plain                                          fieldPlaylist
+		PlainFiles                                     []fieldFile            `json:"plain_files"`
+		PlainFeedback                                  struct{ Success bool } `json:"plain_feedback"`
+		NotLetIn                                       []any                  `json:"not_let_in"`
+		EditedFiles                                    []fieldFile            `json:"edited_files"`
 		Feedback                                       struct {
 			Success bool
 			Message string
@@ -97,13 +101,19 @@ func TestPlayersInTheField(t *testing.T) {
 			t.Errorf("item %+v", i)
 		}
 	}
-	for _, f := range slices.Concat(day.Files, day.EditedFiles) {
+	for _, f := range slices.Concat(day.Files, day.EditedFiles, day.PlainFiles) {
 		if !f.Right || f.Size < 100 {
 			t.Errorf("downloaded %+v", f)
 		}
 	}
 	if len(day.Files) != 2 || len(day.EditedFiles) != 2 || !day.Feedback.Success || len(day.Wrong) != 2 || day.Wrong[0] != 401.0 || !strings.Contains(day.Wrong[1].(string), "quick-connect code") {
 		t.Errorf("files %v, feedback %+v, wrong code %v", day.Files, day.Feedback, day.Wrong)
+	}
+	if day.Plain.Count != 2 || len(day.PlainFiles) != 2 || !strings.HasPrefix(day.Plain.Playlist[0].URL, c.plainServer()+"/api/media/") || !day.PlainFeedback.Success {
+		t.Errorf("without TLS: %+v, files %v, feedback %v", day.Plain, day.PlainFiles, day.PlainFeedback)
+	}
+	if !reflect.DeepEqual(day.NotLetIn, []any{426.0, c.server() + "/api/playlists"}) {
+		t.Errorf("without TLS, not let in: %v", day.NotLetIn)
 	}
 	id := float64(day.ByID.PlayerID)
 	for k, v := range map[string]any{"success": true, "player_id": id, "player_name": "Screen player1", "hostname": "player1", "group_id": nil, "orientation": "landscape"} {

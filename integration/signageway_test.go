@@ -192,6 +192,33 @@ func TestSignage(t *testing.T) {
 		})
 	})
 
+	t.Run("elsewhere", func(t *testing.T) {
+		p := &oldPlayer{t: t, http: trusting(t, fmt.Sprintf("http://localhost:%d", s.HTTP)), base: s.URL("")}
+		p.authenticate(hostname, code)
+		p.http.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+		for who, header := range map[string]string{"a player": "Bearer " + p.code, "a stranger": ""} {
+			for _, path := range []string{"/metrics", "/live", "/livestream/viewer?camera=demo", "/livestream/ice.json", "/cameras/demo/snapshot.jpg", "/", "/media", "/media/1/file",
+				"/screens", "/playlists/1", "/settings/proxy", "/settings/transfer", "/rtsp-log.txt"} {
+				req, err := http.NewRequestWithContext(ctx, http.MethodGet, p.base+path, nil)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if header != "" {
+					req.Header.Set("Authorization", header)
+				}
+				res, err := p.http.Do(req)
+				if err != nil {
+					t.Fatal(err)
+				}
+				res.Body.Close()
+				toLogin := res.StatusCode >= 300 && res.StatusCode < 400 && strings.Contains(res.Header.Get("Location"), "/login")
+				if res.StatusCode != http.StatusUnauthorized && res.StatusCode != http.StatusForbidden && !toLogin && (res.StatusCode != http.StatusNotFound || path == "/metrics") {
+					t.Errorf("%s at %s: %d %s", who, path, res.StatusCode, res.Header.Get("Location"))
+				}
+			}
+		}
+	})
+
 	t.Run("without TLS", func(t *testing.T) {
 		client := &http.Client{CheckRedirect: func(r *http.Request, _ []*http.Request) error { return fmt.Errorf("it is sent to %s", r.URL) }}
 		t.Cleanup(client.CloseIdleConnections)

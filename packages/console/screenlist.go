@@ -66,7 +66,8 @@ func (c *console) showScreens(w http.ResponseWriter, r *http.Request, status int
 		c.failed(w, r, err)
 		return
 	}
-	v := screensView{Admin: isAdmin(id), Away: s.away, Knocks: s.strangers(), ShowError: form.wrong, Query: strings.TrimSpace(r.URL.Query().Get("q"))}
+	s.forAdmin = isAdmin(id)
+	v := screensView{Admin: s.forAdmin, Away: s.away, Knocks: s.strangers(), ShowError: form.wrong, Query: strings.TrimSpace(r.URL.Query().Get("q"))}
 	group, _ := strconv.ParseInt(r.URL.Query().Get("group"), 10, 64)
 	wanted := r.URL.Query().Get("state")
 	for _, p := range s.players {

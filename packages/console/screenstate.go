@@ -26,7 +26,9 @@ const (
 type screens struct {
 	now time.Time
 	// host is how who looks reached this device.
-	host      string
+	host string
+	// forAdmin says that who looks may change what is wrong.
+	forAdmin  bool
 	players   []signage.Player
 	groups    []signage.Group
 	playlists []signage.Playlist

@@ -68,6 +68,7 @@ func (c *console) showScreen(w http.ResponseWriter, r *http.Request, status int,
 		return
 	}
 	show := s.showing(p, prog)
+	s.forAdmin = isAdmin(id)
 	v.ID, v.Name, v.Own, v.Admin = p.ID, p.Name, p.Own, isAdmin(id)
 	v.State, v.Now, v.Why, v.Version, v.Knocks = s.state(p), show.What, show.Why, s.version(p, show), s.knocksOf(p)
 	if says := s.says(p); says != "" {

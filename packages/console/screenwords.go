@@ -16,7 +16,9 @@ func (s *screens) words(k knocker, id int64) knock {
 		v.Who = printable(k.hostname)
 		if k.address != "" {
 			v.Who += ", " + k.address
-			v.How += ", from " + k.address
+			if id != 0 {
+				v.How += ", from " + k.address
+			}
 		}
 	}
 	if v.Who == "" {
@@ -26,12 +28,21 @@ func (s *screens) words(k knocker, id int64) knock {
 		tlsWords(&v, k.reason)
 		return v
 	}
+	s.apiWords(&v, k, id)
+	if !s.forAdmin {
+		v.Link, v.LinkText = "", ""
+	}
+	return v
+}
+
+// apiWords says why the players' API refused somebody.
+func (s *screens) apiWords(v *knock, k knocker, id int64) {
 	v.Do = printable(k.advice)
 	switch {
 	case k.status == http.StatusUpgradeRequired:
 		v.What = "Comes without TLS"
 		v.Do = "Change the address in its settings to https://" + s.host + ". If it cannot do that, let it in without TLS on its page here, in a network that you trust."
-		settingsLink(&v, id)
+		settingsLink(v, id)
 	case k.status == http.StatusUnauthorized && id == 0 && k.hostname != "":
 		v.What = "Calls itself by a name that no screen has"
 		v.Link, v.LinkText = "/screens/new?hostname="+url.QueryEscape(k.hostname), "Add a screen of that name"
@@ -42,11 +53,10 @@ func (s *screens) words(k knocker, id int64) knock {
 		v.What = "Did not say who it is"
 	case k.status == http.StatusForbidden:
 		v.What = "Is not allowed to: " + strings.TrimPrefix(printable(k.reason), "this screen ")
-		settingsLink(&v, id)
+		settingsLink(v, id)
 	default:
 		v.What = "Turned away: " + printable(k.reason)
 	}
-	return v
 }
 
 // settingsLink leads to the settings of a screen, if it belongs to one.

@@ -235,9 +235,7 @@ func TestPreviewInBrowser(t *testing.T) {
 	c.do(chromedp.KeyEvent(kb.ArrowLeft))
 	c.until("back from the first is the last", `document.querySelector('[data-caption]').textContent.startsWith('3 of 3')`)
 	c.click(`[data-do=turn]`)
-	if !inPage[bool](c, `(r => r.height > r.width)(document.querySelector('.stage').getBoundingClientRect())`) {
-		t.Error("portrait is not upright")
-	}
+	c.until("portrait is upright", `(r => r.height > r.width)(document.querySelector('.stage').getBoundingClientRect())`)
 	if f := c.complaints(); len(f) > 0 {
 		t.Errorf("the page's console: %q", f)
 	}

@@ -1,4 +1,4 @@
-# A day of players in the field: day.py SERVER FOLDER writes what they got as JSON into FOLDER/day.json.
+# A day of players in the field: day.py SERVER PLAIN-SERVER FOLDER writes what they got as JSON into FOLDER/day.json.
 import hashlib
 import json
 import os
@@ -10,7 +10,7 @@ from digiserver_client import DigiServerClient
 from kivy_client import DigiServerKivyClient
 from player_client import PlayerClient
 
-server, folder = sys.argv[1:]
+server, plain, folder = sys.argv[1:]
 seen = {}
 
 
@@ -38,6 +38,16 @@ try:
     DigiServerClient(server, 'kiosk', 'wrong-one').get_playlist()
 except requests.exceptions.HTTPError as e:
     seen['wrong'] = [e.response.status_code, e.response.json()['error']]
+
+# A player that knows no TLS: let in one by one.
+old = DigiServerClient(plain, 'till', 'oldcode', use_https=False)
+seen['plain'] = old.get_playlist()
+seen['plain_files'] = download(old.session, seen['plain'])
+seen['plain_feedback'] = old.send_feedback('playing', 'till')
+try:
+    DigiServerClient(plain, 'kiosk', 'ABC123XYZ', use_https=False).get_playlist()
+except requests.exceptions.HTTPError as e:
+    seen['not_let_in'] = [e.response.status_code, e.response.json()['https_url']]
 
 # The second version of the interface: authenticate, then go on with the code.
 session = client.session

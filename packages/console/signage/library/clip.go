@@ -45,10 +45,14 @@ type frame struct {
 
 // frame asks a decoder child for one picture. The input is there, as far as the child came, also if it failed.
 func (l *Library) frame(ctx context.Context, f *os.File, o frameOptions) (frame, error) {
-	if err := l.children.Acquire(ctx, 1); err != nil {
+	weight := int64(1)
+	if o.whole {
+		weight = atOnce // a photo of 64 megapixels takes 300 MB: one at a time
+	}
+	if err := l.children.Acquire(ctx, weight); err != nil {
 		return frame{}, err
 	}
-	defer l.children.Release(1)
+	defer l.children.Release(weight)
 	if _, err := os.Stat(l.opts.Decoder); err != nil {
 		return frame{}, refuse("Videos and large photos cannot be looked at here: the decoder is missing (%s).", l.opts.Decoder)
 	}

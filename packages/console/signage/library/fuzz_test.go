@@ -2,6 +2,8 @@ package library_test
 
 import (
 	"bytes"
+	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"unicode"
@@ -68,6 +70,45 @@ func FuzzExamine(f *testing.F) {
 		}
 		if reason, ok := library.AsRefusal(err); !ok || !utf8.ValidString(reason) || strings.ContainsFunc(reason, unicode.IsControl) || len(reason) > 600 {
 			t.Errorf("%v", err)
+		}
+	})
+}
+
+// FuzzRequest: whatever a client's headers say, it is answered, and never as our fault.
+func FuzzRequest(f *testing.F) {
+	s := newShelf(f)
+	f.Add("POST", "", "10", "", "filename YQ==", "", "", []byte(nil))
+	f.Add("PATCH", "x", "", "0", "", "", "application/offset+octet-stream", []byte("abc"))
+	f.Add("PATCH", "x", "", "0", "", "sha256 AAAA", "application/offset+octet-stream", []byte("abc"))
+	f.Add("POST", "x", "9223372036854775807", "-1", ",", "sha1 ", "", []byte("abc"))
+	f.Add("HEAD", "../x", "", "", "", "", "", []byte(nil))
+	f.Add("DELETE", "x", "", "", "", "", "", []byte(nil))
+	f.Fuzz(func(t *testing.T, method, id, length, offset, meta, sum, kind string, body []byte) {
+		path := ""
+		if id == "x" {
+			w := httptest.NewRecorder()
+			r := httptest.NewRequest("POST", "/uploads/", nil)
+			r.Header = http.Header{"Tus-Resumable": {"1.0.0"}, "Upload-Length": {"100"}}
+			s.ServeUploads(w, r, "fuzz")
+			path = w.Header().Get("Location")
+		}
+		r := httptest.NewRequest("POST", "/uploads/", bytes.NewReader(body))
+		r.Method, r.URL.Path = method, "/uploads/"+id
+		if path != "" {
+			r.URL.Path = path
+		}
+		r.Header = http.Header{"Tus-Resumable": {"1.0.0"}, "Upload-Length": {length}, "Upload-Offset": {offset}, "Upload-Metadata": {meta}, "Upload-Checksum": {sum}, "Content-Type": {kind}}
+		w := httptest.NewRecorder()
+		s.ServeUploads(w, r, "fuzz")
+		if w.Code >= 500 && w.Code != http.StatusInsufficientStorage {
+			t.Errorf("%s %s: %d %s", method, r.URL.Path, w.Code, w.Body)
+		}
+		for _, p := range []string{path, w.Header().Get("Location")} {
+			if p != "" {
+				r := httptest.NewRequest("DELETE", p, nil)
+				r.Header = http.Header{"Tus-Resumable": {"1.0.0"}}
+				s.ServeUploads(httptest.NewRecorder(), r, "fuzz")
+			}
 		}
 	})
 }

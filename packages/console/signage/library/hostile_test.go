@@ -232,6 +232,9 @@ func TestServe(t *testing.T) {
 	if res := get("GET"); res.StatusCode != 404 || res.Header.Get("Content-Type") != "application/json" {
 		t.Errorf("without its file: %s", res.Status)
 	}
+	if p := s.Problems(); len(p) != 1 || !strings.Contains(p[0], "not there any more") {
+		t.Errorf("problems %q", p)
+	}
 	w = httptest.NewRecorder()
 	s.ServeThumb(w, httptest.NewRequest("GET", "/media/1/thumb.jpg", nil), m)
 	if w.Code != 200 || w.Result().Header.Get("Cache-Control") != "no-store" || w.Body.Len() == 0 {

@@ -15,6 +15,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"golang.org/x/image/bmp"
 
+	"porthole/media/decode/decodetest"
 	"porthole/packages/console/signage"
 )
 
@@ -173,6 +174,17 @@ func TestThumbnails(t *testing.T) {
 		"-filter_complex", "[0][1]concat", "-c:v", "libx264", "-g", "5", "-pix_fmt", "yuv420p"))
 	if r, g, _, _ := thumb(m).At(20, 10).RGBA(); r < 0xc000 || g > 0x4000 {
 		t.Errorf("the thumbnail is the first picture, not one from the middle: %x %x", r, g)
+	}
+	// A phone held upright films lying pictures and says so.
+	plain := decodetest.Clip(t, "plain.mp4", "-f", "lavfi", "-i", "color=red:s=160x90:r=25:d=1", "-f", "lavfi", "-i", "color=blue:s=160x90:r=25:d=1",
+		"-filter_complex", "[0][1]hstack", "-c:v", "libx264", "-pix_fmt", "yuv420p")
+	phone := s.mustAdd("phone.mov", clip(t, "phone.mov", "-i", plain, "-c", "copy", "-metadata:s:v:0", "rotate=-90")) // FFmpeg counts counterclockwise
+	p := thumb(phone)
+	if phone.Width != 90 || phone.Height != 320 || phone.Probe.Rotation != 90 || p.Bounds().Dy() < 3*p.Bounds().Dx() {
+		t.Errorf("%d×%d, turned by %d, thumbnail %v", phone.Width, phone.Height, phone.Probe.Rotation, p.Bounds())
+	}
+	if top, _, _, _ := p.At(40, 10).RGBA(); top < 0xc000 {
+		t.Error("the thumbnail is upside down")
 	}
 	// Lost ones come again.
 	before, _ := s.Thumb(t.Context(), m)

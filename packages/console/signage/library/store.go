@@ -27,6 +27,12 @@ func (l *Library) Open(sha string) (*os.File, error) {
 	}
 	f, err := os.Open(l.path("media", sha))
 	if errors.Is(err, os.ErrNotExist) {
+		l.mu.Lock()
+		_, known := l.sizes[sha]
+		l.mu.Unlock()
+		if known {
+			l.report(sha, "it is not there any more")
+		}
 		return nil, fmt.Errorf("open medium %.12s: %w", sha, signage.ErrNotFound)
 	}
 	if err != nil {

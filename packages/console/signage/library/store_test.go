@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"porthole/packages/console/signage"
@@ -98,15 +99,18 @@ func TestCollect(t *testing.T) {
 	}
 	// What comes while the index is being read stays, though the index has not got it yet.
 	late := &lateIndex{index: s.index, add: func() {
-		if _, _, release, err = s.Store(context.Background(), strings.NewReader("late")); err == nil {
-			release()
+		_, _, release, err := s.Store(context.Background(), strings.NewReader("late"))
+		if err != nil {
+			t.Error(err)
+			return
 		}
+		release()
 	}}
 	s.stop()
 	s.open(func(o *library.Options) { o.Index = late })
-	late.armed = true
-	if n, errC := s.Collect(t.Context()); errC != nil || err != nil || n != 0 || len(s.files("media")) != 2 {
-		t.Errorf("%d removed, %v, %v", n, errC, err)
+	late.armed.Store(true)
+	if n, err := s.Collect(t.Context()); err != nil || n != 0 || len(s.files("media")) != 2 {
+		t.Errorf("%d removed, %v", n, err)
 	}
 }
 
@@ -114,12 +118,12 @@ func TestCollect(t *testing.T) {
 type lateIndex struct {
 	*index
 	add   func()
-	armed bool
+	armed atomic.Bool
 }
 
 func (x *lateIndex) HashesInUse(ctx context.Context) (map[string]bool, error) {
 	m, err := x.index.HashesInUse(ctx)
-	if x.armed {
+	if x.armed.Load() {
 		x.add()
 	}
 	return m, err

@@ -22,7 +22,7 @@ import (
 
 // Bounds of uploads.
 const (
-	maxUploads     = 256 // that are not complete, of all accounts
+	maxUploads     = 256 // that are not media yet, of all accounts
 	maxUploadsUser = 128 // of one account
 	maxWriting     = 6   // connections of one account that send at the same time
 	maxFinished    = 512 // whose outcome is remembered
@@ -236,12 +236,15 @@ func (s *uploads) add(u *upload) (gone []*upload, err error) {
 		all, own := 0, 0
 		var oldest *upload
 		for _, o := range s.byID {
-			if o.state != Uploading {
+			if o.state == Ready || o.state == Refused {
 				continue
 			}
 			all++
 			if o.info.By == u.info.By {
 				own++
+			}
+			if o.state == Checking {
+				continue
 			}
 			if oldest == nil || o.touched.Before(oldest.touched) {
 				oldest = o

@@ -38,7 +38,11 @@ func (a *API) answer(h handler) http.HandlerFunc {
 			return
 		}
 		var p *problem
-		if !errors.As(err, &p) {
+		switch {
+		case errors.As(err, &p):
+		case isGone(err):
+			p = &problem{status: http.StatusNotFound, text: "this is not there any more; ask again"}
+		default:
 			a.c.Log.Error("a player's request failed", "call", r.Pattern, "err", err)
 			p = &problem{status: http.StatusInternalServerError, text: "the server could not do this; try again in a moment, its log says why", wait: 5 * time.Second}
 		}

@@ -83,7 +83,7 @@ type API struct {
 const everything = "/api/"
 
 // maxPlayers is how many players the bounded tables are made for.
-const maxPlayers = 4096
+const maxPlayers = 8192
 
 // New returns an API. Nothing is kept and nobody who waits hears of news unless Run runs.
 func New(c Config) *API {

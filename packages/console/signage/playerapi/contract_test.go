@@ -200,7 +200,7 @@ func TestRefused(t *testing.T) {
 	}
 }
 
-// TestVersionGrows: players in the field take a playlist only if its version is greater than theirs, so it grows when the
+// TestVersionGrows: a player may take a playlist only if its version is greater than its own, so it grows when the
 // schedule goes back to what was shown before, and over a restart; and it stays while nothing changes.
 func TestVersionGrows(t *testing.T) {
 	s := newServer(t)

@@ -98,6 +98,9 @@ func (a *API) edit(w http.ResponseWriter, r *http.Request) error {
 		return a.refuse(r, c.Hostname, whyNotShown)
 	}
 	made, err := a.replace(r.Context(), c.player, old, m, picture)
+	if isGone(err) {
+		return a.refuse(r, c.Hostname, whyNotShown)
+	}
 	if err != nil {
 		return err
 	}

@@ -96,7 +96,7 @@ func (f folder) add(ctx context.Context, m signage.Media, b []byte) (signage.Med
 
 // server is an API over a database and files of its own.
 type server struct {
-	t       *testing.T
+	t       testing.TB
 	api     *playerapi.API
 	store   *db.Store
 	file    *file
@@ -108,7 +108,7 @@ type server struct {
 	config  playerapi.Config
 }
 
-func newServer(t *testing.T) *server {
+func newServer(t testing.TB) *server {
 	t.Helper()
 	dir := t.TempDir()
 	s := &server{t: t, hasher: credential.NewHasher(), log: &testkit.Log{}}
@@ -162,7 +162,7 @@ func (s *server) restart() {
 	s.start()
 }
 
-func openFile(t *testing.T, path string) *file {
+func openFile(t testing.TB, path string) *file {
 	t.Helper()
 	dsn := "file:" + path + "?_pragma=busy_timeout(20000)&_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)&_pragma=foreign_keys(1)&"
 	w, err := sql.Open("sqlite", dsn+"_txlock=immediate")
@@ -258,7 +258,7 @@ type answer struct {
 	status int
 	header http.Header
 	body   []byte
-	t      *testing.T
+	t      testing.TB
 }
 
 // into reads the JSON.

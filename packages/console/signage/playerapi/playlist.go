@@ -26,7 +26,7 @@ const defaultSeconds = 10
 // item is an item of a playlist as the contract has it.
 type item struct {
 	ID int64 `json:"id"`
-	// FileName is made of the medium's name and its content: players in the field keep files by this name for ever.
+	// FileName is made of the medium's name and its content: a player may keep files by this name for ever.
 	FileName    string `json:"file_name"`
 	Filename    string `json:"filename"`
 	Type        string `json:"type"`
@@ -54,22 +54,19 @@ type playlistAnswer struct {
 	LeftOut    []leftOut `json:"left_out,omitempty"`
 }
 
-// shown is what a player shows now.
+// shown is what a player shows now. Its list has ID 0 where there is none: nothing, or an interruption by a text.
 type shown struct {
-	// list has ID 0 where there is none: nothing, or an interruption by a text.
 	list program.Playlist
 	text string
-	// orientation is that of the screen.
-	orientation string
 }
 
-// showing returns what a player shows at now.
+// showing returns what a player shows at now. The list must not be changed.
 func (a *API) showing(ctx context.Context, id int64, now time.Time) (shown, error) {
 	at, err := a.c.Store.Playing(ctx, id, now)
 	if err != nil {
 		return shown{}, err
 	}
-	s := shown{text: at.Text, orientation: at.Orientation}
+	s := shown{text: at.Text}
 	if at.Playlist != nil {
 		s.list = *at.Playlist
 	}
@@ -142,7 +139,7 @@ func (a *API) playlist(r *http.Request, p *player) (playlistAnswer, error) {
 		items = []program.Item{{Kind: "text", Text: s.text}}
 	}
 	for _, i := range items {
-		it, why, err := a.item(r, p.ID, i, s.orientation, now)
+		it, why, err := a.item(r, p.ID, i, p.Orientation, now)
 		switch {
 		case err != nil:
 			return answer, err
@@ -236,8 +233,8 @@ func digest(p playlistAnswer) string {
 // the run before may not have been kept, and the clock may have been set back.
 const restartStep = 120
 
-// show notes what a player was told and returns that content's version. Players in the field take a playlist only if its
-// version is greater than the one they have, so it grows whenever the content is another: also when the schedule goes back
+// show notes what a player was told and returns that content's version. A player may take a playlist only if its version
+// is greater than that of the one it has, so it grows whenever the content is another: also when the schedule goes back
 // to a playlist that was shown before. It is about the time of the change.
 func (p *presence) show(id int64, hash string, playing int64, now time.Time) (version int64) {
 	p.on(id, func(l *live) {

@@ -103,9 +103,13 @@ func (p *presence) status(id int64) (s string) {
 }
 
 // Presence returns what is known of a player at this moment, zero for one that was not seen since the start.
-func (a *API) Presence(id int64) (now Presence) {
-	a.presence.on(id, func(l *live) { now = l.Presence })
-	return now
+func (a *API) Presence(id int64) Presence {
+	a.presence.mu.Lock()
+	defer a.presence.mu.Unlock()
+	if l := a.presence.of[id]; l != nil {
+		return l.Presence
+	}
+	return Presence{}
 }
 
 // PresenceAll is Presence of everybody who is known, by id.
