@@ -16,7 +16,9 @@ import (
 // interruptView is the page that interrupts screens.
 type interruptView struct {
 	Running            []runningInterrupt
-	What               string // "text" or "playlist"
+	What               string // "text", "playlist" or "medium"
+	Medium             int64  // the picture or video that one came from, or 0
+	MediumName         string
 	Text               string
 	Playlists, Targets []choice
 	Ends               []choice
@@ -62,7 +64,11 @@ func (c *console) running(ctx context.Context, now time.Time) ([]runningInterrup
 }
 
 func (c *console) interruptPage(w http.ResponseWriter, r *http.Request, id identity.Identity) {
-	c.showInterrupt(w, r, http.StatusOK, id, interruptView{What: "text"}, "all", 0, "15")
+	v := interruptView{What: "text"}
+	if n, err := strconv.ParseInt(r.URL.Query().Get("media"), 10, 64); err == nil {
+		v.What, v.Medium = "medium", n
+	}
+	c.showInterrupt(w, r, http.StatusOK, id, v, "all", 0, "15")
 }
 
 func (c *console) showInterrupt(w http.ResponseWriter, r *http.Request, status int, id identity.Identity, v interruptView, target string, playlist int64, ends string) {
@@ -74,6 +80,14 @@ func (c *console) showInterrupt(w http.ResponseWriter, r *http.Request, status i
 	// The screens have only what was published.
 	f.playlists = slices.DeleteFunc(f.playlists, func(p signage.Playlist) bool { return p.Version == 0 })
 	v.Targets, v.Playlists, v.Zone = f.targetChoices(target), f.playlistChoices(playlist), f.zoneName
+	if v.Medium != 0 {
+		m, err := c.signage.Media(r.Context(), v.Medium)
+		if err != nil {
+			c.signageFailed(w, r, err)
+			return
+		}
+		v.MediumName = m.Name
+	}
 	for _, e := range interruptEnds {
 		e.Chosen = e.Value == ends
 		v.Ends = append(v.Ends, e)
@@ -119,7 +133,10 @@ func (c *console) interrupt(w http.ResponseWriter, r *http.Request, id identity.
 	v := interruptView{What: r.PostFormValue("what"), Text: r.PostFormValue("text"), At: r.PostFormValue("at"), Errors: fieldErrors{}}
 	i := signage.Interrupt{Begins: now, By: id.User}
 	playlist, _ := strconv.ParseInt(r.PostFormValue("playlist"), 10, 64)
+	v.Medium, _ = strconv.ParseInt(r.PostFormValue("media"), 10, 64)
 	switch v.What {
+	case "medium":
+		// Its playlist is made below, when nothing else is wrong.
 	case "playlist":
 		i.Playlist = playlist
 		if p, ok := f.playlist(playlist); !ok {
@@ -141,7 +158,10 @@ func (c *console) interrupt(w http.ResponseWriter, r *http.Request, id identity.
 	if i.Ends, wrong = f.interruptEnd(r.PostFormValue("ends"), v.At, now); wrong != "" {
 		v.Errors["ends"] = wrong
 	}
-	if len(v.Errors) == 0 {
+	if len(v.Errors) == 0 && v.What == "medium" {
+		i.Playlist, err = c.playlistOfOne(r.Context(), f, v.Medium)
+	}
+	if len(v.Errors) == 0 && err == nil {
 		i, err = c.signage.CreateInterrupt(r.Context(), i)
 		v.Errors.add(err)
 	}
@@ -154,6 +174,36 @@ func (c *console) interrupt(w http.ResponseWriter, r *http.Request, id identity.
 		c.log.Info("screens interrupted", "interrupt", i.ID, "until", i.Ends, "account", id.User)
 		c.back(w, r, "/interrupt", fmt.Sprintf("It goes to %s now, until %s.", f.targetText(i.Target), i.Ends.In(f.zone).Format("15:04")))
 	}
+}
+
+// playlistOfOne returns a published playlist with nothing but that medium; there is one of that name, or it is made.
+func (c *console) playlistOfOne(ctx context.Context, f scheduleFacts, medium int64) (int64, error) {
+	m, err := c.signage.Media(ctx, medium)
+	if err != nil {
+		return 0, err
+	}
+	name := "Only " + m.Name
+	// A file's name may be longer than a playlist's, which needs room for a number too.
+	if r := []rune(name); len(r) > 90 {
+		name = strings.TrimSpace(string(r[:90]))
+	}
+	for _, p := range f.playlists {
+		if p.Name != name || p.Version == 0 {
+			continue
+		}
+		if live, err := c.signage.Items(ctx, p.ID, signage.Live); err != nil || len(live) == 1 && live[0].MediaID == medium {
+			return p.ID, err
+		}
+	}
+	p, err := c.newNumbered(ctx, name)
+	if err != nil {
+		return 0, err
+	}
+	if _, err := c.signage.AddItems(ctx, p.ID, 0, []signage.Item{{Kind: signage.ItemMedia, MediaID: medium}}); err != nil {
+		return 0, err
+	}
+	_, err = c.signage.Publish(ctx, p.ID)
+	return p.ID, err
 }
 
 func (c *console) endInterrupt(w http.ResponseWriter, r *http.Request, id identity.Identity) {

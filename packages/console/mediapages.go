@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/http"
@@ -272,7 +273,7 @@ func (c *console) toPlaylist(w http.ResponseWriter, r *http.Request, id identity
 	var list signage.Playlist
 	var err error
 	if chosen := r.PostFormValue("playlist"); chosen == "new" {
-		list, err = c.newNumbered(r, "New playlist")
+		list, err = c.newNumbered(r.Context(), "New playlist")
 	} else {
 		n, _ := strconv.ParseInt(chosen, 10, 64)
 		list, err = c.signage.Playlist(r.Context(), n)
@@ -299,13 +300,13 @@ func (c *console) toPlaylist(w http.ResponseWriter, r *http.Request, id identity
 }
 
 // newNumbered makes a playlist with that name, or with a number behind it when it is taken.
-func (c *console) newNumbered(r *http.Request, name string) (signage.Playlist, error) {
+func (c *console) newNumbered(ctx context.Context, name string) (signage.Playlist, error) {
 	for n := 1; ; n++ {
 		try := name
 		if n > 1 {
 			try = fmt.Sprintf("%s %d", name, n)
 		}
-		p, err := c.signage.CreatePlaylist(r.Context(), try)
+		p, err := c.signage.CreatePlaylist(ctx, try)
 		if !errors.Is(err, signage.ErrTaken) {
 			return p, err
 		}

@@ -164,3 +164,30 @@ func TestInterrupt(t *testing.T) {
 		t.Errorf("ended twice: %d", a.status)
 	}
 }
+
+// TestInterruptByMedium shows one picture now: its playlist is made once.
+func TestInterruptByMedium(t *testing.T) {
+	_, b := planned(t)
+	b.upload("Sale.jpg", picture(t, 64, 64, 1))
+	id := b.media()["Sale.jpg"]
+	a := b.get("/interrupt?media=" + id)
+	checkPage(t, "interrupt", a)
+	expect(t, "interrupt", a.body, `name="media" value="`+id+`"`, `value="medium" checked`, ">Sale.jpg</label>")
+	if a = b.post("/interrupt", "what", "medium", "media", id, "ends", "never"); a.status != http.StatusUnprocessableEntity || strings.Contains(b.get("/playlists").body, "Only Sale.jpg") {
+		t.Errorf("without an end: %d, or a playlist was made", a.status)
+	}
+	expect(t, "refused", a.body, `value="medium" checked`)
+	for range 2 {
+		b.made(b.post("/interrupt", "what", "medium", "media", id, "ends", "5"))
+	}
+	expect(t, "schedule", b.get("/schedule?on=screen:11").body, "“Only Sale.jpg”</a></strong>, because somebody interrupted the screens")
+	if n := strings.Count(b.get("/playlists").body, "Only Sale.jpg</a>"); n != 1 {
+		t.Errorf("its playlist was made %d times", n)
+	}
+	if a = b.get("/interrupt?media=99"); a.status != http.StatusNotFound {
+		t.Errorf("no such medium: %d", a.status)
+	}
+	if a = b.post("/interrupt", "what", "medium", "media", "99", "ends", "5"); a.status != http.StatusNotFound {
+		t.Errorf("no such medium: %d", a.status)
+	}
+}

@@ -129,7 +129,7 @@ func seedContent(t *testing.T, d *device, b *browser) map[string]string {
 	b.made(b.post("/interrupt", "what", "text", "text", "We close in ten minutes", "target", "group:1", "ends", "15"))
 	return map[string]string{
 		"media": "/media", "medium": "/media/" + ids["Bakery tour.mp4"], "playlists": "/playlists", "playlist": window, "preview": window + "/preview",
-		"schedule": "/schedule", "schedule-group": "/schedule?for=group:1", "rule": "/schedule/rules/1", "rule-new": "/schedule/rules/new", "interrupt": "/interrupt", "settings": "/settings",
+		"schedule": "/schedule", "schedule-group": "/schedule?for=group:1", "rule": "/schedule/rules/1", "rule-new": "/schedule/rules/new", "interrupt": "/interrupt", "settings": "/settings", "proxy": "/settings/proxy",
 		"sure": "/media/" + ids["Spring.jpg"] + "/delete", "copy": window + "/copy",
 	}
 }

@@ -194,10 +194,11 @@ function unfinished() {
   }
 }
 
-input.addEventListener('change', () => {
+function chosen() {
   take([...input.files]);
   input.value = '';
-});
+}
+input.addEventListener('change', chosen);
 
 const carries = (e) => e.dataTransfer?.types.includes('Files');
 let depth = 0;
@@ -239,3 +240,5 @@ document.querySelector('[data-filter] select').addEventListener('change', (e) =>
 
 unfinished();
 marked();
+// Somebody may have been quicker than this script.
+if (input.files.length > 0) chosen();

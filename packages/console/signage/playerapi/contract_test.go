@@ -3,8 +3,6 @@ package playerapi_test
 import (
 	"bytes"
 	"encoding/json"
-	"image"
-	"image/png"
 	"mime/multipart"
 	"net/url"
 	"strconv"
@@ -252,55 +250,6 @@ func TestVersionGrows(t *testing.T) {
 	if last.Count != 0 || last.Playlist == nil {
 		t.Errorf("an empty playlist is %+v", last)
 	}
-}
-
-// TestTexts: a text comes as a picture, in the screen's orientation; what players of the contract cannot show is left out.
-func TestTexts(t *testing.T) {
-	s := newServer(t)
-	list := s.playlist("A", []string{"a.jpg"}, signage.Item{Kind: signage.ItemText, Text: "Closed on Monday", Duration: 7500 * time.Millisecond},
-		signage.Item{Kind: signage.ItemCamera, Camera: "demo"}, signage.Item{Kind: signage.ItemStream, URL: "rtsp://10.0.0.1/s"})
-	s.player("player1", func(p *signage.Player) { p.Playlist, p.Orientation = list.ID, "portrait" })
-	var got playlist
-	s.do("GET", legacy, "").want(200).into(&got)
-	if got.Count != 2 || len(got.LeftOut) != 2 || got.LeftOut[0].Type != "camera" || got.LeftOut[1].Type != "stream" {
-		t.Fatalf("%+v", got)
-	}
-	text := got.Playlist[1]
-	if text.Type != "image" || text.Duration != 8 || text.Position != 2 || text.Description != "Closed on Monday" || !strings.HasSuffix(text.FileName, ".png") {
-		t.Errorf("%+v", text)
-	}
-	fetch := func(i playlistItem) image.Image {
-		t.Helper()
-		u, err := url.Parse(i.URL)
-		if err != nil {
-			t.Fatal(err)
-		}
-		a := s.do("GET", u.RequestURI(), "").want(200)
-		if int64(len(a.body)) != i.Size || a.header.Get("ETag") != `"`+i.SHA256+`"` || a.header.Get("Content-Type") != "image/png" {
-			t.Errorf("%d bytes, %v", len(a.body), a.header)
-		}
-		m, err := png.Decode(bytes.NewReader(a.body))
-		if err != nil {
-			t.Fatal(err)
-		}
-		return m
-	}
-	if m := fetch(text); m.Bounds().Dx() != 1080 || m.Bounds().Dy() != 1920 {
-		t.Errorf("%v", m.Bounds())
-	}
-	// Its address is good after a restart, too, before anybody asked for the playlist.
-	s.restart()
-	fetch(text)
-	interrupt := signage.Interrupt{Text: "Leave the building now", Begins: time.Now().Add(-time.Second), Ends: time.Now().Add(time.Hour)}
-	if _, err := s.store.CreateInterrupt(t.Context(), interrupt); err != nil {
-		t.Fatal(err)
-	}
-	before := got.Version
-	s.do("GET", legacy, "").want(200).into(&got)
-	if got.Version <= before || got.Count != 1 || got.Playlist[0].Description != interrupt.Text {
-		t.Errorf("%+v", got)
-	}
-	fetch(got.Playlist[0])
 }
 
 // edited is the body of an edit and its type.

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"porthole/packages/console/signage"
@@ -208,64 +209,78 @@ func TestPlain(t *testing.T) {
 // TestLimits: 60 requests a minute of a player; a wrong code does not count as a new guess each time, and keeps nobody else
 // behind the same address out.
 func TestLimits(t *testing.T) {
-	s := newServer(t)
-	s.player("player1")
-	s.player("player2")
-	token := s.login("player2")
-	limited := func(method, target, body string, headers ...string) (n int) {
-		t.Helper()
-		for ; n < 500; n++ {
-			a := s.do(method, target, body, headers...)
-			if a.status == 429 {
-				if after, err := strconv.Atoi(a.header.Get("Retry-After")); err != nil || after < 1 || after > 60 {
-					t.Errorf("Retry-After %q", a.header.Get("Retry-After"))
+	synctest.Test(t, func(t *testing.T) {
+		s := newServer(t)
+		s.player("player1")
+		s.player("player2")
+		token := s.login("player2")
+		limited := func(method, target, body string, headers ...string) (n int) {
+			t.Helper()
+			for ; n < 500; n++ {
+				a := s.do(method, target, body, headers...)
+				if a.status == 429 {
+					if after, err := strconv.Atoi(a.header.Get("Retry-After")); err != nil || after < 1 || after > 60 {
+						t.Errorf("Retry-After %q", a.header.Get("Retry-After"))
+					}
+					return n
 				}
-				return n
 			}
+			t.Fatalf("%s is not limited", target)
+			return n
 		}
-		t.Fatalf("%s is not limited", target)
-		return n
-	}
-	if n := limited("GET", "/api/playlists", "", "Authorization", "Bearer "+token); n < 60 || n > 70 {
-		t.Errorf("%d requests in a row", n)
-	}
-	s.do("POST", "/api/player-feedback", `{"status":"ok"}`, "Authorization", "Bearer "+token).want(200)
-	const far = "203.0.113.5"
-	// The same wrong code again and again, as a screen does that is set up wrongly.
-	start := time.Now()
-	if n := limited("GET", "/api/playlists?hostname=player1&quickconnect_code=other-code", "", "X-Forwarded-For", far); n < 60 {
-		t.Errorf("%d tries of a screen", n)
-	}
-	t.Logf("wrong again and again: %s", time.Since(start))
-	s.do("POST", "/api/auth/player", `{"hostname":"player2","quickconnect_code":"`+code+`"}`, "X-Forwarded-For", far).want(200)
-	s.do("GET", legacy, "", "X-Forwarded-For", far).want(200)
-	// Guesses differ.
-	guess := func(from, hostname string) (n int) {
-		for i := range 100 {
-			a := s.do("GET", "/api/playlists?hostname="+hostname+"&quickconnect_code=guess"+from+strconv.Itoa(i), "", "X-Forwarded-For", from)
-			if a.status == 429 {
-				return i
+		if n := limited("GET", "/api/playlists", "", "Authorization", "Bearer "+token); n != 60 {
+			t.Errorf("%d requests in a row", n)
+		}
+		s.do("POST", "/api/player-feedback", `{"status":"ok"}`, "Authorization", "Bearer "+token).want(200)
+		const far = "203.0.113.5"
+		// The same wrong code again and again, as a screen does that is set up wrongly.
+		if n := limited("GET", "/api/playlists?hostname=player1&quickconnect_code=other-code", "", "X-Forwarded-For", far); n != 60 {
+			t.Errorf("%d tries of a screen", n)
+		}
+		s.do("POST", "/api/auth/player", `{"hostname":"player2","quickconnect_code":"`+code+`"}`, "X-Forwarded-For", far).want(200)
+		s.do("GET", legacy, "", "X-Forwarded-For", far).want(200)
+		// Guesses differ.
+		guess := func(from, hostname string) (n int) {
+			for i := range 100 {
+				a := s.do("GET", "/api/playlists?hostname="+hostname+"&quickconnect_code=guess"+from+strconv.Itoa(i), "", "X-Forwarded-For", from)
+				if a.status == 429 {
+					return i
+				}
 			}
+			return 100
 		}
-		return 100
+		if n := guess("198.51.100.7", "player1"); n != 5 {
+			t.Errorf("%d guesses of a screen's code", n)
+		}
+		// Who has its code right goes on, at the same address and under the same name.
+		s.do("GET", legacy, "", "X-Forwarded-For", "198.51.100.7").want(200)
+		if n := guess("198.51.100.7", "player2"); n != 5 {
+			t.Errorf("%d guesses of another screen's code", n)
+		}
+		all := 0
+		for i := range 10 {
+			all += guess("198.51.100."+strconv.Itoa(20+i), "player2")
+		}
+		if all > 20 {
+			t.Errorf("%d guesses from many addresses", all)
+		}
+		if n := limited("POST", "/api/pair/token", `{"device_code":"x"}`); n != 120 {
+			t.Errorf("%d calls of a stranger", n)
+		}
+		s.stop()
+	})
+}
+
+// TestStrangersArePushedOut: whoever knocks from the internet under a thousand names is forgotten before the house's screens.
+func TestStrangersArePushedOut(t *testing.T) {
+	s := newServer(t)
+	s.do("GET", "/api/playlists?hostname=till", "").want(401)
+	for i := range 1000 {
+		s.do("GET", "/api/playlists?hostname=h"+strconv.Itoa(i), "", "X-Forwarded-For", "203.0.113.9")
 	}
-	if n := guess("198.51.100.7", "player1"); n != 5 {
-		t.Errorf("%d guesses of a screen's code", n)
-	}
-	// Who has its code right goes on, at the same address and under the same name.
-	s.do("GET", legacy, "", "X-Forwarded-For", "198.51.100.7").want(200)
-	if n := guess("198.51.100.7", "player2"); n != 5 {
-		t.Errorf("%d guesses of another screen's code", n)
-	}
-	all := 0
-	for i := range 10 {
-		all += guess("198.51.100."+strconv.Itoa(20+i), "player2")
-	}
-	if all > 20 {
-		t.Errorf("%d guesses from many addresses", all)
-	}
-	if n := limited("POST", "/api/pair/token", `{"device_code":"x"}`); n < 100 || n > 130 {
-		t.Errorf("%d calls of a stranger", n)
+	all := s.api.Refusals()
+	if len(all) != 200 || all[199].Hostname != "till" || all[0].Hostname != "h999" {
+		t.Errorf("%d refusals, the first %+v, the last %+v", len(all), all[0], all[len(all)-1])
 	}
 }
 

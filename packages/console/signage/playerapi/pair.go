@@ -24,9 +24,11 @@ const (
 	pairFor      = 15 * time.Minute
 	pairInterval = 5 * time.Second
 	slowerBy     = 5 * time.Second // RFC 8628 section 3.5
-	// maxPairings bounds those that wait, maxFromOne those from one address: a shop sets up a few at a time.
+	// maxPairings bounds those that wait, maxFromOne those from one address: a shop sets up a few at a time. maxOutside bounds
+	// those from the internet, who must not keep the house's screens out.
 	maxPairings = 256
 	maxFromOne  = 32
+	maxOutside  = 64
 )
 
 // ErrNoPairing says that no screen shows that code.
@@ -73,13 +75,16 @@ func (p *pairings) add(key [32]byte, e *pending) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.prune(e.Since)
-	same := 0
+	same, outside := 0, 0
 	for _, o := range p.of {
 		if o.from == e.from {
 			same++
 		}
+		if !credential.Inside(o.from) {
+			outside++
+		}
 	}
-	if len(p.of) >= maxPairings || same >= maxFromOne {
+	if len(p.of) >= maxPairings || same >= maxFromOne || (!credential.Inside(e.from) && outside >= maxOutside) {
 		return false
 	}
 	for taken := true; taken; {

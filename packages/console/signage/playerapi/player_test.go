@@ -97,6 +97,14 @@ func TestPairing(t *testing.T) {
 	if n > 32 {
 		t.Errorf("%d pairings from one address", n)
 	}
+	for i := range 10 {
+		for range 32 {
+			s.do("POST", "/api/pair", "{}", "X-Forwarded-For", fmt.Sprint("203.0.113.", i))
+		}
+	}
+	if n := len(s.api.Pairings()); n > 65 {
+		t.Errorf("%d pairings, most of them from the internet", n)
+	}
 	ask(`{}`)
 	s.do("POST", "/api/pair/token", `{}`).want(400)
 }

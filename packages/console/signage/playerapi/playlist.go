@@ -164,11 +164,11 @@ func (a *API) item(r *http.Request, player int64, i program.Item, orientation st
 		it.FileName = fileName(i.FileName, i.SHA256)
 		it.URL = a.mediaURL(r, capability{player: player, media: i.MediaID}, it.FileName, now)
 	case string(signage.ItemText):
-		picture, err := a.texts.picture(i.Text, orientation)
+		picture, err := a.texts.facts(i.Text, orientation)
 		if err != nil {
 			return it, "", err
 		}
-		it.Type, it.SHA256, it.Size = string(signage.Image), picture.sha256, int64(len(picture.png))
+		it.Type, it.SHA256, it.Size = string(signage.Image), picture.sha256, picture.size
 		it.FileName = fileName("text.png", picture.sha256)
 		it.URL = a.mediaURL(r, capability{player: player, text: picture.id}, it.FileName, now)
 		if it.Description == "" {

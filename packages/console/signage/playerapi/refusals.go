@@ -5,6 +5,8 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"porthole/packages/console/credential"
 )
 
 // maxRefusals bounds how many refusals are remembered.
@@ -71,19 +73,28 @@ func (r *refused) add(hostname, address string, why reason) {
 	e := r.of[k]
 	if e == nil {
 		if len(r.of) >= maxRefusals {
-			var oldest refusalKey
-			for k, e := range r.of {
-				if o := r.of[oldest]; o == nil || e.Last.Before(o.Last) {
-					oldest = k
-				}
-			}
-			delete(r.of, oldest)
+			delete(r.of, r.leastWanted())
 		}
 		e = &Refusal{Hostname: hostname, Address: address, Status: why.status, Reason: why.text, Advice: why.advice, First: now}
 		r.of[k] = e
 	}
 	e.Count++
 	e.Last = now
+}
+
+// leastWanted is the refusal that was longest ago, one from the internet before one from the house: strangers must not push
+// out what people look for. The caller holds mu.
+func (r *refused) leastWanted() refusalKey {
+	var least refusalKey
+	var found *Refusal
+	near := false
+	for k, e := range r.of {
+		inside := credential.Inside(credential.Network(k.address))
+		if found == nil || (near && !inside) || (near == inside && e.Last.Before(found.Last)) {
+			least, found, near = k, e, inside
+		}
+	}
+	return least
 }
 
 // Refusals returns who was refused since the start, and why, the latest first; at most 200.

@@ -15,21 +15,26 @@ import (
 	"porthole/packages/internal/program"
 )
 
-// maxTexts bounds how many texts are kept as pictures; each has some 50 kB.
-const maxTexts = 32
+const (
+	// maxTexts bounds how many texts are kept as pictures; each has some 50 kB.
+	maxTexts = 32
+	// maxKnownTexts bounds how many are known without their picture, so that a long playlist is not painted with every poll.
+	maxKnownTexts = 8192
+)
 
 // textPicture is a text as a picture, for players that know files only.
 type textPicture struct {
 	id     uint64
-	png    []byte
 	sha256 string
+	size   int64
+	png    []byte // nil when it has to be painted again
 }
 
 // texts paints texts. The same text is the same picture, byte by byte.
 type texts struct {
 	mu    sync.Mutex
 	of    map[uint64]textPicture // guarded by mu
-	order []uint64               // the oldest first; guarded by mu
+	order []uint64               // those with a picture, the oldest first; guarded by mu
 }
 
 func newTexts() *texts { return &texts{of: map[uint64]textPicture{}} }
@@ -59,21 +64,36 @@ func textOf(p program.Program, orientation string, id uint64) (string, bool) {
 	return "", false
 }
 
+// byID returns a picture that is kept.
 func (t *texts) byID(id uint64) (textPicture, bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	p, ok := t.of[id]
-	return p, ok
+	p := t.of[id]
+	return p, p.png != nil
 }
 
-// picture returns a text as a picture. One is painted at a time: it takes memory.
+// facts returns what is known of a text's picture; it may come without the picture.
+func (t *texts) facts(text, orientation string) (textPicture, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if p, ok := t.of[textID(text, orientation)]; ok {
+		return p, nil
+	}
+	return t.paint(text, orientation)
+}
+
+// picture returns a text as a picture.
 func (t *texts) picture(text, orientation string) (textPicture, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	id := textID(text, orientation)
-	if p, ok := t.of[id]; ok {
+	if p := t.of[textID(text, orientation)]; p.png != nil {
 		return p, nil
 	}
+	return t.paint(text, orientation)
+}
+
+// paint paints a text and keeps its picture. The caller holds mu: one is painted at a time, as that takes memory.
+func (t *texts) paint(text, orientation string) (textPicture, error) {
 	w, h := 1920, 1080
 	if isPortrait(orientation) {
 		w, h = h, w
@@ -91,12 +111,18 @@ func (t *texts) picture(text, orientation string) (textPicture, error) {
 		return textPicture{}, fmt.Errorf("encode text as picture: %w", err)
 	}
 	sum := sha256.Sum256(b.Bytes())
-	p := textPicture{id: id, png: b.Bytes(), sha256: hex.EncodeToString(sum[:])}
+	p := textPicture{id: textID(text, orientation), png: b.Bytes(), sha256: hex.EncodeToString(sum[:]), size: int64(b.Len())}
+	if len(t.of) >= maxKnownTexts {
+		clear(t.of)
+		t.order = nil
+	}
 	if len(t.order) >= maxTexts {
-		delete(t.of, t.order[0])
+		oldest := t.of[t.order[0]]
+		oldest.png = nil
+		t.of[oldest.id] = oldest
 		t.order = t.order[1:]
 	}
-	t.of[id] = p
-	t.order = append(t.order, id)
+	t.of[p.id] = p
+	t.order = append(t.order, p.id)
 	return p, nil
 }
