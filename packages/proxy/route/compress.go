@@ -31,11 +31,12 @@ var compressors = sync.Pool{New: func() any {
 }}
 
 // compressed makes pages smaller for whoever takes gzip (RFC 9110 section 8.4.1.3). What players poll is small and is left
-// alone. An attacker who guesses secrets by the length of answers needs a browser that sends its session along from
-// another site; SameSite keeps it from that.
+// alone. So is what another site had a browser ask for: beside what that site put into the address, the length of a
+// compressed page would tell it of the secrets in there (BREACH).
 func compressed(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.Method != http.MethodGet && r.Method != http.MethodPost || isAPI(r.URL.Path) || !takesGzip(r.Header["Accept-Encoding"]) {
+		if r.Method != http.MethodGet && r.Method != http.MethodPost || isAPI(r.URL.Path) ||
+			!ownWish(r.Header) || !takesGzip(r.Header["Accept-Encoding"]) {
 			next.ServeHTTP(w, r)
 			return
 		}
@@ -47,6 +48,12 @@ func compressed(next http.Handler) http.Handler {
 		defer c.end()
 		next.ServeHTTP(c, r)
 	})
+}
+
+// ownWish reports whether a page of ours, or the person, made the browser ask (Fetch Metadata, section 2.3).
+func ownWish(h http.Header) bool {
+	site := h.Get("Sec-Fetch-Site")
+	return site == "same-origin" || site == "none"
 }
 
 // takesGzip reports whether a client does (RFC 9110 section 12.5.3).

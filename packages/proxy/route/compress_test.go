@@ -57,6 +57,7 @@ func TestCompression(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		req.Header.Set("Sec-Fetch-Site", "same-origin")
 		for i := 0; i < len(header); i += 2 {
 			req.Header.Set(header[i], header[i+1])
 		}
@@ -106,6 +107,11 @@ func TestCompression(t *testing.T) {
 	if res := ask("GET", "/page", "Accept-Encoding", "gzip", "If-None-Match", `W/"v1"`); res.StatusCode != http.StatusNotModified || res.Header.Get("Content-Encoding") != "" {
 		t.Errorf("again: %d %v", res.StatusCode, res.Header)
 	}
+	for _, site := range []string{"cross-site", "same-site", ""} {
+		if res := ask("GET", "/page", "Accept-Encoding", "gzip", "Sec-Fetch-Site", site); res.Header.Get("Content-Encoding") != "" {
+			t.Errorf("asked for by %q: %v", site, res.Header)
+		}
+	}
 	if res := ask("HEAD", "/page", "Accept-Encoding", "gzip"); res.Header.Get("Content-Encoding") != "" {
 		t.Errorf("head: %v", res.Header)
 	}
@@ -117,6 +123,7 @@ func TestCompression(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	req.Header.Set("Sec-Fetch-Site", "none")
 	req.Header.Set("Accept-Encoding", "gzip")
 	if res, err := tr.RoundTrip(req); err == nil {
 		defer res.Body.Close()
