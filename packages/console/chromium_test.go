@@ -7,6 +7,7 @@ import (
 	"net/http/httptest"
 	"net/http/httputil"
 	"os/exec"
+	"strconv"
 	"sync"
 	"testing"
 	"time"
@@ -121,8 +122,16 @@ func (b *chromium) open(path string) {
 	b.do(chromedp.Navigate(b.url + path))
 }
 
+// click brings something into view first and lets the browser draw that: on a busy machine a click that comes with the
+// scrolling goes to what was there before.
 func (b *chromium) click(css string) {
 	b.t.Helper()
+	b.see(css)
+	inPage[bool](b, `(async () => {
+		document.querySelector(`+strconv.Quote(css)+`).scrollIntoView({block: 'center'});
+		for (let i = 0; i < 2; i++) await new Promise(done => requestAnimationFrame(done));
+		return true;
+	})()`)
 	b.do(chromedp.Click(chromedp.CSS(css)))
 }
 
