@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"image"
+	"image/draw"
 	_ "image/gif"  // formats that are decoded here
 	_ "image/jpeg" // the same
 	_ "image/png"  // the same
@@ -17,6 +18,7 @@ import (
 	_ "golang.org/x/image/webp" // the same
 
 	"porthole/media/decode"
+	"porthole/media/exif"
 )
 
 const (
@@ -109,9 +111,9 @@ func decodeHere(f *os.File, format string) (m image.Image, err error) {
 	if _, err := f.Seek(0, io.SeekStart); err != nil {
 		return nil, err
 	}
-	turn := upright
+	turn := exif.Upright
 	if format == "jpeg" {
-		turn = orientation(io.LimitReader(f, maxHead))
+		turn = exif.ReadHead(f).Orientation
 		if _, err := f.Seek(0, io.SeekStart); err != nil {
 			return nil, err
 		}
@@ -119,5 +121,11 @@ func decodeHere(f *os.File, format string) (m image.Image, err error) {
 	if m, _, err = image.Decode(f); err != nil {
 		return nil, err
 	}
-	return turned(m, turn), nil
+	if turn == exif.Upright {
+		return m, nil
+	}
+	b := m.Bounds()
+	lying := image.NewRGBA(image.Rectangle{Max: b.Size()})
+	draw.Draw(lying, lying.Rect, m, b.Min, draw.Src)
+	return exif.Turned(lying, turn), nil
 }

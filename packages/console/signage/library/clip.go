@@ -13,6 +13,7 @@ import (
 	"unicode"
 
 	"porthole/media/decode"
+	"porthole/media/exif"
 	"porthole/media/render"
 	"porthole/packages/console/signage"
 )
@@ -133,7 +134,7 @@ func (l *Library) probeClip(ctx context.Context, f *os.File, size int64, fm form
 			found.Notes = append(found.Notes, "A part of this video cannot be played. Look at all of it before it is shown.")
 		}
 	}
-	found.thumb = encodeThumb(thumbnail(still{shown.image, orientationOf(shown.info.Rotation)}))
+	found.thumb = encodeThumb(thumbnail(still{shown.image, exif.Rotated(shown.info.Rotation)}))
 	return found, nil
 }
 

@@ -18,6 +18,7 @@ import (
 	_ "golang.org/x/image/bmp"  // the same
 	_ "golang.org/x/image/webp" // the same
 
+	"porthole/media/exif"
 	"porthole/packages/console/signage"
 )
 
@@ -39,7 +40,7 @@ const (
 // still is a picture's decoded form, no larger than needed for a thumbnail when a child has made it.
 type still struct {
 	image       image.Image
-	orientation int
+	orientation exif.Orientation
 }
 
 // probeStill looks at a picture: its size is checked before anything is decoded, then all of it is.
@@ -56,12 +57,12 @@ func (l *Library) probeStill(ctx context.Context, f *os.File, size int64, fm for
 		return Found{}, err
 	}
 	m := signage.Media{Kind: signage.Image, MIME: fm.mime, Width: facts.width, Height: facts.height}
-	if s.orientation >= sideways {
+	if s.orientation.Sideways() {
 		m.Width, m.Height = m.Height, m.Width
 	}
 	opaque, knows := s.image.(interface{ Opaque() bool })
 	m.Probe = signage.Probe{
-		Container: fm.name, Codec: fm.name, BitDepth: facts.depth, Rotation: degrees(s.orientation), Animated: facts.animated,
+		Container: fm.name, Codec: fm.name, BitDepth: facts.depth, Rotation: s.orientation.Degrees(), Animated: facts.animated,
 		Alpha: fm.name != "jpeg" && knows && !opaque.Opaque(),
 	}
 	found := Found{Media: m}
@@ -78,13 +79,13 @@ type stillFacts struct {
 	width, height int
 	depth         int // bits of a sample
 	cost          int64
-	head          jpegHead // of a JPEG
+	head          exif.Head // of a JPEG
 	animated      bool
 }
 
 // readStill reads the headers and refuses what is too large to decode, or not to be decoded.
 func readStill(f io.ReaderAt, size int64, fm format) (stillFacts, error) {
-	facts := stillFacts{format: fm, depth: 8, head: jpegHead{orientation: upright}}
+	facts := stillFacts{format: fm, depth: 8, head: exif.Head{Orientation: exif.Upright}}
 	if fm.name == "webp" && webpAnimated(f) {
 		return facts, refuse("This is a moving WebP picture, which screens do not show. Save it as MP4 with H.264.")
 	}
@@ -121,8 +122,8 @@ func readStill(f io.ReaderAt, size int64, fm format) (stillFacts, error) {
 	}
 	switch fm.name {
 	case "jpeg":
-		facts.head = readJPEGHead(io.NewSectionReader(f, 0, size))
-		if facts.head.progressive {
+		facts.head = exif.ReadHead(io.NewSectionReader(f, 0, size))
+		if facts.head.Progressive {
 			perPixel += 12 // all coefficients, 4 bytes each (image/jpeg)
 		}
 	case "png":
@@ -156,12 +157,12 @@ func decodeConfig(r io.Reader) (config image.Config, err error) {
 
 // decodeStill decodes a picture: here, or a large or unusual photo in a child, which scales it down to fit into box.
 func (l *Library) decodeStill(ctx context.Context, f *os.File, facts stillFacts, box image.Point) (still, error) {
-	if facts.format.name == "jpeg" && (facts.cost > maxHere || facts.head.arithmetic || facts.head.precision != 8) {
+	if facts.format.name == "jpeg" && (facts.cost > maxHere || facts.head.Arithmetic || facts.head.Precision != 8) {
 		frame, err := l.frame(ctx, f, frameOptions{box: box, maxPixels: maxPixels, whole: true})
 		if err != nil {
 			return still{}, refuseStill(err)
 		}
-		return still{frame.image, facts.head.orientation}, nil
+		return still{frame.image, facts.head.Orientation}, nil
 	}
 	if err := l.memory.Acquire(ctx, min(facts.cost, maxDecoded)); err != nil {
 		return still{}, err
@@ -179,7 +180,7 @@ func (l *Library) decodeStill(ctx context.Context, f *os.File, facts stillFacts,
 		// What is kept is small; the memory of the large one may be used by the next.
 		m = shrink(m, box)
 	}
-	return still{m, facts.head.orientation}, nil
+	return still{m, facts.head.Orientation}, nil
 }
 
 // decodeHere decodes in this process. A bug of a decoder that a hostile picture finds costs the picture.
@@ -206,18 +207,6 @@ func damagedStill(err error, size int64) error {
 		return refuse("The picture is incomplete: its file ends after %s. The copy or the download stopped too early; copy it once more from where it comes.", bytesText(size))
 	}
 	return refuse("The picture is damaged, or of a rare kind (%s). Open it in a picture program and export it as JPEG or PNG.", printable(err.Error()))
-}
-
-func degrees(orientation int) int {
-	switch orientation {
-	case 3, 4:
-		return 180
-	case 5, 6:
-		return 90
-	case 7, 8:
-		return 270
-	}
-	return 0
 }
 
 // pngFacts looks at the header and for the chunk of an animation, which stands before the first picture (PNG, third edition,

@@ -12,6 +12,7 @@ import (
 
 	"golang.org/x/image/draw"
 
+	"porthole/media/exif"
 	"porthole/packages/console/signage"
 )
 
@@ -48,7 +49,7 @@ func fit(s, box image.Point) image.Point {
 func thumbnail(s still) *image.RGBA {
 	size := s.image.Bounds().Size()
 	box := image.Pt(thumbWidth, thumbHeight)
-	if s.orientation >= sideways {
+	if s.orientation.Sideways() {
 		box = image.Pt(thumbHeight, thumbWidth)
 	}
 	src := s.image
@@ -58,47 +59,7 @@ func thumbnail(s still) *image.RGBA {
 	small := image.NewRGBA(image.Rectangle{Max: fit(size, box)})
 	draw.Draw(small, small.Rect, image.White, image.Point{}, draw.Src)
 	draw.BiLinear.Scale(small, small.Rect, src, src.Bounds(), draw.Over, nil)
-	return turned(small, s.orientation)
-}
-
-// turned returns m as it should be held (Exif 2.3, tag 0x0112).
-func turned(m *image.RGBA, orientation int) *image.RGBA {
-	if orientation <= upright {
-		return m
-	}
-	w, h := m.Rect.Dx(), m.Rect.Dy()
-	to := image.NewRGBA(image.Rect(0, 0, w, h))
-	if orientation >= sideways {
-		to = image.NewRGBA(image.Rect(0, 0, h, w))
-	}
-	for y := range h {
-		for x := range w {
-			tx, ty := x, y
-			switch orientation {
-			case 2:
-				tx = w - 1 - x
-			case 3:
-				tx, ty = w-1-x, h-1-y
-			case 4:
-				ty = h - 1 - y
-			case 5:
-				tx, ty = y, x
-			case 6:
-				tx, ty = h-1-y, x
-			case 7:
-				tx, ty = h-1-y, w-1-x
-			case 8:
-				tx, ty = y, w-1-x
-			}
-			copy(to.Pix[to.PixOffset(tx, ty):][:4], m.Pix[m.PixOffset(x, y):][:4])
-		}
-	}
-	return to
-}
-
-// orientationOf is a video's rotation in Exif's words.
-func orientationOf(rotation int) int {
-	return map[int]int{90: 6, 180: 3, 270: 8}[rotation]
+	return exif.Turned(small, s.orientation)
 }
 
 func encodeThumb(m image.Image) []byte {
