@@ -78,16 +78,7 @@ func mediumFacts(m signage.Media) []fact {
 
 // findMedium returns the medium that the path names; false when it was answered that there is none.
 func (c *console) findMedium(w http.ResponseWriter, r *http.Request) (signage.Media, bool) {
-	n, ok := c.pathID(w, r, "id")
-	if !ok {
-		return signage.Media{}, false
-	}
-	m, err := c.signage.Media(r.Context(), n)
-	if err != nil {
-		c.signageFailed(w, r, err)
-		return m, false
-	}
-	return m, true
+	return named(c, w, r, c.signage.Media)
 }
 
 func (c *console) mediumPage(w http.ResponseWriter, r *http.Request, id identity.Identity) {

@@ -142,7 +142,7 @@ func (c *console) pairScreen(w http.ResponseWriter, r *http.Request, id identity
 	if known, err := strconv.ParseInt(r.PostFormValue("known"), 10, 64); err == nil && known != 0 {
 		have, err := c.signage.Player(r.Context(), known)
 		if err != nil || have.Own {
-			c.screenFailed(w, r, cmp.Or(err, signage.ErrNotFound))
+			c.signageFailed(w, r, cmp.Or(err, signage.ErrNotFound))
 			return
 		}
 		v.Form.Player, v.Known = have, have.Name

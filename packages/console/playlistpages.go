@@ -37,25 +37,6 @@ func (c *console) playlistRoutes() []route {
 	}
 }
 
-// pathID returns the number in the path; false when it was answered that there is nothing like that.
-func (c *console) pathID(w http.ResponseWriter, r *http.Request, name string) (int64, bool) {
-	n, err := strconv.ParseInt(r.PathValue(name), 10, 64)
-	if err != nil || n <= 0 {
-		c.notFound(w, r)
-		return 0, false
-	}
-	return n, true
-}
-
-// signageFailed answers an error of the signage server: what is gone is said to be gone.
-func (c *console) signageFailed(w http.ResponseWriter, r *http.Request, err error) {
-	if errors.Is(err, signage.ErrNotFound) {
-		c.sorry(w, r, http.StatusNotFound, "Not found", "This does not exist any more. Somebody may have deleted it.")
-		return
-	}
-	c.failed(w, r, err)
-}
-
 // nameError takes what is wrong with a name: it is taken, or it cannot be one.
 func (e fieldErrors) name(err error) {
 	if errors.Is(err, signage.ErrTaken) {
@@ -131,16 +112,7 @@ type nameView struct {
 
 // findPlaylist returns the playlist that the path names; false when it was answered that there is none.
 func (c *console) findPlaylist(w http.ResponseWriter, r *http.Request) (signage.Playlist, bool) {
-	n, ok := c.pathID(w, r, "id")
-	if !ok {
-		return signage.Playlist{}, false
-	}
-	p, err := c.signage.Playlist(r.Context(), n)
-	if err != nil {
-		c.signageFailed(w, r, err)
-		return p, false
-	}
-	return p, true
+	return named(c, w, r, c.signage.Playlist)
 }
 
 func playlistPath(id int64) string { return "/playlists/" + strconv.FormatInt(id, 10) }

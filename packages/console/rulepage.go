@@ -64,13 +64,8 @@ func (c *console) newRulePage(w http.ResponseWriter, r *http.Request, id identit
 }
 
 func (c *console) rulePage(w http.ResponseWriter, r *http.Request, id identity.Identity) {
-	n, ok := c.pathID(w, r, "id")
+	rule, ok := named(c, w, r, c.signage.Rule)
 	if !ok {
-		return
-	}
-	rule, err := c.signage.Rule(r.Context(), n)
-	if err != nil {
-		c.signageFailed(w, r, err)
 		return
 	}
 	f, err := c.scheduleFacts(r.Context())
@@ -209,16 +204,11 @@ func (c *console) ruleSaved(w http.ResponseWriter, r *http.Request, rule signage
 }
 
 func (c *console) dropRulePage(w http.ResponseWriter, r *http.Request, id identity.Identity) {
-	n, ok := c.pathID(w, r, "id")
+	rule, ok := named(c, w, r, c.signage.Rule)
 	if !ok {
 		return
 	}
-	rule, err := c.signage.Rule(r.Context(), n)
-	if err != nil {
-		c.signageFailed(w, r, err)
-		return
-	}
-	path := "/schedule/rules/" + strconv.FormatInt(n, 10)
+	path := "/schedule/rules/" + strconv.FormatInt(rule.ID, 10)
 	v := sureView{Title: "Delete the plan “" + ruleName(rule) + "”?", Says: []string{whenText(rule) + ". The playlist stays."},
 		Action: path + "/delete", Button: "Delete", Back: path, Keep: "Keep it"}
 	c.render(w, r, http.StatusOK, "sure", page{Title: v.Title, User: id, Body: v})

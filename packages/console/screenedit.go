@@ -155,7 +155,7 @@ func (c *console) editScreen(w http.ResponseWriter, r *http.Request, id identity
 	}
 	if len(f.Errors) == 0 {
 		if err := c.signage.UpdatePlayer(r.Context(), f.Player); !f.take(err) {
-			c.screenFailed(w, r, err)
+			c.signageFailed(w, r, err)
 			return
 		}
 	}
@@ -182,7 +182,7 @@ func (c *console) newScreenCode(w http.ResponseWriter, r *http.Request, id ident
 	}
 	code := newQuickCode()
 	if err := c.setCode(r.Context(), p.ID, code); err != nil {
-		c.screenFailed(w, r, err)
+		c.signageFailed(w, r, err)
 		return
 	}
 	c.log.Info("screen has a new quick-connect code", "screen", p.ID, "account", id.User)
@@ -209,7 +209,7 @@ func (c *console) dropScreenCode(w http.ResponseWriter, r *http.Request, id iden
 		err = c.signage.DropAuthCodes(r.Context(), p.ID, time.Now().Add(time.Hour))
 	}
 	if err != nil {
-		c.screenFailed(w, r, err)
+		c.signageFailed(w, r, err)
 		return
 	}
 	c.log.Info("screen has no quick-connect code any more", "screen", p.ID, "account", id.User)
@@ -237,7 +237,7 @@ func (c *console) screenPassword(w http.ResponseWriter, r *http.Request, id iden
 		text = "The password was set."
 	}
 	if err := c.signage.SetPassword(r.Context(), p.ID, hash); err != nil {
-		c.screenFailed(w, r, err)
+		c.signageFailed(w, r, err)
 		return
 	}
 	c.log.Info("screen's password changed", "screen", p.ID, "set", !drop, "account", id.User)
@@ -250,7 +250,7 @@ func (c *console) dropScreen(w http.ResponseWriter, r *http.Request, id identity
 		return
 	}
 	if err := c.signage.DeletePlayer(r.Context(), p.ID); err != nil {
-		c.screenFailed(w, r, err)
+		c.signageFailed(w, r, err)
 		return
 	}
 	c.log.Info("screen deleted", "screen", p.ID, "account", id.User)

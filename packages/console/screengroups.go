@@ -87,17 +87,7 @@ func (c *console) newGroup(w http.ResponseWriter, r *http.Request, id identity.I
 
 // findGroup returns the group the path names; false when it was answered that there is none.
 func (c *console) findGroup(w http.ResponseWriter, r *http.Request) (signage.Group, bool) {
-	id, err := strconv.ParseInt(r.PathValue("id"), 10, 64)
-	if err != nil {
-		c.notFound(w, r)
-		return signage.Group{}, false
-	}
-	g, err := c.signage.Group(r.Context(), id)
-	if err != nil {
-		c.screenFailed(w, r, err)
-		return g, false
-	}
-	return g, true
+	return named(c, w, r, c.signage.Group)
 }
 
 func (c *console) groupPage(w http.ResponseWriter, r *http.Request, id identity.Identity) {
@@ -144,7 +134,7 @@ func (c *console) editGroup(w http.ResponseWriter, r *http.Request, id identity.
 	members := append([]int64{}, tickedIDs(r.PostForm["screen"])...)
 	if len(wrong) == 0 {
 		if err := c.signage.UpdateGroup(r.Context(), typed); !wrong.group(err) {
-			c.screenFailed(w, r, err)
+			c.signageFailed(w, r, err)
 			return
 		}
 	}
@@ -153,7 +143,7 @@ func (c *console) editGroup(w http.ResponseWriter, r *http.Request, id identity.
 		return
 	}
 	if err := c.setMembers(r, g.ID, members); err != nil {
-		c.screenFailed(w, r, err)
+		c.signageFailed(w, r, err)
 		return
 	}
 	c.log.Info("group changed", "group", g.ID, "screens", len(members), "playlist", typed.Playlist, "account", id.User)
@@ -188,7 +178,7 @@ func (c *console) dropGroup(w http.ResponseWriter, r *http.Request, id identity.
 		return
 	}
 	if err := c.signage.DeleteGroup(r.Context(), g.ID); err != nil {
-		c.screenFailed(w, r, err)
+		c.signageFailed(w, r, err)
 		return
 	}
 	c.log.Info("group deleted", "group", g.ID, "account", id.User)

@@ -247,14 +247,14 @@ func (c *console) showOnMany(w http.ResponseWriter, r *http.Request, id identity
 	if form.playlist != 0 {
 		p, err := c.signage.Playlist(r.Context(), form.playlist)
 		if err != nil {
-			c.screenFailed(w, r, err)
+			c.signageFailed(w, r, err)
 			return
 		}
 		name = p.Name
 	}
 	kept, err := c.assign(r, form)
 	if err != nil {
-		c.screenFailed(w, r, err)
+		c.signageFailed(w, r, err)
 		return
 	}
 	c.log.Info("playlist shown on many", "playlist", form.playlist, "groups", len(form.groups), "screens", len(form.screens), "account", id.User)
@@ -310,32 +310,9 @@ func tickedIDs(values []string) []int64 {
 	return list
 }
 
-// screenFailed answers what a person cannot have meant: a thing that is gone meanwhile.
-func (c *console) screenFailed(w http.ResponseWriter, r *http.Request, err error) {
-	fe, wrong := asFieldError(err)
-	switch {
-	case errors.Is(err, signage.ErrNotFound):
-		c.sorry(w, r, http.StatusNotFound, "Not found", "It is not there any more. Somebody may have deleted it meanwhile.")
-	case wrong:
-		c.sorry(w, r, http.StatusUnprocessableEntity, "Not possible", strings.ToUpper(fe.Field[:1])+fe.Field[1:]+": "+fe.Reason+".")
-	default:
-		c.failed(w, r, err)
-	}
-}
-
 // findScreen returns the screen the path names; false when it was answered that there is none.
 func (c *console) findScreen(w http.ResponseWriter, r *http.Request) (signage.Player, bool) {
-	id, err := strconv.ParseInt(r.PathValue("id"), 10, 64)
-	if err != nil {
-		c.notFound(w, r)
-		return signage.Player{}, false
-	}
-	p, err := c.signage.Player(r.Context(), id)
-	if err != nil {
-		c.screenFailed(w, r, err)
-		return p, false
-	}
-	return p, true
+	return named(c, w, r, c.signage.Player)
 }
 
 // identifyFor is how long a screen shows its name.

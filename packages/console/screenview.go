@@ -59,12 +59,12 @@ func (c *console) showScreen(w http.ResponseWriter, r *http.Request, status int,
 	}
 	p, ok := s.player(p.ID)
 	if !ok {
-		c.screenFailed(w, r, signage.ErrNotFound)
+		c.signageFailed(w, r, signage.ErrNotFound)
 		return
 	}
 	prog, err := c.signage.Program(r.Context(), p.ID, s.now)
 	if err != nil {
-		c.screenFailed(w, r, err)
+		c.signageFailed(w, r, err)
 		return
 	}
 	show := s.showing(p, prog)

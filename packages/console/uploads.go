@@ -1,11 +1,9 @@
 package main
 
 import (
-	"errors"
 	"net/http"
 	"os"
 	"path/filepath"
-	"strconv"
 
 	"porthole/packages/console/signage"
 	"porthole/packages/console/signage/library"
@@ -55,18 +53,7 @@ func (c *console) uploadStatus(w http.ResponseWriter, r *http.Request, id identi
 // media serves a part of the medium that the path names.
 func (c *console) media(serve func(*library.Library, http.ResponseWriter, *http.Request, signage.Media)) userHandler {
 	return func(w http.ResponseWriter, r *http.Request, _ identity.Identity) {
-		n, err := strconv.ParseInt(r.PathValue("id"), 10, 64)
-		if err != nil {
-			c.notFound(w, r)
-			return
-		}
-		m, err := c.signage.Media(r.Context(), n)
-		switch {
-		case errors.Is(err, signage.ErrNotFound):
-			c.notFound(w, r)
-		case err != nil:
-			c.failed(w, r, err)
-		default:
+		if m, ok := c.findMedium(w, r); ok {
 			serve(c.library, w, r, m)
 		}
 	}
