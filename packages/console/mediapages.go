@@ -95,27 +95,14 @@ func mediaDetail(m signage.Media) string {
 
 // boards says in a few words what can play a file.
 func (c *console) boards(m signage.Media) state {
-	var no []string
-	why := ""
-	tight := false
-	for _, v := range library.Boards(m) {
-		if !v.OK {
-			no = append(no, v.Board)
-			if why == "" {
-				why = strings.TrimPrefix(v.Why, v.Board+": ")
-			}
-		}
-		tight = tight || v.OK && v.Tight
+	switch text, on := library.Summary(m); on {
+	case len(library.Boards(m)):
+		return state{text, toneGood}
+	case 0:
+		return state{text, toneBad}
+	default:
+		return state{text, toneBusy}
 	}
-	switch {
-	case len(no) == 0 && tight:
-		return state{"Plays on every board, just so on some", toneGood}
-	case len(no) == 0:
-		return state{"Plays on every board", toneGood}
-	case len(no) == len(library.Boards(m)):
-		return state{"Plays on no board: " + why, toneBad}
-	}
-	return state{"Too much for " + inWords(no) + ": " + why, toneBusy}
 }
 
 // inWords is "a", "a and b", "a, b and c".

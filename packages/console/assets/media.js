@@ -135,11 +135,10 @@ class Row {
 
   ready() {
     const {media} = this.upload;
-    const no = (media.boards ?? []).filter((b) => !b.ok);
     this.bar.value = 1;
     this.bar.hidden = true;
-    const boards = no.length === 0 ? 'Plays on every board.' : `Too much for ${no.map((b) => b.board).join(', ')}: ${no[0].why}`;
-    this.text.className = no.length === 0 ? 'done' : 'warned';
+    const boards = media.plays.endsWith('.') ? media.plays : `${media.plays}.`;
+    this.text.className = media.boards.every((b) => b.ok) ? 'done' : 'warned';
     this.text.textContent = ['Ready.', boards, ...(media.notes ?? [])].join(' ');
     const see = element('a', {href: `/media/${media.id}`, textContent: 'Look at it', className: 'button small'});
     see.setAttribute('aria-label', `Look at ${media.name}`);

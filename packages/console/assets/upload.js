@@ -11,7 +11,7 @@
 //   'offline'    the device cannot be reached, it is tried again by itself; u.retryAt (ms since 1970) says when
 //   'paused'     pause() was called; resume() goes on
 //   'checking'   all is there, the device looks at it
-//   'ready'      u.media is {id, name, kind, mime, width, height, duration_ms, boards: [{board, ok, tight, why}], notes: ["…"]}
+//   'ready'      u.media is {id, name, kind, mime, width, height, duration_ms, boards: [{board, ok, tight, why}], plays, notes: ["…"]}
 //   'refused'    u.reason is a sentence for people; trying again does not help unless it says so
 //   'aborted'    abort() was called
 // u.rate is bytes per second lately, u.left the seconds that are left (NaN while unknown).

@@ -1,7 +1,9 @@
 package library
 
 import (
+	"cmp"
 	"fmt"
+	"strings"
 
 	"porthole/packages/console/signage"
 )
@@ -63,6 +65,32 @@ func Boards(m signage.Media) []Verdict {
 		list = append(list, v)
 	}
 	return list
+}
+
+// Summary says in a few words what the boards make of a medium, and how many of them play it.
+func Summary(m signage.Media) (text string, on int) {
+	var no []string
+	why, tight := "", false
+	for _, v := range Boards(m) {
+		if v.OK {
+			on++
+			tight = tight || v.Tight
+			continue
+		}
+		no = append(no, v.Board)
+		why = cmp.Or(why, strings.TrimPrefix(v.Why, v.Board+": "))
+	}
+	switch {
+	case on == 0:
+		return "Plays on no board: " + why, on
+	case len(no) == 1:
+		return "Too much for " + no[0] + ": " + why, on
+	case len(no) > 1:
+		return "Too much for " + strings.Join(no[:len(no)-1], ", ") + " and " + no[len(no)-1] + ": " + why, on
+	case tight:
+		return "Plays on every board, just so on some", on
+	}
+	return "Plays on every board", on
 }
 
 // slowPixels is from when a picture takes a small board seconds.

@@ -31,13 +31,15 @@ type StatusMedia struct {
 	Height     int               `json:"height"`
 	DurationMS int64             `json:"duration_ms"`
 	Boards     []Verdict         `json:"boards"`
+	Plays      string            `json:"plays"` // the verdicts in one sentence
 	Notes      []string          `json:"notes"`
 }
 
 func statusMedia(m signage.Media, notes []string) *StatusMedia {
+	plays, _ := Summary(m)
 	return &StatusMedia{
 		ID: m.ID, Name: m.Name, Kind: m.Kind, MIME: m.MIME, Width: m.Width, Height: m.Height, DurationMS: m.Duration.Milliseconds(),
-		Boards: Boards(m), Notes: append([]string{}, notes...),
+		Boards: Boards(m), Plays: plays, Notes: append([]string{}, notes...),
 	}
 }
 
