@@ -123,7 +123,7 @@ const shotWithin = 5 * time.Second
 func (c *console) screenShot(w http.ResponseWriter, r *http.Request, _ identity.Identity) {
 	ctx, cancel := context.WithTimeout(r.Context(), shotWithin)
 	defer cancel()
-	b, err := c.backends.shot(ctx)
+	b, err := c.backends.shot(ctx, r.URL.Query().Has("small"))
 	if err != nil {
 		w.Header().Set("Retry-After", "3")
 		c.sorry(w, r, http.StatusServiceUnavailable, "No picture", "player does not answer, so there is no picture of the screen. Try again in a moment.")
@@ -133,9 +133,13 @@ func (c *console) screenShot(w http.ResponseWriter, r *http.Request, _ identity.
 	w.Write(b)
 }
 
-// shot returns a JPEG of what is on the screen.
-func (b *backends) shot(ctx context.Context) ([]byte, error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://porthole/screen.jpg", nil)
+// shot returns a JPEG of what is on the screen; a small one has half the width and height.
+func (b *backends) shot(ctx context.Context, small bool) ([]byte, error) {
+	target := "http://porthole/screen.jpg"
+	if small {
+		target += "?small"
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, target, nil)
 	if err != nil {
 		return nil, fmt.Errorf("ask for a picture of the screen: %w", err)
 	}

@@ -1,6 +1,7 @@
 package main_test
 
 import (
+	"io"
 	"net/http"
 	"net/url"
 	"strings"
@@ -14,8 +15,12 @@ import (
 // playerWith stands where the player does.
 func playerWith(shot string, problems ...string) http.Handler {
 	mux := http.NewServeMux()
-	mux.HandleFunc("GET /screen.jpg", func(w http.ResponseWriter, _ *http.Request) {
+	mux.HandleFunc("GET /screen.jpg", func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", "image/jpeg")
+		if r.URL.Query().Has("small") {
+			io.WriteString(w, "\xff\xd8small")
+			return
+		}
 		w.Write([]byte(shot))
 	})
 	mux.HandleFunc("GET /status", jsonHandler(map[string]any{
@@ -52,6 +57,9 @@ func TestScreenCard(t *testing.T) {
 	}
 	if a := b.get("/screen.jpg"); a.status != http.StatusOK || a.body != "\xff\xd8picture" || a.header.Get("Content-Type") != "image/jpeg" || a.header.Get("Cache-Control") != "no-store" {
 		t.Errorf("picture: %d %q %v", a.status, a.body, a.header)
+	}
+	if a := b.get("/screen.jpg?small&at=5"); a.status != http.StatusOK || a.body != "\xff\xd8small" {
+		t.Errorf("small picture: %d %q", a.status, a.body)
 	}
 	// What is on the screen is not for everybody.
 	stranger := d.browser()

@@ -17,8 +17,9 @@ import (
 )
 
 const (
-	// shotSide bounds the longer side of the picture of the screen, in pixels.
-	shotSide = 1280
+	// shotSide bounds the longer side of the picture of the screen, in pixels; smallSide that of a small one.
+	shotSide  = 1280
+	smallSide = 640
 	// shotEvery bounds how often the screen is copied and encoded, whoever asks.
 	shotEvery   = time.Second
 	shotQuality = 80
@@ -45,7 +46,7 @@ func (d *director) state() (cam *camera.State, problems []string) {
 
 // handler serves player.sock.
 func handler(st *stage.Stage, d *director) http.Handler {
-	shots := &shooter{shot: st.Shot}
+	large, small := &shooter{shot: st.Shot, side: shotSide}, &shooter{shot: st.Shot, side: smallSide}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /status", func(w http.ResponseWriter, _ *http.Request) {
 		answer := status{Report: st.Report()}
@@ -53,7 +54,11 @@ func handler(st *stage.Stage, d *director) http.Handler {
 		w.Header().Set("Content-Type", "application/json")
 		json.NewEncoder(w).Encode(answer) //nolint:errcheck // the caller has gone
 	})
-	mux.HandleFunc("GET /screen.jpg", func(w http.ResponseWriter, _ *http.Request) {
+	mux.HandleFunc("GET /screen.jpg", func(w http.ResponseWriter, r *http.Request) {
+		shots := large
+		if r.URL.Query().Has("small") {
+			shots = small
+		}
 		b, err := shots.jpeg()
 		switch {
 		case err != nil:
@@ -73,6 +78,7 @@ func handler(st *stage.Stage, d *director) http.Handler {
 // shooter makes pictures of the screen, one at a time and not too often.
 type shooter struct {
 	shot func() (*display.Image, uint64)
+	side int
 
 	mu    sync.Mutex // guards what follows
 	at    time.Time
@@ -91,7 +97,7 @@ func (s *shooter) jpeg() ([]byte, error) {
 	if m == nil || frame == s.frame {
 		return s.last, nil
 	}
-	b, err := encode((*render.Image)(m))
+	b, err := encode((*render.Image)(m), s.side)
 	if err != nil {
 		return nil, err
 	}
@@ -99,10 +105,10 @@ func (s *shooter) jpeg() ([]byte, error) {
 	return b, nil
 }
 
-func encode(m *render.Image) ([]byte, error) {
+func encode(m *render.Image, most int) ([]byte, error) {
 	size := m.Rect.Size()
-	if side := max(size.X, size.Y); side > shotSide {
-		small := render.NewImage(max(size.X*shotSide/side, 1), max(size.Y*shotSide/side, 1))
+	if side := max(size.X, size.Y); side > most {
+		small := render.NewImage(max(size.X*most/side, 1), max(size.Y*most/side, 1))
 		render.Draw(small, m, render.Stretch, 0, color.RGBA{A: 0xff})
 		m = small
 	}

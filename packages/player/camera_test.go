@@ -240,8 +240,16 @@ func TestScreenJPEG(t *testing.T) {
 	d.demoFills(image.Rect(0, 0, 1920, 1080))
 	client := &http.Client{Transport: unixsock.Transport(d.options.Env.Socket("player"))}
 	defer client.CloseIdleConnections()
+	for query, size := range map[string]image.Rectangle{"": image.Rect(0, 0, 1280, 720), "?small": image.Rect(0, 0, 640, 360)} {
+		d.jpegShowsDemo(client, query, size)
+	}
+}
+
+func (d *device) jpegShowsDemo(client *http.Client, query string, size image.Rectangle) {
+	t := d.t
+	t.Helper()
 	d.eventually("the JPEG shows the camera", func() bool {
-		res, err := client.Get("http://player/screen.jpg")
+		res, err := client.Get("http://player/screen.jpg" + query)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -254,7 +262,7 @@ func TestScreenJPEG(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if m.Bounds() != image.Rect(0, 0, 1280, 720) {
+		if m.Bounds() != size {
 			t.Fatalf("the JPEG is %v", m.Bounds())
 		}
 		return hasDemo(m, m.Bounds())

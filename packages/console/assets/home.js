@@ -89,7 +89,7 @@ function followScreen() {
     const next = img.cloneNode();
     next.removeAttribute('width');
     next.removeAttribute('height');
-    next.src = `/screen.jpg?at=${Date.now()}`;
+    next.src = `/screen.jpg?small&at=${Date.now()}`;
     try {
       await next.decode();
       img.replaceWith(next);
