@@ -69,6 +69,9 @@ func (a *API) identify(r *http.Request, f fields) (caller, reason, error) {
 		return a.bySecret(r, hostname, f)
 	case token != "":
 		return caller{}, whyOver, nil
+	case isPlain(r):
+		// Nobody is asked to send credentials that others can read along.
+		return caller{}, whyPlain, nil
 	}
 	return caller{}, whyNothing, nil
 }
@@ -117,6 +120,10 @@ func (a *API) bySecret(r *http.Request, hostname string, f fields) (caller, reas
 	}
 	if err != nil {
 		return caller{}, reason{}, err
+	}
+	if needsTLS(r, p) {
+		// Before the code is looked at: who tries codes without TLS learns nothing.
+		return caller{}, whyPlain, nil
 	}
 	from := spot{credential.Network(a.c.Remote(r)), hostname}
 	for _, try := range [][2]string{{string(f.Code), p.code}, {string(f.Password), p.password}} {

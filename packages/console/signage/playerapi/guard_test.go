@@ -179,6 +179,10 @@ func TestPlain(t *testing.T) {
 	}{
 		"from far":     {"GET", legacy, "", plain},
 		"not let in":   {"GET", "/api/playlists?hostname=player2&quickconnect_code=" + code, "", near},
+		"wrong code":   {"GET", "/api/playlists?hostname=player2&quickconnect_code=no", "", near},
+		"unknown":      {"GET", "/api/playlists?hostname=nobody&quickconnect_code=no", "", near},
+		"no code":      {"GET", "/api/playlists", "", near},
+		"feedback":     {"POST", "/api/player-feedback", "{}", near},
 		"authenticate": {"POST", "/api/auth/player", `{"hostname":"player2","quickconnect_code":"` + code + `"}`, near},
 		"pair":         {"POST", "/api/pair", "{}", near},
 		"token":        {"POST", "/api/pair/token", `{"device_code":"x"}`, near},
