@@ -107,8 +107,15 @@ func (b *browser) do(t *testing.T, steps ...chromedp.Action[chromedp.Void]) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(b.ctx, 90*time.Second)
 	defer cancel()
-	if err := chromedp.Do(ctx, steps...); err != nil {
-		t.Fatalf("browser: %v\nconsole: %q", err, b.problems())
+	for _, step := range steps {
+		err := chromedp.Do(ctx, step)
+		// A page that comes or refreshes itself may take the node away between its being found and its being used.
+		for tries := 0; err != nil && strings.Contains(err.Error(), "Could not find node") && tries < 5; tries++ {
+			err = chromedp.Do(ctx, step)
+		}
+		if err != nil {
+			t.Fatalf("browser: %v\nconsole: %q", err, b.problems())
+		}
 	}
 }
 
