@@ -7,26 +7,21 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
 
 	"github.com/chromedp/cdproto/cdp"
-	cdplog "github.com/chromedp/cdproto/log"
 	"github.com/chromedp/cdproto/page"
 	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/chromedp"
 
+	"porthole/integration/chromiumtest"
 	"porthole/integration/stack"
 )
 
 // browser is a headless Chromium with one page, logged in.
-type browser struct {
-	ctx    context.Context
-	mu     sync.Mutex
-	errors []string // guarded by mu: what the page's console called an error
-}
+type browser struct{ *chromiumtest.Browser }
 
 // spy keeps every peer connection the page makes within reach of the test.
 const spy = `
@@ -52,30 +47,18 @@ func newBrowser(t *testing.T, s *stack.Stack) *browser {
 // newBrowserAt logs in at that address; flags are further ones of Chromium's.
 func newBrowserAt(t *testing.T, at string, flags ...chromedp.ExecAllocatorOption) *browser {
 	t.Helper()
-	opts := append(chromedp.DefaultExecAllocatorOptions[:],
-		chromedp.Flag("no-sandbox", true), chromedp.Flag("disable-gpu", true), chromedp.Flag("disable-quic", true),
-		chromedp.Flag("disable-component-update", true), chromedp.Flag("ignore-certificate-errors", true),
-		chromedp.Flag("autoplay-policy", "user-gesture-required"),
-		chromedp.UserDataDir(t.TempDir()), chromedp.WindowSize(1280, 900))
-	alloc, cancelAlloc := chromedp.NewExecAllocator(context.Background(), append(opts, flags...)...)
-	ctx, cancel := chromedp.NewContext(alloc)
-	b := &browser{ctx: ctx}
+	b := &browser{chromiumtest.Start(t, chromiumtest.Options{
+		StepsWithin: 90 * time.Second, EvalWithin: 90 * time.Second, Console: []runtime.ConsoleAPICalledType{runtime.ConsoleAPICalledTypeError},
+		Flags: append([]chromedp.ExecAllocatorOption{chromedp.Flag("autoplay-policy", "user-gesture-required")}, flags...),
+	})}
 	t.Cleanup(func() {
 		if dir := os.Getenv("SCREENSHOTS"); dir != "" {
-			if png, err := chromedp.Run(ctx, chromedp.FullScreenshot(100)); err == nil {
+			if png, err := chromedp.Run(b.Context(), chromedp.FullScreenshot(100)); err == nil {
 				os.WriteFile(filepath.Join(dir, strings.ReplaceAll(t.Name(), "/", "-")+".png"), png, 0o644)
 			}
 		}
-		cancel()
-		cancelAlloc()
 	})
-	if err := chromedp.Listen(ctx, b.note); err != nil {
-		t.Fatalf("start Chromium: %v", err)
-	}
 	b.do(t, chromedp.Func(func(ctx context.Context, target *chromedp.Target) error {
-		if _, err := cdp.Call(ctx, target, cdplog.Enable, cdp.Empty{}); err != nil {
-			return err
-		}
 		_, err := cdp.Call(ctx, target, page.AddScriptToEvaluateOnNewDocument, page.AddScriptToEvaluateOnNewDocumentParams{Source: spy})
 		return err
 	}), chromedp.Navigate(at+"/login"),
@@ -85,56 +68,17 @@ func newBrowserAt(t *testing.T, at string, flags ...chromedp.ExecAllocatorOption
 	return b
 }
 
-// note keeps what the page's console calls an error.
-func (b *browser) note(ev any) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	switch ev := ev.(type) {
-	case *runtime.EventExceptionThrown:
-		b.errors = append(b.errors, ev.ExceptionDetails.Text+" "+ev.ExceptionDetails.URL)
-	case *runtime.EventConsoleAPICalled:
-		if ev.Type == runtime.ConsoleAPICalledTypeError {
-			b.errors = append(b.errors, ev.Args[0].Value.String())
-		}
-	case *cdplog.EventEntryAdded:
-		if ev.Entry.Level == cdplog.EntryLevelError {
-			b.errors = append(b.errors, ev.Entry.Text+" "+ev.Entry.URL)
-		}
-	}
-}
-
 func (b *browser) do(t *testing.T, steps ...chromedp.Action[chromedp.Void]) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(b.ctx, 90*time.Second)
-	defer cancel()
-	for _, step := range steps {
-		err := chromedp.Do(ctx, step)
-		// A page that comes or refreshes itself may take the node away between its being found and its being used.
-		for tries := 0; err != nil && strings.Contains(err.Error(), "Could not find node") && tries < 5; tries++ {
-			err = chromedp.Do(ctx, step)
-		}
-		if err != nil {
-			t.Fatalf("browser: %v\nconsole: %q", err, b.problems())
-		}
-	}
+	b.Do(t, steps...)
 }
 
 func eval[T any](t *testing.T, b *browser, js string) T {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(b.ctx, 90*time.Second)
-	defer cancel()
-	v, err := chromedp.Run(ctx, chromedp.Evaluate[T](js, chromedp.EvalAwaitPromise))
-	if err != nil {
-		t.Fatalf("browser: %s: %v\nconsole: %q", js, err, b.problems())
-	}
-	return v
+	return chromiumtest.Eval[T](t, b.Browser, js)
 }
 
-func (b *browser) problems() []string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return append([]string(nil), b.errors...)
-}
+func (b *browser) problems() []string { return b.Faults() }
 
 // plays waits until pictures are decoded and the video's clock advances.
 func (b *browser) plays(t *testing.T, what string) {

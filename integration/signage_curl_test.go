@@ -28,7 +28,7 @@ func TestCurlLines(t *testing.T) {
 	isPlaylist := func(t *testing.T, out string) {
 		t.Helper()
 		var p fieldPlaylist
-		if err := json.Unmarshal([]byte(out), &p); err != nil || p.Count != 2 || len(p.Playlist) != 2 || !strings.HasPrefix(p.Playlist[0].URL, c.server()) {
+		if err := json.Unmarshal([]byte(out), &p); err != nil || p.Count != 2 || len(p.Playlist) != 2 || !strings.HasPrefix(p.Playlist[0].URL, c.URL("")) {
 			t.Errorf("%v: %s", err, out)
 		}
 	}

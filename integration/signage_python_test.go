@@ -56,7 +56,7 @@ type fieldFile struct {
 func TestPlayersInTheField(t *testing.T) {
 	c := newShop(t)
 	home := t.TempDir()
-	said := python(t, home, "day.py", c.server(), c.plainServer(), home)
+	said := python(t, home, "day.py", c.URL(""), c.plainServer(), home)
 	t.Logf("the players said:\n%s", said)
 	if !strings.Contains(said, "✓ Server certificate installed from ") || strings.Count(said, "❌") != 2 {
 		t.Errorf("the certificate was not installed")
@@ -97,7 +97,7 @@ func TestPlayersInTheField(t *testing.T) {
 		t.Errorf("playlist %+v\nagain %+v\nKivy %+v", p, day.Again, day.Kivy)
 	}
 	for n, i := range p.Playlist {
-		if i.Type != "image" || i.Duration != 10 || i.Position != int64(n+1) || i.FileName != i.Filename || !strings.HasPrefix(i.URL, c.server()+"/api/media/") || i.Size == 0 {
+		if i.Type != "image" || i.Duration != 10 || i.Position != int64(n+1) || i.FileName != i.Filename || !strings.HasPrefix(i.URL, c.URL("")+"/api/media/") || i.Size == 0 {
 			t.Errorf("item %+v", i)
 		}
 	}
@@ -112,7 +112,7 @@ func TestPlayersInTheField(t *testing.T) {
 	if day.Plain.Count != 2 || len(day.PlainFiles) != 2 || !strings.HasPrefix(day.Plain.Playlist[0].URL, c.plainServer()+"/api/media/") || !day.PlainFeedback.Success {
 		t.Errorf("without TLS: %+v, files %v, feedback %v", day.Plain, day.PlainFiles, day.PlainFeedback)
 	}
-	if !reflect.DeepEqual(day.NotLetIn, []any{426.0, c.server() + "/api/playlists"}) {
+	if !reflect.DeepEqual(day.NotLetIn, []any{426.0, c.URL("") + "/api/playlists"}) {
 		t.Errorf("without TLS, not let in: %v", day.NotLetIn)
 	}
 	id := float64(day.ByID.PlayerID)

@@ -15,7 +15,6 @@ import (
 	"regexp"
 	"strings"
 	"sync"
-	"syscall"
 	"testing"
 
 	"porthole/integration/stack"
@@ -132,9 +131,6 @@ func (c shop) send(t *testing.T, path, kind string, body []byte) string {
 // plainServer is the address that players without TLS are set up with.
 func (c shop) plainServer() string { return fmt.Sprintf("http://localhost:%d", c.HTTP) }
 
-// server is the address that players are set up with.
-func (c shop) server() string { return fmt.Sprintf("https://localhost:%d", c.HTTPS) }
-
 // TestSecretsStayOutOfLogs does what makes processes say something, with codes and auth codes in every place where players
 // put them; newShop looks into the log.
 func TestSecretsStayOutOfLogs(t *testing.T) {
@@ -158,12 +154,12 @@ func TestSecretsStayOutOfLogs(t *testing.T) {
 	plain := c.plainServer()
 	wrongPort := fmt.Sprintf("http://localhost:%d", c.HTTPS)
 	for address, want := range map[string]int{
-		c.server() + query + "ABC123XYZ":          200,
-		c.server() + query + "wrong-one":          401,
-		c.server() + "/api/playlists/1":           401,
-		c.server() + "/api/media/abc123/menu.jpg": 404,
-		plain + query + "ABC123XYZ":               426,
-		wrongPort + query + "ABC123XYZ":           426,
+		c.URL("") + query + "ABC123XYZ":          200,
+		c.URL("") + query + "wrong-one":          401,
+		c.URL("") + "/api/playlists/1":           401,
+		c.URL("") + "/api/media/abc123/menu.jpg": 404,
+		plain + query + "ABC123XYZ":              426,
+		wrongPort + query + "ABC123XYZ":          426,
 	} {
 		res, err := ask(address, "Authorization", "Bearer test123abc123", "Origin", "https://evil.example", "Sec-Fetch-Site", "cross-site")
 		if err != nil {
@@ -174,15 +170,9 @@ func TestSecretsStayOutOfLogs(t *testing.T) {
 		}
 	}
 	// While console is away proxy answers, and says so in its log.
-	pids, err := c.PIDs(t.Context())
-	if err != nil || pids["console"] == 0 {
-		t.Fatalf("%v, %v", pids, err)
-	}
-	if err := syscall.Kill(pids["console"], syscall.SIGKILL); err != nil {
-		t.Fatal(err)
-	}
+	kill(t, c.Stack, "console")
 	eventually(t, "proxy misses console", func() error {
-		res, err := ask(c.server() + query + "ABC123XYZ")
+		res, err := ask(c.URL("") + query + "ABC123XYZ")
 		if err != nil {
 			return err
 		}
@@ -192,7 +182,7 @@ func TestSecretsStayOutOfLogs(t *testing.T) {
 		return nil
 	})
 	eventually(t, "console is back", func() error {
-		res, err := ask(c.server() + query + "ABC123XYZ")
+		res, err := ask(c.URL("") + query + "ABC123XYZ")
 		if err == nil && res.StatusCode != 200 {
 			err = errors.New(res.Status)
 		}
@@ -213,7 +203,7 @@ func TestReportsSurvive(t *testing.T) {
 	for n := range 8 {
 		wg.Go(func() {
 			body := fmt.Sprintf(`{"hostname":"kiosk","quickconnect_code":"ABC123XYZ","status":"playing","message":"report %d","id":"%d"}`, n, n)
-			req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, c.server()+"/api/player-feedback", strings.NewReader(body))
+			req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, c.URL("")+"/api/player-feedback", strings.NewReader(body))
 			if err != nil {
 				t.Error(err)
 				return
@@ -232,13 +222,7 @@ func TestReportsSurvive(t *testing.T) {
 		})
 	}
 	wg.Wait()
-	pids, err := c.PIDs(t.Context())
-	if err != nil || pids["console"] == 0 {
-		t.Fatalf("%v, %v", pids, err)
-	}
-	if err := syscall.Kill(pids["console"], syscall.SIGKILL); err != nil {
-		t.Fatal(err)
-	}
+	kill(t, c.Stack, "console")
 	eventually(t, "all reports are there", func() error {
 		_, page, err := c.owner.Get(t.Context(), "/screens/"+screen[0])
 		if err != nil {

@@ -132,10 +132,11 @@ func Turned(m *image.RGBA, o Orientation) *image.RGBA {
 		return m
 	}
 	w, h := m.Rect.Dx(), m.Rect.Dy()
-	to := image.NewRGBA(image.Rect(0, 0, w, h))
+	size := image.Pt(w, h)
 	if o.Sideways() {
-		to = image.NewRGBA(image.Rect(0, 0, h, w))
+		size = image.Pt(h, w)
 	}
+	to := image.NewRGBA(image.Rectangle{Max: size})
 	from := m.Rect.Min
 	for y := range h {
 		for x := range w {

@@ -88,7 +88,7 @@ func (c *console) cameraPage(w http.ResponseWriter, r *http.Request, id identity
 		c.failed(w, r, err)
 		return
 	}
-	if strings.HasPrefix(r.URL.Path, "/fragments/") {
+	if isFragment(r) {
 		c.renderPart(w, r, "detail", "streams", v)
 		return
 	}

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"strings"
 	"unicode/utf8"
 
 	"porthole/packages/console/credential"
@@ -98,7 +97,7 @@ func (c *console) claimWith(ctx context.Context, code, password string) error {
 	if want == "" {
 		return errClaimed
 	}
-	if subtle.ConstantTimeCompare([]byte(plainCode(code)), []byte(plainCode(want))) != 1 {
+	if subtle.ConstantTimeCompare([]byte(credential.PlainCode(code)), []byte(credential.PlainCode(want))) != 1 {
 		return errWrongCode
 	}
 	hash, err := c.hasher.Hash(ctx, password)
@@ -127,14 +126,4 @@ func (c *console) claimWith(ctx context.Context, code, password string) error {
 		return err
 	}
 	return c.logIn(ctx, acc)
-}
-
-// plainCode is a code without what people type differently.
-func plainCode(code string) string {
-	return strings.Map(func(r rune) rune {
-		if r == '-' || r == ' ' || r == '\u2013' || r == '\u2014' || r == '\u00a0' {
-			return -1
-		}
-		return r
-	}, strings.ToUpper(code))
 }

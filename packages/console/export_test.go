@@ -14,7 +14,6 @@ var (
 	Printable    = printable
 	Slug         = slug
 	DurationText = durationText
-	NewClaimCode = newClaimCode
 	CleanName    = cleanName
 	CheckAllowed = checkAllowed
 	CheckOpen    = checkOpen

@@ -2,17 +2,15 @@ package main
 
 import (
 	"context"
-	"crypto/rand"
 	"crypto/sha256"
 	"database/sql"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"math/big"
 	"slices"
-	"strings"
 
+	"porthole/packages/console/credential"
 	"porthole/packages/internal/settings"
 )
 
@@ -72,11 +70,7 @@ func (s *store) firstStart(ctx context.Context, builtin []settings.Camera) error
 		if err != nil || owned {
 			return err
 		}
-		code, err := newClaimCode()
-		if err != nil {
-			return err
-		}
-		if _, err := tx.ExecContext(ctx, "INSERT INTO secrets (name, value) VALUES ('claim', ?) ON CONFLICT DO NOTHING", code); err != nil {
+		if _, err := tx.ExecContext(ctx, "INSERT INTO secrets (name, value) VALUES ('claim', ?) ON CONFLICT DO NOTHING", credential.NewCode()); err != nil {
 			return fmt.Errorf("make claim code: %w", err)
 		}
 		return nil
@@ -109,29 +103,6 @@ func digestOf(builtin []settings.Camera) (string, error) {
 	}
 	sum := sha256.Sum256(b)
 	return hex.EncodeToString(sum[:]), nil
-}
-
-// newClaimCode returns a code like BCDF-2345. It has no letters or digits that look alike, and no vowels, so that it
-// never spells a word.
-func newClaimCode() (string, error) {
-	const letters, digits = "BCDFGHJKMNPQRSTVWXYZ", "23456789"
-	var b strings.Builder
-	for i := range 9 {
-		from := letters
-		switch {
-		case i == 4:
-			b.WriteByte('-')
-			continue
-		case i > 4:
-			from = digits
-		}
-		n, err := rand.Int(rand.Reader, big.NewInt(int64(len(from))))
-		if err != nil {
-			return "", fmt.Errorf("make claim code: %w", err)
-		}
-		b.WriteByte(from[n.Int64()])
-	}
-	return b.String(), nil
 }
 
 // claimCode returns the code that makes its reader the owner, empty once the device is claimed.

@@ -15,7 +15,6 @@ import (
 
 // interruptView is the page that interrupts screens.
 type interruptView struct {
-	Running            []runningInterrupt
 	What               string // "text", "playlist" or "medium"
 	Medium             int64  // the picture or video that one came from, or 0
 	MediumName         string
@@ -29,9 +28,8 @@ type interruptView struct {
 
 // runningInterrupt is an interruption that is not over.
 type runningInterrupt struct {
-	ID                    int64
-	What, Whom, Until, By string
-	Left                  string
+	ID                int64
+	What, Whom, Until string
 }
 
 // interruptEnds are how long an interruption may last; "day" is the end of the day, "at" a time of day.
@@ -49,7 +47,7 @@ func (c *console) running(ctx context.Context, now time.Time) ([]runningInterrup
 	}
 	list := make([]runningInterrupt, 0, len(all))
 	for _, i := range all {
-		v := runningInterrupt{ID: i.ID, What: "“" + firstLine(i.Text) + "”", Whom: f.targetText(i.Target), By: i.By, Left: durationText(i.Ends.Sub(now))}
+		v := runningInterrupt{ID: i.ID, What: "“" + firstLine(i.Text) + "”", Whom: f.targetText(i.Target)}
 		if i.Playlist != 0 {
 			v.What = "the playlist “" + f.playlistName(i.Playlist) + "”"
 		}

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"slices"
 	"strconv"
 	"strings"
 
@@ -25,28 +24,6 @@ type mediumView struct {
 	Used          []signage.Playlist
 	Playlists     []choice
 	Errors        fieldErrors
-}
-
-// usedIn returns the playlists that have a medium, as a draft or on the screens.
-func (c *console) usedIn(r *http.Request, medium int64) ([]signage.Playlist, error) {
-	all, err := c.signage.Playlists(r.Context())
-	if err != nil {
-		return nil, err
-	}
-	var used []signage.Playlist
-	for _, p := range all {
-		for _, stage := range []signage.Stage{signage.Draft, signage.Live} {
-			items, err := c.signage.Items(r.Context(), p.ID, stage)
-			if err != nil {
-				return nil, err
-			}
-			if slices.ContainsFunc(items, func(i signage.Item) bool { return i.MediaID == medium }) {
-				used = append(used, p)
-				break
-			}
-		}
-	}
-	return used, nil
 }
 
 func mediumFacts(m signage.Media) []fact {
@@ -91,7 +68,7 @@ func (c *console) showMedium(w http.ResponseWriter, r *http.Request, status int,
 	v := mediumView{ID: m.ID, Name: m.Name, Typed: typed, Video: m.Kind == signage.Video, Width: m.Width, Height: m.Height,
 		Boards: library.Boards(m), Facts: mediumFacts(m), Errors: errs}
 	var err error
-	if v.Used, err = c.usedIn(r, m.ID); err == nil {
+	if v.Used, err = c.signage.PlaylistsWith(r.Context(), m.ID); err == nil {
 		v.Playlists, err = c.playlistChoices(r, true)
 	}
 	if err != nil {
@@ -144,7 +121,7 @@ func (c *console) askDrop(w http.ResponseWriter, r *http.Request, id identity.Id
 			c.failed(w, r, err)
 			return
 		}
-		used, err := c.usedIn(r, n)
+		used, err := c.signage.PlaylistsWith(r.Context(), n)
 		if err != nil {
 			c.failed(w, r, err)
 			return

@@ -87,6 +87,13 @@ func (c *console) render(w http.ResponseWriter, r *http.Request, status int, nam
 	c.execute(w, r, status, name, "layout", p)
 }
 
+// fragmentHeader is what a page's script sends to get its changed part instead of the whole page.
+const fragmentHeader = "Porthole-Fragment"
+
+func isFragment(r *http.Request) bool {
+	return r.Header.Get(fragmentHeader) != "" || strings.HasPrefix(r.URL.Path, "/fragments/")
+}
+
 // renderPart writes one part of a page, without its frame, for a page that refreshes itself.
 func (c *console) renderPart(w http.ResponseWriter, r *http.Request, name, part string, body any) {
 	c.execute(w, r, http.StatusOK, name, part, body)

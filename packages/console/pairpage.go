@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 
+	"porthole/packages/console/credential"
 	"porthole/packages/console/signage"
 	"porthole/packages/console/signage/playerapi"
 	"porthole/packages/internal/identity"
@@ -28,7 +29,7 @@ type waitingRow struct{ Name, Detail string }
 
 func (c *console) pairPage(w http.ResponseWriter, r *http.Request, id identity.Identity) {
 	v := pairView{Code: strings.TrimSpace(r.URL.Query().Get("code"))}
-	if v.Code == "" || strings.HasPrefix(r.URL.Path, "/fragments/") {
+	if v.Code == "" || isFragment(r) {
 		c.showPair(w, r, http.StatusOK, id, v)
 		return
 	}
@@ -62,9 +63,9 @@ func (c *console) findPairing(w http.ResponseWriter, r *http.Request, id identit
 		c.showPair(w, r, http.StatusTooManyRequests, id, *v)
 		return playerapi.Pairing{}, false
 	}
-	want := plainCode(v.Code)
+	want := credential.PlainCode(v.Code)
 	for _, p := range c.players.Pairings() {
-		if plainCode(p.UserCode) == want {
+		if credential.PlainCode(p.UserCode) == want {
 			c.pairTries.Forgive(remote)
 			v.Code = p.UserCode
 			return p, true
@@ -100,7 +101,7 @@ func (c *console) showPair(w http.ResponseWriter, r *http.Request, status int, i
 		}
 		v.Waiting = append(v.Waiting, row)
 	}
-	if strings.HasPrefix(r.URL.Path, "/fragments/") {
+	if isFragment(r) {
 		c.renderPart(w, r, "pair", "waiting", v)
 		return
 	}

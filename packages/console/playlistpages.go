@@ -70,14 +70,14 @@ func (c *console) showPlaylists(w http.ResponseWriter, r *http.Request, status i
 		c.failed(w, r, err)
 		return
 	}
+	to, err := c.readReach(r.Context())
+	if err != nil {
+		c.failed(w, r, err)
+		return
+	}
 	for _, p := range all {
-		screens, err := c.screensOf(r.Context(), p.ID)
-		if err != nil {
-			c.failed(w, r, err)
-			return
-		}
 		used := "on no screen yet"
-		if n := len(screens); n > 0 {
+		if n := len(to.screens(p.ID)); n > 0 {
 			used = "for " + countText(n, "screen", "screens")
 		}
 		v.Lists = append(v.Lists, playlistRow{ID: p.ID, Colour: colourOf(p.ID), Name: p.Name, State: playlistState(p),

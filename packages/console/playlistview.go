@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -23,7 +24,7 @@ const pickerSize = 24
 
 // playlistEditor is the page of one playlist.
 type playlistEditor struct {
-	ID, Version           int64
+	ID                    int64
 	Colour                int
 	Name, Detail, Total   string
 	State                 state
@@ -236,7 +237,7 @@ func (c *console) editorOf(r *http.Request, id int64, typed playlistEditor) (pla
 	if v.Screens, err = c.screensOf(ctx, id); err != nil {
 		return v, err
 	}
-	v.ID, v.Name, v.Version, v.Colour, v.State, v.Rev, v.Cameras = p.ID, p.Name, p.Version, colourOf(p.ID), playlistState(p), draftRev(p, items), choices
+	v.ID, v.Name, v.Colour, v.State, v.Rev, v.Cameras = p.ID, p.Name, colourOf(p.ID), playlistState(p), draftRev(p, items), choices
 	v.CanPublish = len(items) > 0 && (p.Changed || p.Version == 0)
 	v.CanRevert = p.Changed && p.Version > 0
 	v.Detail = countText(p.Items, "item", "items") + ", " + lengthText(p.Total)
@@ -310,41 +311,51 @@ func reachText(screens int, p signage.Playlist) string {
 	return "It is on " + countText(screens, "screen:", "screens:")
 }
 
-// screensOf returns the screens that the playlist reaches: as their own, their group's, by a rule, or as what plays when
-// nothing else does.
-func (c *console) screensOf(ctx context.Context, playlist int64) ([]signage.Player, error) {
-	players, err := c.signage.Players(ctx)
-	if err != nil {
-		return nil, err
+// reach is what says which screens a playlist reaches.
+type reach struct {
+	players  []signage.Player
+	ofGroup  map[int64]int64 // a group's playlist
+	rules    []signage.Rule
+	fallback int64
+}
+
+func (c *console) readReach(ctx context.Context) (reach, error) {
+	v := reach{ofGroup: map[int64]int64{}}
+	var err error
+	if v.players, err = c.signage.Players(ctx); err != nil {
+		return v, err
 	}
 	groups, err := c.signage.Groups(ctx)
 	if err != nil {
-		return nil, err
+		return v, err
 	}
-	rules, err := c.signage.Rules(ctx)
-	if err != nil {
-		return nil, err
-	}
-	own, err := c.signage.DefaultPlaylist(ctx)
-	if err != nil {
-		return nil, err
-	}
-	ofGroup := map[int64]int64{}
 	for _, g := range groups {
-		ofGroup[g.ID] = g.Playlist
+		v.ofGroup[g.ID] = g.Playlist
 	}
-	return slices.DeleteFunc(players, func(p signage.Player) bool {
-		base := p.Playlist
-		if base == 0 {
-			base = ofGroup[p.Group]
-		}
-		if base == 0 {
-			base = own
-		}
-		return base != playlist && !slices.ContainsFunc(rules, func(r signage.Rule) bool {
+	if v.rules, err = c.signage.Rules(ctx); err != nil {
+		return v, err
+	}
+	v.fallback, err = c.signage.DefaultPlaylist(ctx)
+	return v, err
+}
+
+// screens returns the screens that the playlist reaches: as their own, their group's, by a rule, or as what plays when
+// nothing else does.
+func (v reach) screens(playlist int64) []signage.Player {
+	var list []signage.Player
+	for _, p := range v.players {
+		if cmp.Or(p.Playlist, v.ofGroup[p.Group], v.fallback) == playlist || slices.ContainsFunc(v.rules, func(r signage.Rule) bool {
 			return r.Enabled && r.Playlist == playlist && concerns(r.Target, p)
-		})
-	}), nil
+		}) {
+			list = append(list, p)
+		}
+	}
+	return list
+}
+
+func (c *console) screensOf(ctx context.Context, playlist int64) ([]signage.Player, error) {
+	v, err := c.readReach(ctx)
+	return v.screens(playlist), err
 }
 
 // concerns reports whether a player is meant by a target.
@@ -363,13 +374,6 @@ func (c *console) playlistPage(w http.ResponseWriter, r *http.Request, id identi
 	if n, ok := c.pathID(w, r, "id"); ok {
 		c.showEditor(w, r, http.StatusOK, id, n, playlistEditor{})
 	}
-}
-
-// fragmentHeader is what a page's script sends to get its changed part instead of the whole page.
-const fragmentHeader = "Porthole-Fragment"
-
-func isFragment(r *http.Request) bool {
-	return r.Header.Get(fragmentHeader) != "" || strings.HasPrefix(r.URL.Path, "/fragments/")
 }
 
 func (c *console) showEditor(w http.ResponseWriter, r *http.Request, status int, id identity.Identity, playlist int64, typed playlistEditor) {

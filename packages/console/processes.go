@@ -4,7 +4,6 @@ import (
 	"errors"
 	"net"
 	"net/http"
-	"strings"
 	"time"
 
 	"porthole/packages/internal/identity"
@@ -32,7 +31,7 @@ func (c *console) logPage(w http.ResponseWriter, r *http.Request, id identity.Id
 	for _, l := range lines {
 		v.Lines = append(v.Lines, logLine{l.Stream, printable(l.Text)})
 	}
-	if strings.HasPrefix(r.URL.Path, "/fragments/") {
+	if isFragment(r) {
 		c.renderPart(w, r, "log", "lines", v)
 		return
 	}

@@ -6,12 +6,12 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"net/http"
 	"slices"
 	"time"
 
 	"porthole/packages/internal/provision"
+	"porthole/packages/internal/retry"
 	"porthole/packages/internal/settings"
 )
 
@@ -32,13 +32,8 @@ func (c *console) provision(ctx context.Context) error {
 		if failures == 20 {
 			c.log.Warn("cannot take provisioning from system yet", "err", err)
 		}
-		pause := min(100*time.Millisecond<<min(failures, 6), 5*time.Second)
-		t := time.NewTimer(pause/2 + rand.N(pause/2))
-		select {
-		case <-ctx.Done():
-			t.Stop()
+		if !retry.Pause(ctx, retry.Backoff(failures, 200*time.Millisecond, 5*time.Second)) {
 			return nil
-		case <-t.C:
 		}
 	}
 }

@@ -86,7 +86,7 @@ func (c *console) rtspLogPage(w http.ResponseWriter, r *http.Request, id identit
 			Seq: l.Seq, At: l.Time.UTC().Format("15:04:05.000"), Arrow: l.arrow(), Of: l.Stream, Out: l.From == "us", Text: printableLines(l.Text),
 		})
 	}
-	if strings.HasPrefix(r.URL.Path, "/fragments/") {
+	if isFragment(r) {
 		c.renderPart(w, r, "rtsplog", "lines", v)
 		return
 	}

@@ -2,7 +2,6 @@ package main
 
 import (
 	"errors"
-	"fmt"
 	"net/http"
 	"slices"
 	"strconv"
@@ -43,10 +42,7 @@ func (c *console) showGroups(w http.ResponseWriter, r *http.Request, status int,
 		return
 	}
 	for _, g := range s.groups {
-		row := groupRow{ID: g.ID, Name: g.Name, Detail: fmt.Sprintf("%d screens", g.Players)}
-		if g.Players == 1 {
-			row.Detail = "1 screen"
-		}
+		row := groupRow{ID: g.ID, Name: g.Name, Detail: countText(g.Players, "screen", "screens")}
 		if g.Playlist != 0 {
 			row.Detail += " · " + s.nameOf(g.Playlist)
 		} else {

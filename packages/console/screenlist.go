@@ -38,12 +38,12 @@ type screensView struct {
 }
 
 type screenTile struct {
-	ID                   int64
-	Name, Now, Version   string
-	Detail, NoPicture    string
-	State                state
-	Knocks               []knock
-	Identifies, Pictures bool
+	ID                 int64
+	Name, Now, Version string
+	Detail, NoPicture  string
+	State              state
+	Knocks             []knock
+	Identifies         bool
 }
 
 func idText(id int64) string { return strconv.FormatInt(id, 10) }
@@ -93,12 +93,12 @@ func (c *console) showScreens(w http.ResponseWriter, r *http.Request, status int
 		o.Chosen = o.Value == wanted
 		v.States = append(v.States, o)
 	}
-	v.Count = s.countText()
+	v.Count = s.summary()
 	v.Fragment = "/fragments/screens"
 	if r.URL.RawQuery != "" {
 		v.Fragment += "?" + r.URL.Query().Encode()
 	}
-	if strings.HasPrefix(r.URL.Path, "/fragments/") {
+	if isFragment(r) {
 		c.renderPart(w, r, "screens", "screens", v)
 		return
 	}
@@ -111,10 +111,7 @@ func (s *screens) showOn(v *screensView, form showForm) {
 	v.Showable = len(s.players) > 0
 	v.Playlists = playlistChoices(s.playlists, form.playlist, "none: take away what they have of their own")
 	for _, g := range s.groups {
-		n := "1 screen"
-		if g.Players != 1 {
-			n = fmt.Sprintf("%d screens", g.Players)
-		}
+		n := countText(g.Players, "screen", "screens")
 		v.ShowGroups = append(v.ShowGroups, choice{Value: idText(g.ID), Text: g.Name + " (" + n + ")", Chosen: slices.Contains(form.groups, g.ID)})
 	}
 	for _, p := range s.players {
@@ -122,12 +119,9 @@ func (s *screens) showOn(v *screensView, form showForm) {
 	}
 }
 
-func (s *screens) countText() string {
+func (s *screens) summary() string {
 	total, troubled, online := s.count()
-	text := fmt.Sprintf("%d screens, %d online", total, online)
-	if total == 1 {
-		text = fmt.Sprintf("1 screen, %d online", online)
-	}
+	text := fmt.Sprintf("%s, %d online", countText(total, "screen", "screens"), online)
 	if troubled > 0 {
 		text += fmt.Sprintf(", %d to look after", troubled)
 	}

@@ -132,7 +132,7 @@ func (c *console) signageCard(r *http.Request) (*signageCard, error) {
 	if err != nil {
 		return nil, err
 	}
-	card := &signageCard{Count: s.countText()}
+	card := &signageCard{Count: s.summary()}
 	for _, p := range s.players {
 		if !s.troubled(p) {
 			continue

@@ -51,7 +51,12 @@ type knocker struct {
 	reason, advice string
 	count          uint64
 	last           time.Time
+	// owner is the screen that it belongs to, 0 for none.
+	owner int64
 }
+
+// of reports whether it belongs to a screen that was not let in since.
+func (k knocker) of(p signage.Player) bool { return k.owner == p.ID && k.last.After(p.LastSeen) }
 
 // knock is a knocker in words, and what to do.
 type knock struct {
@@ -87,6 +92,9 @@ func (c *console) readScreens(ctx context.Context, host string) (*screens, error
 	}
 	c.present(s.players)
 	s.knocks = c.turnedAway(proxy.Handshakes, s.now)
+	for i, k := range s.knocks {
+		s.knocks[i].owner = s.ownerOf(k)
+	}
 	return s, nil
 }
 
@@ -178,7 +186,7 @@ func (s *screens) state(p signage.Player) state {
 // troubled reports whether somebody should look after a screen.
 func (s *screens) troubled(p signage.Player) bool {
 	t := s.state(p).Tone
-	return t == toneBad || t == toneBusy || len(s.knocksOf(p)) > 0
+	return t == toneBad || t == toneBusy || slices.ContainsFunc(s.knocks, func(k knocker) bool { return k.of(p) })
 }
 
 // says is what the screen shows, or what it says is wrong.
@@ -288,7 +296,7 @@ func (s *screens) version(p signage.Player, v showing) string {
 func (s *screens) knocksOf(p signage.Player) []knock {
 	var list []knock
 	for _, k := range s.knocks {
-		if s.ownerOf(k) == p.ID && k.last.After(p.LastSeen) {
+		if k.of(p) {
 			list = append(list, s.words(k, p.ID))
 		}
 	}
@@ -299,7 +307,7 @@ func (s *screens) knocksOf(p signage.Player) []knock {
 func (s *screens) strangers() []knock {
 	var list []knock
 	for _, k := range s.knocks {
-		if s.ownerOf(k) == 0 {
+		if k.owner == 0 {
 			list = append(list, s.words(k, 0))
 		}
 	}
@@ -330,7 +338,7 @@ func (s *screens) ownerOf(k knocker) int64 {
 	return owner
 }
 
-// recent sorts knockers, the last one first, and leaves out what is over.
+// recentKnocks sorts knockers, the last one first, and leaves out what is over.
 func recentKnocks(list []knocker, now time.Time) []knocker {
 	list = slices.DeleteFunc(list, func(k knocker) bool { return now.Sub(k.last) > knocksFor })
 	slices.SortStableFunc(list, func(a, b knocker) int {

@@ -78,7 +78,7 @@ func (c *console) showScreen(w http.ResponseWriter, r *http.Request, status int,
 	// The own one's is there anyway, and new every few seconds.
 	v.Pictures = v.Identifies && !p.Own
 	v.Facts = s.facts(p)
-	if strings.HasPrefix(r.URL.Path, "/fragments/") {
+	if isFragment(r) {
 		c.renderPart(w, r, "screen", "now", v)
 		return
 	}

@@ -52,7 +52,7 @@ func (c *console) sessionsPage(w http.ResponseWriter, r *http.Request, id identi
 			v.Ended = append(v.Ended, row)
 		}
 	}
-	if strings.HasPrefix(r.URL.Path, "/fragments/") {
+	if isFragment(r) {
 		c.renderPart(w, r, "sessions", "sessions", v)
 		return
 	}

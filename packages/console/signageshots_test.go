@@ -52,7 +52,7 @@ func TestSignageLooks(t *testing.T) {
 		if dir == "" {
 			return
 		}
-		png, err := chromedp.Run(c.ctx, chromedp.FullScreenshot(100))
+		png, err := chromedp.Run(c.Context(), chromedp.FullScreenshot(100))
 		if err == nil {
 			err = os.WriteFile(filepath.Join(dir, name+".png"), png, 0o600)
 		}

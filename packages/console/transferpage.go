@@ -262,12 +262,8 @@ func importWords(r transfer.Report) string {
 		{"screen", "screens", r.Players}, {"rule", "rules", r.Rules},
 	} {
 		added, changed, same, removed = added+k.t.Added, changed+k.t.Changed, same+k.t.Same, removed+k.t.Removed
-		switch n := k.t.Added + k.t.Changed; n {
-		case 0:
-		case 1:
-			kinds = append(kinds, "1 "+k.one)
-		default:
-			kinds = append(kinds, fmt.Sprintf("%d %s", n, k.many))
+		if n := k.t.Added + k.t.Changed; n > 0 {
+			kinds = append(kinds, countText(n, k.one, k.many))
 		}
 	}
 	text := "nothing new"

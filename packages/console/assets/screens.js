@@ -1,15 +1,4 @@
-import {refresh} from '/assets/refresh.js';
-import {copyClicks, enable, watchThumbs} from '/assets/copy.js';
-
-enable(document);
-copyClicks();
-watchThumbs(document);
-if (document.querySelector('[data-refresh]')) {
-  refresh({added(n) {
-    enable(n);
-    watchThumbs(n);
-  }});
-}
+import '/assets/live.js';
 
 // Identify and the like answer with a page: what it says is shown here, so that nobody loses the place.
 document.addEventListener('submit', async (e) => {

@@ -8,7 +8,7 @@ import (
 	"porthole/packages/internal/source"
 )
 
-// How fast passwords and claim codes may be tried. A person mistypes a few times in a row; a claim code has 29 bits, so
+// How fast passwords and claim codes may be tried. A person mistypes a few times in a row; a claim code has about 28 bits, so
 // that guessing one at the overall rate takes years.
 const (
 	triesPerRemote  = 5

@@ -5,20 +5,18 @@ import (
 	"fmt"
 	"net/http/httptest"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strconv"
-	"sync"
 	"testing"
 	"time"
 
 	"github.com/chromedp/cdproto/cdp"
 	"github.com/chromedp/cdproto/emulation"
-	cdplog "github.com/chromedp/cdproto/log"
 	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/chromedp"
 	"github.com/chromedp/chromedp/kb"
 
+	"porthole/integration/chromiumtest"
 	"porthole/packages/signaling/sitetest"
 )
 
@@ -26,40 +24,19 @@ const deadline = 90 * time.Second
 
 // browser is a headless Chromium with one page.
 type browser struct {
-	t   *testing.T
-	ctx context.Context
-
-	mu     sync.Mutex
-	faults []string // guarded by mu: what the page's console called an error
+	*chromiumtest.Browser
+	t *testing.T
 }
 
 // open starts a Chromium that is logged in at srv.
 func open(t *testing.T, srv *httptest.Server, more ...chromedp.ExecAllocatorOption) *browser {
 	t.Helper()
-	if _, err := exec.LookPath("chromium"); err != nil {
-		t.Fatal("this test needs Chromium: apt-get install chromium")
-	}
-	opts := append(chromedp.DefaultExecAllocatorOptions[:],
-		chromedp.Flag("headless", true), chromedp.Flag("no-sandbox", true), chromedp.Flag("disable-gpu", true),
-		chromedp.Flag("disable-quic", true), chromedp.Flag("no-first-run", true), chromedp.Flag("disable-background-networking", true),
-		chromedp.Flag("disable-component-update", true), chromedp.Flag("disable-sync", true),
-		chromedp.Flag("ignore-certificate-errors", true), chromedp.Flag("autoplay-policy", "user-gesture-required"),
-		chromedp.UserDataDir(t.TempDir()), chromedp.WindowSize(1280, 900))
-	opts = append(opts, more...)
-	alloc, cancelAlloc := chromedp.NewExecAllocator(context.Background(), opts...)
-	ctx, cancel := chromedp.NewContext(alloc)
-	t.Cleanup(func() {
-		cancel()
-		cancelAlloc()
-	})
-	b := &browser{t: t, ctx: ctx}
-	if err := chromedp.Listen(ctx, b.note); err != nil {
-		t.Fatalf("start Chromium: %v", err)
-	}
-	b.do(chromedp.Func(func(ctx context.Context, target *chromedp.Target) error {
-		_, err := cdp.Call(ctx, target, cdplog.Enable, cdp.Empty{})
-		return err
-	}), chromedp.Navigate(srv.URL+"/enter?token="+sitetest.AdminToken), chromedp.WaitVisible(chromedp.CSS("#entered")))
+	b := &browser{t: t, Browser: chromiumtest.Start(t, chromiumtest.Options{
+		StepsWithin: 2 * deadline, EvalWithin: deadline,
+		Console: []runtime.ConsoleAPICalledType{runtime.ConsoleAPICalledTypeError, runtime.ConsoleAPICalledTypeWarning},
+		Flags:   append([]chromedp.ExecAllocatorOption{chromedp.Flag("autoplay-policy", "user-gesture-required")}, more...),
+	})}
+	b.do(chromedp.Navigate(srv.URL+"/enter?token="+sitetest.AdminToken), chromedp.WaitVisible(chromedp.CSS("#entered")))
 	return b
 }
 
@@ -69,48 +46,17 @@ func (b *browser) become(token string) {
 	eval[bool](b, `fetch('/enter?token=`+token+`').then(() => true)`)
 }
 
-func (b *browser) note(ev any) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	switch ev := ev.(type) {
-	case *runtime.EventExceptionThrown:
-		b.faults = append(b.faults, ev.ExceptionDetails.Text+" "+ev.ExceptionDetails.URL)
-	case *runtime.EventConsoleAPICalled:
-		if ev.Type == runtime.ConsoleAPICalledTypeError || ev.Type == runtime.ConsoleAPICalledTypeWarning {
-			b.faults = append(b.faults, string(ev.Args[0].Value))
-		}
-	case *cdplog.EventEntryAdded:
-		if ev.Entry.Level == cdplog.EntryLevelError {
-			b.faults = append(b.faults, ev.Entry.Text+" "+ev.Entry.URL)
-		}
-	}
-}
-
-// console returns what the page's console called an error.
-func (b *browser) console() []string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return append([]string(nil), b.faults...)
-}
+// console returns what went wrong on the page.
+func (b *browser) console() []string { return b.Faults() }
 
 func (b *browser) do(steps ...chromedp.Action[chromedp.Void]) {
 	b.t.Helper()
-	ctx, cancel := context.WithTimeout(b.ctx, 2*deadline)
-	defer cancel()
-	if err := chromedp.Do(ctx, steps...); err != nil {
-		b.t.Fatalf("browser: %v; console: %q", err, b.console())
-	}
+	b.Do(b.t, steps...)
 }
 
 func eval[T any](b *browser, js string) T {
 	b.t.Helper()
-	ctx, cancel := context.WithTimeout(b.ctx, deadline)
-	defer cancel()
-	v, err := chromedp.Run(ctx, chromedp.Evaluate[T](js, chromedp.EvalAwaitPromise))
-	if err != nil {
-		b.t.Fatalf("browser: %s: %v; console: %q", js, err, b.console())
-	}
-	return v
+	return chromiumtest.Eval[T](b.t, b.Browser, js)
 }
 
 // fact reads a line of the Debug section.
@@ -172,7 +118,7 @@ func (b *browser) shot(name string) {
 	if dir == "" {
 		return
 	}
-	png, err := chromedp.Run(b.ctx, chromedp.CaptureScreenshot())
+	png, err := chromedp.Run(b.Context(), chromedp.CaptureScreenshot())
 	if err == nil {
 		err = os.WriteFile(filepath.Join(dir, name+".png"), png, 0o644)
 	}

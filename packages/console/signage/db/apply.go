@@ -31,6 +31,7 @@ func (s *Store) Apply(ctx context.Context, st State, media map[int64]Taken, repl
 		st: st, media: media, replace: replace,
 		playlists: map[int64]int64{}, groups: map[int64]int64{}, players: map[int64]int64{},
 	}
+	defer s.forgetCodes() // players that the State switches off lose theirs
 	err := s.change(ctx, func(tx *sql.Tx) error {
 		a.tx, a.done = tx, Applied{}
 		for _, step := range []func(context.Context) error{

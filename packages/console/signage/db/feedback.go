@@ -41,14 +41,19 @@ func (s *Store) AddFeedback(ctx context.Context, reports []signage.Feedback) err
 
 // Feedbacks returns the last reports of a player, the newest first; of all players for player 0.
 func (s *Store) Feedbacks(ctx context.Context, player int64, limit int) ([]signage.Feedback, error) {
+	// A condition for both cases would keep SQLite from using the index.
+	of, args := "", []any{}
+	if player != 0 {
+		of, args = "WHERE player = ? ", []any{player}
+	}
 	all, err := list(ctx, s.db.Reader(), func(row scanner) (signage.Feedback, error) {
 		var f signage.Feedback
 		var when, received int64
 		err := row.Scan(&f.ID, &f.Player, &f.MessageID, &when, &received, &f.Status, &f.Message, &f.Item)
 		f.At, f.Received = at(when), at(received)
 		return f, err
-	}, `SELECT id, player, message_id, at, received, status, message, item FROM player_feedback
-		WHERE player = ? OR ? = 0 ORDER BY id DESC LIMIT ?`, player, player, max(limit, 0))
+	}, "SELECT id, player, message_id, at, received, status, message, item FROM player_feedback "+of+"ORDER BY id DESC LIMIT ?",
+		append(args, max(limit, 0))...)
 	if err != nil {
 		return nil, fmt.Errorf("read reports: %w", err)
 	}

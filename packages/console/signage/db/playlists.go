@@ -33,6 +33,16 @@ func (s *Store) Playlists(ctx context.Context) ([]signage.Playlist, error) {
 	return all, nil
 }
 
+// PlaylistsWith returns the playlists that have a medium, as a draft or on the screens, by name.
+func (s *Store) PlaylistsWith(ctx context.Context, media int64) ([]signage.Playlist, error) {
+	all, err := list(ctx, s.db.Reader(), scanPlaylist,
+		selectPlaylists+"WHERE p.id IN (SELECT playlist FROM playlist_items WHERE media = ?) GROUP BY p.id ORDER BY lower(p.name), p.id", media)
+	if err != nil {
+		return nil, fmt.Errorf("read playlists of a medium: %w", err)
+	}
+	return all, nil
+}
+
 // Playlist returns a playlist.
 func (s *Store) Playlist(ctx context.Context, id int64) (signage.Playlist, error) {
 	return playlist(ctx, s.db.Reader(), id)

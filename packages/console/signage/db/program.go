@@ -150,7 +150,10 @@ func readWorld(ctx context.Context, from *sql.DB, now time.Time, last *world) (*
 	for _, p := range players {
 		w.players[p.ID] = p
 	}
-	groups, err := list(ctx, tx, scanGroup, selectGroups)
+	// Without how many players each has, which nobody asks for here.
+	groups, err := list(ctx, tx, func(row scanner) (g signage.Group, err error) {
+		return g, row.Scan(&g.ID, &g.Playlist)
+	}, "SELECT id, coalesce(playlist, 0) FROM player_groups")
 	if err != nil {
 		return nil, fmt.Errorf("read groups: %w", err)
 	}

@@ -183,12 +183,7 @@ func (l *Library) receive(w http.ResponseWriter, r *http.Request, u *upload, off
 	body, done := l.body(w, r, u)
 	defer done()
 	in := &intake{l: l, u: u, f: f, offset: offset, at: offset, sum: sum}
-	if c, ok := u.hash.(hash.Cloner); ok {
-		// On any failure the upload goes on from the state before.
-		if in.before, err = c.Clone(); err != nil {
-			in.before = nil
-		}
-	}
+	in.remember()
 	err = in.copy(io.LimitReader(body, u.info.Length-offset))
 	if err == nil && sum != nil && !bytes.Equal(sum.hash.Sum(nil), sum.want) {
 		err = errChecksum
@@ -305,6 +300,16 @@ func (in *intake) write(b []byte) error {
 	return nil
 }
 
+// remember keeps the hash of what is durable: on any failure the upload goes on from there.
+func (in *intake) remember() {
+	in.before = nil
+	if c, ok := in.u.hash.(hash.Cloner); ok {
+		if h, err := c.Clone(); err == nil {
+			in.before = h
+		}
+	}
+}
+
 // sync makes what was written durable and lets others know of it.
 func (in *intake) sync() error {
 	// A write that failed may have left a part of itself behind what counts.
@@ -318,11 +323,7 @@ func (in *intake) sync() error {
 		return err
 	}
 	in.offset = in.at
-	if c, ok := in.u.hash.(hash.Cloner); ok {
-		if h, err := c.Clone(); err == nil {
-			in.before = h
-		}
-	}
+	in.remember()
 	in.l.uploads.mu.Lock()
 	defer in.l.uploads.mu.Unlock()
 	in.u.offset, in.u.touched = in.offset, time.Now()

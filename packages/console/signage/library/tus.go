@@ -243,10 +243,11 @@ func (l *Library) StatusOf(w http.ResponseWriter, r *http.Request, by string) {
 		return
 	}
 	l.uploads.mu.Lock()
-	defer l.uploads.mu.Unlock()
 	s := Status{State: u.state, Name: u.info.Name, Offset: u.offset, Length: u.info.Length, Reason: u.reason}
-	if u.state == Ready {
-		s.Media = statusMedia(u.media, u.notes)
+	media, notes := u.media, u.notes
+	l.uploads.mu.Unlock()
+	if s.State == Ready {
+		s.Media = statusMedia(media, notes)
 	}
 	answer(w, http.StatusOK, s)
 }

@@ -116,15 +116,13 @@ func (l *Library) loadUploads() (*uploads, error) {
 			os.RemoveAll(filepath.Join(dir, e.Name()))
 		}
 	}
-	// What was not renamed yet.
-	for _, d := range []string{"thumbs", "media"} {
-		left, err := filepath.Glob(l.path(d, ".new-*"))
-		if err != nil {
-			return nil, fmt.Errorf("look for leftovers: %w", err)
-		}
-		for _, f := range left {
-			os.Remove(f)
-		}
+	// What was not renamed yet. Media come by renaming from the uploads' folder.
+	left, err := filepath.Glob(l.path("thumbs", ".new-*"))
+	if err != nil {
+		return nil, fmt.Errorf("look for leftovers: %w", err)
+	}
+	for _, f := range left {
+		os.Remove(f)
 	}
 	return s, nil
 }

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
+	"strconv"
 	"time"
 
 	"porthole/packages/console/credential"
@@ -46,6 +47,19 @@ func (a *API) authenticate(r *http.Request, f fields, k kind) (caller, error) {
 	}
 	a.presence.seen(c.player, a.c.Remote(r), r.UserAgent(), isPlain(r))
 	return c, nil
+}
+
+// self returns the player that sends r by its auth code, which must be the one that the path names.
+func (a *API) self(r *http.Request, k kind) (caller, error) {
+	id, err := strconv.ParseInt(r.PathValue("id"), 10, 64)
+	if err != nil {
+		return caller{}, bad("the player’s id is a number")
+	}
+	c, err := a.authenticate(r, fields{}, k)
+	if err == nil && c.ID != id {
+		return c, a.refuse(r, c.Hostname, whyOther)
+	}
+	return c, err
 }
 
 // identify returns the player that the credentials belong to, or why there is none.

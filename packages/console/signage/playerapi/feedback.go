@@ -10,6 +10,7 @@ import (
 	"porthole/packages/console/credential"
 	"porthole/packages/console/signage"
 	"porthole/packages/console/signage/db"
+	"porthole/packages/internal/retry"
 )
 
 type feedbackAnswer struct {
@@ -142,8 +143,6 @@ func (r *reports) keep(ctx context.Context, f signage.Feedback) error {
 
 // run writes until ctx ends, then once more.
 func (r *reports) run(ctx context.Context) error {
-	pause := time.NewTimer(0)
-	defer pause.Stop()
 	for {
 		select {
 		case <-ctx.Done():
@@ -157,11 +156,7 @@ func (r *reports) run(ctx context.Context) error {
 		case <-r.news:
 		}
 		r.write(ctx)
-		pause.Reset(gather)
-		select {
-		case <-ctx.Done():
-		case <-pause.C:
-		}
+		retry.Pause(ctx, gather) // when ctx ends, there is one more to write
 	}
 }
 

@@ -7,7 +7,6 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"errors"
-	"math/big"
 	"net/http"
 	"net/netip"
 	"slices"
@@ -88,7 +87,8 @@ func (p *pairings) add(key [32]byte, e *pending) bool {
 		return false
 	}
 	for taken := true; taken; {
-		e.UserCode = userCode()
+		// Good for a quarter of an hour, and only an administrator can try one (RFC 8628 section 6.1).
+		e.UserCode = credential.NewCode()
 		taken = false
 		for _, o := range p.of {
 			taken = taken || o.UserCode == e.UserCode
@@ -104,37 +104,12 @@ func (p *pairings) byCode(code string, f func(*pending)) error {
 	defer p.mu.Unlock()
 	p.prune(time.Now())
 	for _, e := range p.of {
-		if plainCode(e.UserCode) == plainCode(code) && e.player == 0 && !e.refused {
+		if credential.PlainCode(e.UserCode) == credential.PlainCode(code) && e.player == 0 && !e.refused {
 			f(e)
 			return nil
 		}
 	}
 	return ErrNoPairing
-}
-
-// userCode is four letters and four digits that nobody mistakes for others: 27 bits, for a quarter of an hour, and only an
-// administrator can try one (RFC 8628 section 6.1).
-func userCode() string {
-	const letters, digits = "BCDFGHJKMNPQRSTVWXYZ", "23456789"
-	b := []byte("....-....")
-	for i, from := range []string{letters, letters, letters, letters, "-", digits, digits, digits, digits} {
-		n, err := rand.Int(rand.Reader, big.NewInt(int64(len(from))))
-		if err != nil {
-			panic("playerapi: " + err.Error()) //nolint:forbidigo // crypto/rand never fails
-		}
-		b[i] = from[n.Int64()]
-	}
-	return string(b)
-}
-
-// plainCode is a code without what people type differently.
-func plainCode(code string) string {
-	return strings.Map(func(r rune) rune {
-		if r == '-' || r == ' ' || r == '\u2013' || r == '\u2014' || r == '\u00a0' {
-			return -1
-		}
-		return r
-	}, strings.ToUpper(code))
 }
 
 // Pairings returns the screens that wait, the latest first.

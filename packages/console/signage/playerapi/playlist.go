@@ -10,7 +10,6 @@ import (
 	"net"
 	"net/http"
 	"path"
-	"strconv"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -75,17 +74,9 @@ func (a *API) showing(ctx context.Context, id int64, now time.Time) (shown, erro
 
 // playlistByID is GET /api/playlists/{id}.
 func (a *API) playlistByID(w http.ResponseWriter, r *http.Request) error {
-	id, err := strconv.ParseInt(r.PathValue("id"), 10, 64)
-	if err != nil {
-		return bad("the player’s id is a number")
-	}
-	// Only an auth code counts here.
-	c, err := a.authenticate(r, fields{}, fetches)
+	c, err := a.self(r, fetches)
 	if err != nil {
 		return err
-	}
-	if c.ID != id {
-		return a.refuse(r, c.Hostname, whyOther)
 	}
 	return a.answerPlaylist(w, r, c.player)
 }

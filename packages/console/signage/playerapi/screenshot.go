@@ -6,7 +6,6 @@ import (
 	"io"
 	"mime"
 	"net/http"
-	"strconv"
 	"sync"
 	"time"
 )
@@ -84,17 +83,4 @@ func (a *API) screenshot(w http.ResponseWriter, r *http.Request) error {
 	a.presence.on(c.ID, func(l *live) { l.Screenshot, l.dirty = time.Now(), true })
 	w.WriteHeader(http.StatusNoContent)
 	return nil
-}
-
-// self returns the player that sends r by its auth code, which must be the one that the path names.
-func (a *API) self(r *http.Request, k kind) (caller, error) {
-	id, err := strconv.ParseInt(r.PathValue("id"), 10, 64)
-	if err != nil {
-		return caller{}, bad("the player’s id is a number")
-	}
-	c, err := a.authenticate(r, fields{}, k)
-	if err == nil && c.ID != id {
-		return c, a.refuse(r, c.Hostname, whyOther)
-	}
-	return c, err
 }
