@@ -5,6 +5,7 @@ import (
 
 	"porthole/hw/display"
 	"porthole/media/decode"
+	"porthole/media/render"
 	"porthole/packages/player/camera"
 )
 
@@ -16,6 +17,9 @@ type canvas struct {
 	over image.Rectangle
 	// layout is what base was drawn for.
 	layout layout
+	// still and mode are a source's.
+	still *Still
+	mode  render.Mode
 }
 
 // layout is everything but the moving picture; as long as it stays, only that is drawn.
@@ -42,7 +46,19 @@ func (c *canvas) keep(p *camera.Picture) {
 	if c.video != nil && c.video != p {
 		c.video.Release()
 	}
-	c.video = p
+	c.video, c.still = p, nil
+}
+
+// change takes what a source has changed.
+func (c *canvas) change(n Change) {
+	switch {
+	case n.Still != nil:
+		c.keep(nil)
+		c.still = n.Still
+	case n.Video != nil:
+		c.keep(n.Video)
+		c.mode = n.Fit
+	}
 }
 
 // compose draws a scene and returns the frame that shows it. With planes the hardware lays video over the base.
@@ -59,7 +75,10 @@ func (c *canvas) compose(painter Painter, sc scene, planes bool) display.Frame {
 		c.arrange(painter, layout{kind: sc.kind, rect: rect, strip: sc.strip, banner: sc.banner}, strip)
 		painter.Picture(c.base, rect, sc.picture)
 		c.note(painter, rect, sc.note)
-	case sc.kind == ShowCamera && c.video != nil:
+	case sc.kind == ShowProgram && c.still != nil:
+		c.layout, c.over = layout{kind: sc.kind}, image.Rectangle{}
+		copy(c.base.Pix, c.still.picture.Pix)
+	case (sc.kind == ShowCamera || sc.kind == ShowProgram) && c.video != nil:
 		rect := fit(shape(c.video), area)
 		// What is said lies in the base, which planes are laid over: a picture with a note is drawn.
 		plane := planes && sc.note == "" && sc.banner == ""

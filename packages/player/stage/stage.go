@@ -53,6 +53,17 @@ const (
 	ShowStatus  Kind = "status"
 	ShowPicture Kind = "picture"
 	ShowCamera  Kind = "camera"
+	ShowProgram Kind = "program" // what a Source says
+)
+
+// Light is whether the screen is on.
+type Light string
+
+// What a screen can be.
+const (
+	Lit       Light = ""       // on
+	Black     Light = "black"  // a black picture
+	SignalOff Light = "signal" // no signal: the display goes to sleep
 )
 
 // Config is what a Stage needs.
@@ -88,9 +99,23 @@ type Stage struct {
 	// pending is the camera's newest picture while it waits to be shown.
 	pending *camera.Picture
 	report  Report
+	// source is asked before each refresh, want is what the screen's light should be.
+	source Source
+	want   Light
+	reopen bool
 
 	drawing sync.Mutex // guards what follows; only Run's goroutine changes it
 	canvas  canvas
+
+	// These are of Run's goroutine alone.
+	line timeline
+	// unshown says that a source gave something that is not on the screen yet.
+	unshown bool
+	// held says that the last frame has a video that the hardware shows: it is gone with a frame without.
+	held bool
+	// light is how dimmed was made.
+	light  Light
+	dimmed display.Screen
 }
 
 // New returns a Stage. Run shows what it is given.
@@ -142,7 +167,7 @@ func (s *Stage) Banner(text string) {
 func (s *Stage) change(p *camera.Picture, f func(*scene)) {
 	s.mu.Lock()
 	f(&s.scene)
-	s.fresh = true
+	s.fresh, s.source = true, nil
 	if s.pending != nil {
 		s.pending.Release()
 		s.report.Dropped++
@@ -159,11 +184,43 @@ func (s *Stage) poke() {
 	}
 }
 
-// take returns what is to be shown, and whether that is news; the picture is the caller's.
-func (s *Stage) take() (sc scene, p *camera.Picture, fresh bool) {
+// taken is what is to be shown, and whether that is news; the picture is its owner's.
+type taken struct {
+	scene   scene
+	picture *camera.Picture
+	fresh   bool
+	source  Source
+	light   Light
+	reopen  bool
+}
+
+// release gives back a picture that is not shown.
+func (t taken) release() {
+	if t.picture != nil {
+		t.picture.Release()
+	}
+}
+
+func (s *Stage) take() taken {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	p, fresh = s.pending, s.fresh
-	s.pending, s.fresh = nil, false
-	return s.scene, p, fresh
+	t := taken{s.scene, s.pending, s.fresh, s.source, s.want, s.reopen}
+	s.pending, s.fresh, s.reopen = nil, false, false
+	return t
+}
+
+// Light switches the screen on or off. While it is off nothing is shown and no source is asked.
+func (s *Stage) Light(l Light) {
+	s.mu.Lock()
+	s.want = l
+	s.mu.Unlock()
+	s.poke()
+}
+
+// Reopen gives the screen back and opens it anew, for one that shows nothing any more.
+func (s *Stage) Reopen() {
+	s.mu.Lock()
+	s.reopen = true
+	s.mu.Unlock()
+	s.poke()
 }
