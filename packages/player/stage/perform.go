@@ -72,7 +72,7 @@ func (s *Stage) look(screen display.Screen, problem string) display.Info {
 		s.cfg.Log.Info("screen", "kind", is.Kind, "driver", is.Driver, "connector", is.Connector, "connected", is.Connected,
 			"mode", is.Mode, "monitor", is.Monitor, "note", is.Note)
 	}
-	s.line.begin(screen, info.Mode)
+	s.line.begin(info.Mode)
 	s.drawing.Lock()
 	defer s.drawing.Unlock()
 	s.canvas.resize(info)
@@ -147,7 +147,7 @@ func (s *Stage) present(ctx context.Context, screen display.Screen, info display
 // idle lets a refresh pass without a change. Now and then the screen shows the same once more, to tell when it does.
 func (s *Stage) idle(ctx context.Context, screen display.Screen, r Refresh, kind Kind) error {
 	if kind == Nothing || s.held || !s.line.stale() {
-		return s.line.wait(ctx, screen, r)
+		return s.line.wait(ctx, r)
 	}
 	v, err := screen.Present(ctx, display.Frame{})
 	if err == nil {

@@ -74,6 +74,8 @@ type Config struct {
 	// Fallback is used while there is no screen. Run closes it.
 	Fallback display.Screen
 	Painter  Painter
+	// Clock is that of a screen whose time is not the world's; nil for all others.
+	Clock Clock
 }
 
 // scene says what is to be on the screen.
@@ -120,7 +122,13 @@ type Stage struct {
 
 // New returns a Stage. Run shows what it is given.
 func New(cfg Config) *Stage {
-	return &Stage{cfg: cfg, wake: make(chan struct{}, 1), scene: scene{kind: Nothing}, report: Report{Showing: Nothing}}
+	if cfg.Clock == nil {
+		cfg.Clock = wall{time.Now()}
+	}
+	return &Stage{
+		cfg: cfg, wake: make(chan struct{}, 1), scene: scene{kind: Nothing}, report: Report{Showing: Nothing},
+		line: timeline{clock: cfg.Clock},
+	}
 }
 
 // Status shows the status screen.
