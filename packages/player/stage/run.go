@@ -91,6 +91,7 @@ func (s *Stage) drop() {
 	s.drawing.Lock()
 	defer s.drawing.Unlock()
 	s.canvas.keep(nil)
+	s.canvas.forget()
 }
 
 // perform shows scenes on one screen until ctx ends, or the screen takes no frame any more.
@@ -112,6 +113,11 @@ func (s *Stage) perform(ctx context.Context, screen display.Screen, problem stri
 			// Drawn from now on.
 			s.cfg.Log.Info("the display hardware cannot show this video; drawing it", "err", err)
 			info.VideoPlanes = false
+			continue
+		case errors.Is(err, display.ErrVeil):
+			// Mixed from now on.
+			s.cfg.Log.Info("the display hardware cannot lay a picture over another; mixing them", "err", err)
+			info.Veils = false
 			continue
 		case errors.Is(err, display.ErrSize):
 			info = s.look(screen, problem)
@@ -164,12 +170,12 @@ func (s *Stage) present(ctx context.Context, screen display.Screen, info display
 	if p != nil || sc.kind != ShowCamera {
 		s.canvas.keep(p)
 	}
-	f := s.canvas.compose(s.cfg.Painter, sc, info.VideoPlanes)
+	f := s.canvas.compose(s.cfg.Painter, sc, info)
 	s.drawing.Unlock()
 	if _, err := screen.Present(ctx, f); err != nil {
 		// What the screen shows now is not known: the next frame says everything.
 		s.drawing.Lock()
-		s.canvas.layout = layout{}
+		s.canvas.forget()
 		s.drawing.Unlock()
 		return err
 	}

@@ -7,52 +7,10 @@ import (
 	"image"
 	"log/slog"
 	"sync"
-	"time"
 
 	"porthole/hw/display"
+	"porthole/media/render"
 	"porthole/packages/player/camera"
-)
-
-// Painter draws. All of it is clipped to dst.
-type Painter interface {
-	// Status draws the whole status screen.
-	Status(dst *display.Image, s Status)
-	// Picture draws m into r, scaled; what is transparent lies over black.
-	Picture(dst *display.Image, r image.Rectangle, m image.Image)
-	// Video draws v into r, scaled.
-	Video(dst *display.Image, r image.Rectangle, v *display.YUV)
-	// Strip fills r with a line of text, to be read from across a room.
-	Strip(dst *display.Image, r image.Rectangle, text string)
-	// Note lays a small text over the lower edge of r.
-	Note(dst *display.Image, r image.Rectangle, text string)
-	// Banner lays a text over the middle of dst, to be read from across a room.
-	Banner(dst *display.Image, text string)
-}
-
-// Status is what the status screen says; empty parts are left out.
-type Status struct {
-	Name      string
-	Addresses []string
-	// URL is the console's address, shown also as a QR code.
-	URL                    string
-	Fingerprint, ClaimCode string
-	// Unreachable says that nobody can open the console.
-	Unreachable bool
-	// Messages are sentences about what is wrong, the most important first.
-	Messages []string
-	// Minute is the time, for the clock.
-	Minute time.Time
-}
-
-// Kind names what is on the screen.
-type Kind string
-
-// What can be on the screen.
-const (
-	Nothing     Kind = "nothing"
-	ShowStatus  Kind = "status"
-	ShowPicture Kind = "picture"
-	ShowCamera  Kind = "camera"
 )
 
 // Config is what a Stage needs.
@@ -63,17 +21,6 @@ type Config struct {
 	// Fallback is used while there is no screen. Run closes it.
 	Fallback display.Screen
 	Painter  Painter
-}
-
-// scene says what is to be on the screen.
-type scene struct {
-	kind    Kind
-	status  Status
-	picture image.Image
-	// note lies over pictures of both kinds, strip below them.
-	note, strip string
-	// banner lies over all of it.
-	banner string
 }
 
 // Stage shows things on a screen. Its methods may be called from any goroutine and do not wait for the screen.
@@ -100,17 +47,17 @@ func New(cfg Config) *Stage {
 
 // Status shows the status screen.
 func (s *Stage) Status(st Status) {
-	s.change(nil, func(n *scene) { n.kind, n.status, n.picture = ShowStatus, st, nil })
+	s.change(nil, func(n *scene) { n.kind, n.status, n.still = ShowStatus, &st, nil })
 }
 
 // Picture shows a picture. Nobody may change it any more.
 func (s *Stage) Picture(m image.Image) {
-	s.change(nil, func(n *scene) { n.kind, n.picture = ShowPicture, m })
+	s.change(nil, func(n *scene) { n.kind, n.still = ShowPicture, NewStill(m, render.Fit) })
 }
 
 // Video shows a camera's picture, and releases it when another has taken its place.
 func (s *Stage) Video(p camera.Picture) {
-	s.change(&p, func(n *scene) { n.kind, n.picture = ShowCamera, nil })
+	s.change(&p, func(n *scene) { n.kind, n.still, n.fit = ShowCamera, nil, render.Fit })
 }
 
 // Words puts a note over a picture and a strip below it; both may be empty. The status screen shows neither.
