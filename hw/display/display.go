@@ -125,6 +125,9 @@ type Screen interface {
 	// Blank shows black, or with off switches the signal off, so that a display goes to sleep. The next Present ends
 	// both.
 	Blank(ctx context.Context, off bool) error
+	// SetMode wants another mode from now on, as Options.Mode does. What is on the screen stays there, scaled. Where there is
+	// no such mode, Info.Note says so. It is no error when a screen has only one.
+	SetMode(ctx context.Context, wanted Mode) error
 	// Changes receives a value when a display was plugged in or out, or the mode changed: call Info again. It is never
 	// closed.
 	Changes() <-chan struct{}

@@ -23,6 +23,7 @@ type Offscreen struct {
 
 	mu     sync.Mutex // guards what follows
 	closed bool
+	wanted Mode
 	blank  blanking
 	base   *Image
 	video  *YUV // a copy, or nil
@@ -81,13 +82,41 @@ func (s *Offscreen) Info() Info { return *s.info.Load() }
 // Changes implements Screen.
 func (s *Offscreen) Changes() <-chan struct{} { return s.changes }
 
-// Plug plugs a display of w by h pixels in, instead of the one that is there.
-func (s *Offscreen) Plug(w, h int) {
+// Plug plugs a display with certain sizes in, the first of which is its own choice, instead of the one that is there.
+func (s *Offscreen) Plug(size image.Point, more ...image.Point) {
 	s.change(func(i *Info) {
-		i.Connected = true
-		i.Mode.Width, i.Mode.Height, i.Mode.Name = w, h, fmt.Sprintf("%dx%d", w, h)
-		i.Modes = []Mode{i.Mode}
+		rate := i.Mode.RefreshMilliHz
+		i.Connected, i.Modes = true, nil
+		for _, p := range append([]image.Point{size}, more...) {
+			i.Modes = append(i.Modes, Mode{Width: p.X, Height: p.Y, RefreshMilliHz: rate, Name: fmt.Sprintf("%dx%d", p.X, p.Y)})
+		}
+		i.Modes[0].Preferred = true
+		s.choose(i)
 	})
+}
+
+// SetMode implements Screen.
+func (s *Offscreen) SetMode(_ context.Context, wanted Mode) error {
+	s.mu.Lock()
+	closed := s.closed
+	s.wanted = wanted
+	s.mu.Unlock()
+	if closed {
+		return ErrClosed
+	}
+	s.change(s.choose)
+	return nil
+}
+
+// choose takes the wanted mode if there is one; s.mu is held.
+func (s *Offscreen) choose(i *Info) {
+	i.Mode = i.Modes[0]
+	for _, m := range i.Modes {
+		if matches(m, s.wanted) {
+			i.Mode = m
+		}
+	}
+	i.Note = modeNote(i.Mode, s.wanted, false)
 }
 
 // Unplug takes the display away: frames are kept for the next one.
@@ -102,10 +131,7 @@ func (s *Offscreen) change(f func(*Info)) {
 		s.base, s.video, s.veil = NewImage(size), nil, nil
 	}
 	s.mu.Unlock()
-	select {
-	case s.changes <- struct{}{}:
-	default: // one is waiting already
-	}
+	tell(s.changes)
 }
 
 // Watch calls f with every frame as it comes on the screen, before Present returns, and what a viewer sees then. F must

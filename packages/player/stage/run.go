@@ -99,9 +99,13 @@ func (s *Stage) perform(ctx context.Context, screen display.Screen, problem stri
 	info := s.look(screen, problem)
 	failures := 0
 	var again <-chan time.Time
+	var had wishes
 	for redraw := true; ; {
-		err := s.present(ctx, screen, info, redraw)
-		again, redraw = nil, err != nil
+		lit, err := s.tune(ctx, screen, &had)
+		if err == nil && lit {
+			err = s.present(ctx, screen, info, redraw)
+		}
+		again, redraw = nil, err != nil || !lit
 		switch {
 		case ctx.Err() != nil:
 			return nil

@@ -35,6 +35,7 @@ type Stage struct {
 	// pending is the camera's newest picture while it waits to be shown.
 	pending *camera.Picture
 	report  Report
+	wishes  wishes
 
 	drawing sync.Mutex // guards what follows; only Run's goroutine changes it
 	canvas  canvas

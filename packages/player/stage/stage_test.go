@@ -122,8 +122,9 @@ func (s *screen) Present(ctx context.Context, f display.Frame) (display.Vblank, 
 	return display.Vblank{}, ctx.Err()
 }
 
-func (s *screen) Blank(context.Context, bool) error { return nil }
-func (s *screen) Changes() <-chan struct{}          { return s.changes }
+func (s *screen) Blank(context.Context, bool) error           { return nil }
+func (s *screen) SetMode(context.Context, display.Mode) error { return nil }
+func (s *screen) Changes() <-chan struct{}                    { return s.changes }
 
 func (s *screen) Close() error {
 	s.mu.Lock()
