@@ -13,8 +13,11 @@ import (
 type canvas struct {
 	// base is what is drawn on; it has the screen's size.
 	base *display.Image
-	// video is the moving picture now: a camera's or a clip's.
+	// video is the moving picture now: a camera's or a source's.
 	video *camera.Picture
+	// still and mode are a source's; mode is how video fills the screen.
+	still *Still
+	mode  render.Mode
 	// layout is what base was drawn for.
 	layout layout
 	// turned is where moving pictures are turned, and mixed where pictures are that are mixed here.
@@ -23,8 +26,9 @@ type canvas struct {
 	// frozen are used in turn for what was on the screen, and next says which.
 	frozen [2]*display.Image
 	next   int
-	// from is what was on the screen before, nil for nothing.
+	// from is what was on the screen before a source's item, nil for nothing; fade is how much of it is still seen, of 256.
 	from *display.Image
+	fade int
 
 	// shown is the last frame, with its base also where the hardware was not given it again.
 	shown display.Frame
@@ -63,17 +67,37 @@ func (c *canvas) keep(p *camera.Picture) {
 	if c.video != nil && c.video != p {
 		c.video.Release()
 	}
-	c.video = p
+	c.video, c.still, c.mode = p, nil, render.Fit
 }
 
-// freeze keeps what is on the screen now, for the next scene to take its place little by little (scene.fade). To be called
-// before keep takes what it is made of away.
+// change takes what a source has changed.
+func (c *canvas) change(painter Painter, n Change) {
+	if n.Begin {
+		c.from = nil
+		if n.Fading {
+			c.freeze(painter)
+		}
+	}
+	if c.fade = 0; n.Fading {
+		c.fade = 256 - n.Share
+	}
+	switch {
+	case n.Still != nil:
+		c.keep(nil)
+		c.still = n.Still
+	case n.Video != nil:
+		c.keep(n.Video)
+		c.mode = n.Fit
+	}
+}
+
+// freeze keeps what is on the screen now, for the next item to take its place little by little. It must come before keep,
+// which takes away what that is made of.
 func (c *canvas) freeze(painter Painter) {
 	f := c.shown
 	switch {
-	case f.Base == nil:
-		c.from = nil
-		return
+	case f.Base == nil || c.layout.log != nil:
+		return // the next item is not seen to come
 	case f.Video == nil && f.Veil == nil && f.Base != c.base && f.Base != c.mixed:
 		c.from = f.Base // a still, which does not change
 		return
@@ -90,19 +114,19 @@ func (c *canvas) freeze(painter Painter) {
 
 // compose draws a scene and returns the frame that shows it.
 func (c *canvas) compose(painter Painter, sc scene, info display.Info) display.Frame {
-	if sc.fade <= 0 || c.from != nil && c.from.Rect != c.base.Rect {
+	if c.fade <= 0 || sc.kind != ShowProgram || c.from != nil && c.from.Rect != c.base.Rect {
 		c.from = nil
 	}
-	fading := c.from != nil
+	fading := c.from != nil && sc.log == nil
 	f, drawn := c.content(painter, sc, info.VideoPlanes && (info.Veils || !fading))
 	switch {
 	case fading && info.Veils:
-		f.Veil, f.VeilShare = c.from, min(sc.fade, 256)
+		f.Veil, f.VeilShare = c.from, min(c.fade, 256)
 	case fading:
 		if c.mixed == nil {
 			c.mixed = display.NewImage(c.base.Rect)
 		}
-		mix(c.mixed, f.Base, c.from, sc.fade)
+		mix(c.mixed, f.Base, c.from, c.fade)
 		f.Base, drawn = c.mixed, true
 	}
 	same := !drawn && f.Base == c.shown.Base
@@ -130,8 +154,10 @@ func (c *canvas) content(painter Painter, sc scene, planes bool) (f display.Fram
 		area.Max.Y = strip.Min.Y
 	}
 	switch {
-	case sc.kind != ShowStatus && sc.still != nil:
-		return c.stillContent(painter, sc, area, strip)
+	case sc.kind == ShowPicture && sc.still != nil:
+		return c.stillContent(painter, sc, sc.still, area, strip)
+	case sc.kind == ShowProgram && c.still != nil:
+		return c.stillContent(painter, sc, c.still, area, strip)
 	case sc.kind != ShowStatus && c.video != nil:
 		return c.videoContent(painter, sc, area, strip, planes)
 	}
@@ -159,15 +185,15 @@ func (c *canvas) whole(l layout, painter Painter, page image.Rectangle, draw fun
 }
 
 // stillContent shows a still as it was prepared, or draws it with what lies around and over it.
-func (c *canvas) stillContent(painter Painter, sc scene, area, strip image.Rectangle) (display.Frame, bool) {
+func (c *canvas) stillContent(painter Painter, sc scene, still *Still, area, strip image.Rectangle) (display.Frame, bool) {
 	if sc.strip == "" && sc.note == "" && sc.banner == "" {
-		return display.Frame{Base: sc.still.prepare(painter, Geometry{c.base.Rect.Size(), sc.turn})}, false
+		return display.Frame{Base: still.prepare(painter, Geometry{c.base.Rect.Size(), sc.turn})}, false
 	}
-	l := layout{kind: sc.kind, still: sc.still, strip: sc.strip, note: sc.note, banner: sc.banner, turn: sc.turn}
+	l := layout{kind: sc.kind, still: still, strip: sc.strip, note: sc.note, banner: sc.banner, turn: sc.turn}
 	if !c.arrange(painter, l, strip) {
 		return display.Frame{Base: c.base}, false
 	}
-	rect := sc.still.draw(painter, c.base, sc.turn, area)
+	rect := still.draw(painter, c.base, sc.turn, area)
 	c.words(painter, sc, rect)
 	return display.Frame{Base: c.base}, true
 }

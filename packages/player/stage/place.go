@@ -40,7 +40,7 @@ func (c *canvas) place(sc scene, area image.Rectangle) (*display.YUV, image.Rect
 	own := render.Turn(p.Info.Rotation)
 	lying := shape(p)
 	rect, seen := area, p.Image.Rect
-	switch sc.fit {
+	switch c.mode {
 	case render.Stretch:
 	case render.Fill:
 		from, _ := render.Place(render.Fill, own.Size(lying), image.Rectangle{Max: area.Size()})

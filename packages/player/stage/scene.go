@@ -52,16 +52,14 @@ const (
 	ShowStatus  Kind = "status"
 	ShowPicture Kind = "picture"
 	ShowCamera  Kind = "camera"
-	ShowProgram Kind = "program"
+	ShowProgram Kind = "program" // what a Source says
 )
 
-// scene says what is to be on the screen: the status screen, a still, or else the canvas' moving picture.
+// scene says what is to be on the screen: the status screen, a still, or else what the canvas has of a camera or a source.
 type scene struct {
 	kind   Kind
 	status *Status
 	still  *Still
-	// fit is how a moving picture fills the screen; empty means render.Fit.
-	fit render.Mode
 	// note lies over pictures of all kinds, strip below them.
 	note, strip string
 	// log is there instead of all that, while it is not nil.
@@ -70,8 +68,6 @@ type scene struct {
 	banner string
 	// turn is how all of it is turned.
 	turn render.Turn
-	// fade is how much is still seen of what was there before (canvas.freeze), of 256.
-	fade int
 }
 
 // logView is what the live log shows. Another one is drawn anew.
@@ -144,6 +140,24 @@ func (s *Stage) Geometry() Geometry {
 	return Geometry{s.canvas.base.Rect.Size(), turn}
 }
 
-// Prepare draws a still for the screen as it is now, so that showing it takes no time. It may take a second for a large
-// picture; the stage goes on meanwhile.
-func (s *Stage) Prepare(st *Still) { st.prepare(s.cfg.Painter, s.Geometry()) }
+// Prepare makes a picture ready for the screen as it is now, so that showing it takes no time: turned, scaled as fit says,
+// over black. It may take a tenth of a second, and the stage goes on meanwhile. Nobody may change the picture any more.
+func (s *Stage) Prepare(m image.Image, fit render.Mode) *Still {
+	st := &Still{picture: m, fit: fit}
+	st.prepare(s.cfg.Painter, s.Geometry())
+	return st
+}
+
+// PrepareText is Prepare for a text that fills the screen.
+func (s *Stage) PrepareText(text string) *Still {
+	st := &Still{text: text}
+	st.prepare(s.cfg.Painter, s.Geometry())
+	return st
+}
+
+// Size is how large a picture is that fills the screen, in pixels, as people see it: upright.
+func (s *Stage) Size() image.Point {
+	g := s.Geometry()
+	size := g.Turn.Size(g.Size)
+	return image.Pt(max(size.X, 1), max(size.Y, 1))
+}

@@ -7,10 +7,20 @@ import (
 	"image"
 	"log/slog"
 	"sync"
+	"time"
 
 	"porthole/hw/display"
-	"porthole/media/render"
 	"porthole/packages/player/camera"
+)
+
+// Light is whether the screen is on.
+type Light string
+
+// What a screen can be.
+const (
+	Lit       Light = ""       // on
+	Black     Light = "black"  // a black picture
+	SignalOff Light = "signal" // no signal: the display goes to sleep
 )
 
 // Config is what a Stage needs.
@@ -21,6 +31,8 @@ type Config struct {
 	// Fallback is used while there is no screen. Run closes it.
 	Fallback display.Screen
 	Painter  Painter
+	// Clock is that of a screen whose time is not the world's; nil for all others.
+	Clock Clock
 }
 
 // Stage shows things on a screen. Its methods may be called from any goroutine and do not wait for the screen.
@@ -35,15 +47,39 @@ type Stage struct {
 	// pending is the camera's newest picture while it waits to be shown.
 	pending *camera.Picture
 	report  Report
-	wishes  wishes
+	// source is asked before each refresh, want is what the screen's light should be.
+	source Source
+	want   Light
+	reopen bool
+	// wanted is the mode.
+	wanted display.Mode
 
 	drawing sync.Mutex // guards what follows; only Run's goroutine changes it
 	canvas  canvas
+
+	// These are of Run's goroutine alone.
+	line timeline
+	// unshown says that a source gave something that is not on the screen yet.
+	unshown bool
+	// held says that the last frame has a video that the hardware shows: it is gone with a frame without.
+	held bool
+	// light is how dimmed was made.
+	light  Light
+	dimmed display.Screen
+	// tuned is the mode that tunedFor was asked for last.
+	tuned    display.Mode
+	tunedFor display.Screen
 }
 
 // New returns a Stage. Run shows what it is given.
 func New(cfg Config) *Stage {
-	return &Stage{cfg: cfg, wake: make(chan struct{}, 1), scene: scene{kind: Nothing}, report: Report{Showing: Nothing}}
+	if cfg.Clock == nil {
+		cfg.Clock = wall{time.Now()}
+	}
+	return &Stage{
+		cfg: cfg, wake: make(chan struct{}, 1), scene: scene{kind: Nothing}, report: Report{Showing: Nothing},
+		line: timeline{clock: cfg.Clock},
+	}
 }
 
 // Status shows the status screen.
@@ -53,12 +89,12 @@ func (s *Stage) Status(st Status) {
 
 // Picture shows a picture. Nobody may change it any more.
 func (s *Stage) Picture(m image.Image) {
-	s.change(nil, func(n *scene) { n.kind, n.still = ShowPicture, NewStill(m, render.Fit) })
+	s.change(nil, func(n *scene) { n.kind, n.still = ShowPicture, &Still{picture: m} })
 }
 
 // Video shows a camera's picture, and releases it when another has taken its place.
 func (s *Stage) Video(p camera.Picture) {
-	s.change(&p, func(n *scene) { n.kind, n.still, n.fit = ShowCamera, nil, render.Fit })
+	s.change(&p, func(n *scene) { n.kind, n.still = ShowCamera, nil })
 }
 
 // Words puts a note over a picture and a strip below it; both may be empty. The status screen shows neither.
@@ -90,7 +126,7 @@ func (s *Stage) Banner(text string) {
 func (s *Stage) change(p *camera.Picture, f func(*scene)) {
 	s.mu.Lock()
 	f(&s.scene)
-	s.fresh = true
+	s.fresh, s.source = true, nil
 	if s.pending != nil {
 		s.pending.Release()
 		s.report.Dropped++
@@ -107,11 +143,44 @@ func (s *Stage) poke() {
 	}
 }
 
-// take returns what is to be shown, and whether that is news; the picture is the caller's.
-func (s *Stage) take() (sc scene, p *camera.Picture, fresh bool) {
+// taken is what is to be shown, and whether that is news; the picture is its owner's.
+type taken struct {
+	scene   scene
+	picture *camera.Picture
+	fresh   bool
+	source  Source
+	light   Light
+	mode    display.Mode
+	reopen  bool
+}
+
+// release gives back a picture that is not shown.
+func (t taken) release() {
+	if t.picture != nil {
+		t.picture.Release()
+	}
+}
+
+func (s *Stage) take() taken {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	p, fresh = s.pending, s.fresh
-	s.pending, s.fresh = nil, false
-	return s.scene, p, fresh
+	t := taken{s.scene, s.pending, s.fresh, s.source, s.want, s.wanted, s.reopen}
+	s.pending, s.fresh, s.reopen = nil, false, false
+	return t
+}
+
+// Light switches the screen on or off. While it is off nothing is shown and no source is asked.
+func (s *Stage) Light(l Light) {
+	s.mu.Lock()
+	s.want = l
+	s.mu.Unlock()
+	s.poke()
+}
+
+// Reopen gives the screen back and opens it anew, for one that shows nothing any more.
+func (s *Stage) Reopen() {
+	s.mu.Lock()
+	s.reopen = true
+	s.mu.Unlock()
+	s.poke()
 }

@@ -8,8 +8,8 @@ import (
 	"porthole/media/render"
 )
 
-// Still is a picture or a text that fills the screen. What Stage.Prepare has drawn is shown as it is; a Still that was not
-// prepared, or for another screen, is drawn when it is shown.
+// Still is a picture or a text that fills the screen, made ready by Stage.Prepare. When the screen is another by the time it
+// is shown, it is drawn again.
 type Still struct {
 	picture image.Image
 	fit     render.Mode
@@ -20,12 +20,6 @@ type Still struct {
 	// drawn is for geometry, and does not change any more.
 	drawn *display.Image
 }
-
-// NewStill makes a still of a picture, which nobody may change any more.
-func NewStill(m image.Image, fit render.Mode) *Still { return &Still{picture: m, fit: fit} }
-
-// NewText makes a still of a text, as large as it fits.
-func NewText(text string) *Still { return &Still{text: text} }
 
 // prepare draws a still for a geometry, unless that was done.
 func (st *Still) prepare(painter Painter, g Geometry) *display.Image {
