@@ -28,6 +28,11 @@ func (s *Stage) perform(ctx context.Context, screen display.Screen, problem stri
 			s.cfg.Log.Info("the display hardware cannot show this video; drawing it", "err", err)
 			info.VideoPlanes = false
 			continue
+		case errors.Is(err, display.ErrVeil):
+			// Mixed from now on.
+			s.cfg.Log.Info("the display hardware cannot lay a picture over another; mixing them", "err", err)
+			info.Veils = false
+			continue
 		case errors.Is(err, display.ErrSize):
 			info = s.look(screen, problem)
 			fallthrough
@@ -87,6 +92,10 @@ func (s *Stage) present(ctx context.Context, screen display.Screen, info display
 		t.release()
 		return false, errReopen
 	}
+	if err := s.tune(ctx, screen, t.mode); err != nil {
+		t.release()
+		return false, err
+	}
 	relit, err := s.follow(ctx, screen, t.light)
 	if err != nil || t.light != Lit {
 		t.release()
@@ -117,17 +126,17 @@ func (s *Stage) present(ctx context.Context, screen display.Screen, info display
 	switch {
 	case sc.kind == ShowProgram:
 		t.release()
-		s.canvas.change(change)
+		s.canvas.change(s.cfg.Painter, change)
 	case t.picture != nil || sc.kind != ShowCamera:
 		s.canvas.keep(t.picture)
 	}
-	f := s.canvas.compose(s.cfg.Painter, sc, info.VideoPlanes)
+	f := s.canvas.compose(s.cfg.Painter, sc, info)
 	s.drawing.Unlock()
 	v, err := screen.Present(ctx, f)
 	if err != nil {
 		// What the screen shows now is not known: the next frame says everything.
 		s.drawing.Lock()
-		s.canvas.layout = layout{}
+		s.canvas.forget()
 		s.drawing.Unlock()
 		return false, err
 	}
@@ -163,7 +172,7 @@ func (s *Stage) begin(src Source) bool {
 	if s.source != src {
 		return false
 	}
-	s.scene.kind, s.scene.picture = ShowProgram, nil
+	s.scene.kind, s.scene.still = ShowProgram, nil
 	return true
 }
 

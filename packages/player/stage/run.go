@@ -95,4 +95,5 @@ func (s *Stage) drop() {
 	s.drawing.Lock()
 	defer s.drawing.Unlock()
 	s.canvas.keep(nil)
+	s.canvas.forget()
 }

@@ -1,10 +1,8 @@
 package stage
 
 import (
-	"image"
 	"time"
 
-	"porthole/hw/display"
 	"porthole/media/render"
 	"porthole/packages/player/camera"
 )
@@ -51,27 +49,6 @@ func (c Change) release() {
 	if c.Video != nil {
 		c.Video.Release()
 	}
-}
-
-// Still is a picture made ready for the screen.
-type Still struct {
-	picture *display.Image
-}
-
-// Prepare makes a picture ready for the screen as it is now: turned, scaled, over black. It may take a tenth of a second; the
-// picture is not used afterwards.
-func (s *Stage) Prepare(m image.Image, fit render.Mode) *Still {
-	out := display.NewImage(image.Rectangle{Max: s.Size()})
-	_, to := render.Place(fit, m.Bounds().Size(), out.Rect)
-	s.cfg.Painter.Picture(out, to, m)
-	return &Still{picture: out}
-}
-
-// Size is how large a picture is that fills the screen, in pixels, as people see it: upright.
-func (s *Stage) Size() image.Point {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return image.Pt(max(s.report.Screen.Width, 1), max(s.report.Screen.Height, 1))
 }
 
 // Play lets a source decide what is on the screen, from its first change on, until something else is shown. Nil: the last

@@ -13,49 +13,6 @@ import (
 	"porthole/packages/player/camera"
 )
 
-// Painter draws. All of it is clipped to dst.
-type Painter interface {
-	// Status draws the whole status screen.
-	Status(dst *display.Image, s Status)
-	// Picture draws m into r, scaled; what is transparent lies over black.
-	Picture(dst *display.Image, r image.Rectangle, m image.Image)
-	// Video draws v into r, scaled.
-	Video(dst *display.Image, r image.Rectangle, v *display.YUV)
-	// Strip fills r with a line of text, to be read from across a room.
-	Strip(dst *display.Image, r image.Rectangle, text string)
-	// Note lays a small text over the lower edge of r.
-	Note(dst *display.Image, r image.Rectangle, text string)
-	// Banner lays a text over the middle of dst, to be read from across a room.
-	Banner(dst *display.Image, text string)
-}
-
-// Status is what the status screen says; empty parts are left out.
-type Status struct {
-	Name      string
-	Addresses []string
-	// URL is the console's address, shown also as a QR code.
-	URL                    string
-	Fingerprint, ClaimCode string
-	// Unreachable says that nobody can open the console.
-	Unreachable bool
-	// Messages are sentences about what is wrong, the most important first.
-	Messages []string
-	// Minute is the time, for the clock.
-	Minute time.Time
-}
-
-// Kind names what is on the screen.
-type Kind string
-
-// What can be on the screen.
-const (
-	Nothing     Kind = "nothing"
-	ShowStatus  Kind = "status"
-	ShowPicture Kind = "picture"
-	ShowCamera  Kind = "camera"
-	ShowProgram Kind = "program" // what a Source says
-)
-
 // Light is whether the screen is on.
 type Light string
 
@@ -78,17 +35,6 @@ type Config struct {
 	Clock Clock
 }
 
-// scene says what is to be on the screen.
-type scene struct {
-	kind    Kind
-	status  Status
-	picture image.Image
-	// note lies over pictures of both kinds, strip below them.
-	note, strip string
-	// banner lies over all of it.
-	banner string
-}
-
 // Stage shows things on a screen. Its methods may be called from any goroutine and do not wait for the screen.
 type Stage struct {
 	cfg  Config
@@ -105,6 +51,8 @@ type Stage struct {
 	source Source
 	want   Light
 	reopen bool
+	// wanted is the mode.
+	wanted display.Mode
 
 	drawing sync.Mutex // guards what follows; only Run's goroutine changes it
 	canvas  canvas
@@ -118,6 +66,9 @@ type Stage struct {
 	// light is how dimmed was made.
 	light  Light
 	dimmed display.Screen
+	// tuned is the mode that tunedFor was asked for last.
+	tuned    display.Mode
+	tunedFor display.Screen
 }
 
 // New returns a Stage. Run shows what it is given.
@@ -133,17 +84,17 @@ func New(cfg Config) *Stage {
 
 // Status shows the status screen.
 func (s *Stage) Status(st Status) {
-	s.change(nil, func(n *scene) { n.kind, n.status, n.picture = ShowStatus, st, nil })
+	s.change(nil, func(n *scene) { n.kind, n.status, n.still = ShowStatus, &st, nil })
 }
 
 // Picture shows a picture. Nobody may change it any more.
 func (s *Stage) Picture(m image.Image) {
-	s.change(nil, func(n *scene) { n.kind, n.picture = ShowPicture, m })
+	s.change(nil, func(n *scene) { n.kind, n.still = ShowPicture, &Still{picture: m} })
 }
 
 // Video shows a camera's picture, and releases it when another has taken its place.
 func (s *Stage) Video(p camera.Picture) {
-	s.change(&p, func(n *scene) { n.kind, n.picture = ShowCamera, nil })
+	s.change(&p, func(n *scene) { n.kind, n.still = ShowCamera, nil })
 }
 
 // Words puts a note over a picture and a strip below it; both may be empty. The status screen shows neither.
@@ -199,6 +150,7 @@ type taken struct {
 	fresh   bool
 	source  Source
 	light   Light
+	mode    display.Mode
 	reopen  bool
 }
 
@@ -212,7 +164,7 @@ func (t taken) release() {
 func (s *Stage) take() taken {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	t := taken{s.scene, s.pending, s.fresh, s.source, s.want, s.reopen}
+	t := taken{s.scene, s.pending, s.fresh, s.source, s.want, s.wanted, s.reopen}
 	s.pending, s.fresh, s.reopen = nil, false, false
 	return t
 }
