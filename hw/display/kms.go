@@ -280,7 +280,7 @@ func (s *kms) clear(ctx context.Context) error {
 // are never in the way of each other).
 func (s *kms) commit(ctx context.Context, r *drm.Request, flags uint32) error {
 	s.commits++
-	s.clock.asked = monotonic()
+	s.clock.asked = Monotonic()
 	deadline := time.Now().Add(flipTimeout)
 	for {
 		err := s.board.card.Commit(r, flags, s.commits)

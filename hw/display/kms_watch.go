@@ -93,11 +93,30 @@ func (s *kms) replug(ctx context.Context) bool {
 		s.lit = false
 	}
 	s.describe("")
-	select {
-	case s.changes <- struct{}{}:
-	default:
-	}
+	tell(s.changes)
 	return out.silent()
+}
+
+// SetMode implements Screen. Nothing flickers where the mode stays what it is.
+func (s *kms) SetMode(ctx context.Context, wanted Mode) error {
+	if err := s.acquire(ctx); err != nil {
+		return err
+	}
+	defer func() { <-s.lock }()
+	s.opts.Mode = wanted
+	out := s.layout.out
+	if err := s.settle(ctx); err != nil {
+		return err
+	}
+	var err error
+	if out.connected() && candidates(out.modes, wanted, out.silent())[0] != s.layout.info {
+		if err = s.plug(ctx, out); err != nil {
+			s.lit = false // the next frame sets everything up
+		}
+	}
+	s.describe("")
+	tell(s.changes)
+	return err
 }
 
 // unplug stops the signal; frames go on being kept.
