@@ -5,24 +5,21 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"strings"
 )
 
-// prefix begins the names of files that are being written.
-const prefix = ".new-"
+// Suffix ends the name of a file that is being written. One that the power cut has left is overwritten by the next.
+const Suffix = ".new"
 
-// WriteFile replaces the file at path, at once or not at all: content and name are on the disk when it returns nil. The folder
-// must be there, mode is before umask. On an error (errors.Is finds the system's, as ENOSPC) the old file is still there.
+// WriteFile replaces the file at path, at once or not at all: content and name are on the disk when it returns nil. A path
+// has one writer at a time, its folder must be there, mode is before umask. On an error (errors.Is finds the system's, as
+// ENOSPC) the old file is still there.
 func WriteFile(path string, b []byte, mode os.FileMode) error {
-	f, err := os.CreateTemp(filepath.Dir(path), prefix+"*")
+	f, err := os.OpenFile(path+Suffix, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, mode)
 	if err != nil {
 		return fmt.Errorf("write %s: %w", path, err)
 	}
 	defer os.Remove(f.Name())
 	defer f.Close()
-	if err := f.Chmod(mode); err != nil {
-		return fmt.Errorf("write %s: %w", path, err)
-	}
 	if _, err := f.Write(b); err != nil {
 		return fmt.Errorf("write %s: %w", path, err)
 	}
@@ -46,17 +43,4 @@ func SyncDir(dir string) error {
 		return fmt.Errorf("sync folder %s: %w", dir, err)
 	}
 	return nil
-}
-
-// Sweep removes what WriteFile was writing in the folder when the power went. Call it while nobody writes there.
-func Sweep(dir string) {
-	entries, err := os.ReadDir(dir)
-	if err != nil {
-		return // nothing is there that could be left over
-	}
-	for _, e := range entries {
-		if strings.HasPrefix(e.Name(), prefix) {
-			os.Remove(filepath.Join(dir, e.Name()))
-		}
-	}
 }
