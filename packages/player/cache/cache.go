@@ -5,6 +5,7 @@ package cache
 
 import (
 	"context"
+	"errors"
 	"io"
 	"time"
 )
@@ -13,15 +14,25 @@ import (
 type Source interface {
 	// Get opens a medium from an offset in bytes on. From says where the answer really begins: 0 where the server cannot resume.
 	// Size is the medium's, -1 where the server does not say. Tag is the entity tag; a download is resumed only where it is
-	// still the same. Errors: ErrGone when the server does not have it (any more).
+	// still the same. Errors: ErrGone when the server does not have it (any more), ErrServer when it answered with a failure
+	// of its own; any other means that it could not be reached, and is waited out.
 	Get(ctx context.Context, url string, offset int64, tag string) (*Part, error)
 }
+
+// What a Source says besides.
+var (
+	// ErrGone means that the server does not have the medium (any more): 404, 410.
+	ErrGone = errors.New("the server does not have it any more")
+	// ErrServer means that the server was there and did not hand the medium out: 403, 416, 500 and the like.
+	ErrServer = errors.New("the server does not hand it out")
+)
 
 // Part is an answer to Get. The caller closes Body.
 type Part struct {
 	Body       io.ReadCloser
 	From, Size int64
-	Tag        string
+	// Tag is the entity tag (else Last-Modified), as the server wrote it; empty where it sends neither.
+	Tag string
 }
 
 // State is what the cache can say, for player.sock.
