@@ -11,7 +11,7 @@ import (
 	"path/filepath"
 	"time"
 
-	"porthole/packages/player/keep"
+	"porthole/packages/internal/durable"
 )
 
 // kept is what is known of the one server, on the disk: readable by player only, as the auth code is as good as a password.
@@ -68,7 +68,7 @@ func (l *Link) loadKept(s setup) kept {
 func (l *Link) saveKept(k kept) {
 	b, err := json.Marshal(k)
 	if err == nil {
-		err = keep.Write(l.keptFile(), append(b, '\n'))
+		err = durable.WriteFile(l.keptFile(), append(b, '\n'), 0o600)
 	}
 	if err != nil {
 		// It works until the restart.

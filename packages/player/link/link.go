@@ -9,6 +9,7 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
+	"os"
 	"sync"
 	"time"
 
@@ -74,7 +75,7 @@ type Clock interface {
 // Config is what a Link works with. Identify and Shot may be nil.
 type Config struct {
 	Log *slog.Logger
-	// Dir is where the auth code is kept (server.json, 0600).
+	// Dir is where the auth code is kept (server.json, 0600). It is made if need be.
 	Dir string
 	// Agent is what the player calls itself, as "Porthole/1.0".
 	Agent string
@@ -113,6 +114,9 @@ type Link struct {
 
 // New returns a Link, which does nothing until Run and Set.
 func New(cfg Config) *Link {
+	if err := os.MkdirAll(cfg.Dir, 0o700); err != nil {
+		cfg.Log.Error("cannot make the folder for the signage server's auth code", "err", err)
+	}
 	return &Link{
 		cfg: cfg, poll: 20 * time.Second, beat: time.Minute,
 		again: make(chan struct{}, 1), told: make(chan struct{}, 1), changed: make(chan struct{}),

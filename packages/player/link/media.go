@@ -14,9 +14,6 @@ import (
 	"porthole/packages/player/cache"
 )
 
-// ErrGone is cache.ErrGone.
-var ErrGone = errors.New("the server does not have this medium (any more)")
-
 // stall is how long a medium may come without a byte.
 const stall = 30 * time.Second
 
@@ -94,12 +91,12 @@ func newPart(res *http.Response, offset int64) (*cache.Part, error) {
 	case http.StatusPartialContent:
 		from, size, err := contentRange(h.Get("Content-Range"))
 		if err != nil || from != offset {
-			return nil, fmt.Errorf("the server answers with another part of the medium than the one that was asked for (%.60q)", h.Get("Content-Range"))
+			return nil, fmt.Errorf("%w: it answers with another part of the medium than the one that was asked for (%.60q)", cache.ErrServer, h.Get("Content-Range"))
 		}
 		p.From, p.Size = from, size
 		return p, nil
 	}
-	return nil, fmt.Errorf("the server answers with %d %s", res.StatusCode, http.StatusText(res.StatusCode))
+	return nil, fmt.Errorf("%w: it answers with %d %s", cache.ErrServer, res.StatusCode, http.StatusText(res.StatusCode))
 }
 
 // contentRange reads "bytes FROM-TO/SIZE" (RFC 9110 section 14.4); size is -1 for "*".
@@ -124,7 +121,7 @@ func contentRange(v string) (from, size int64, err error) {
 	return from, size, nil
 }
 
-// fetch asks for the medium at an address. Redirects are the caller's; ErrGone.
+// fetch asks for the medium at an address. Redirects are the caller's; cache.ErrGone.
 func (m medium) fetch(ctx context.Context, c *http.Client, address, agent, bearer string) (*http.Response, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
 	if err != nil {
@@ -150,11 +147,11 @@ func (m medium) fetch(ctx context.Context, c *http.Client, address, agent, beare
 		return medium{url: m.url}.fetch(ctx, c, address, agent, bearer)
 	case res.StatusCode == http.StatusNotFound || res.StatusCode == http.StatusGone:
 		res.Body.Close()
-		return nil, ErrGone
+		return nil, cache.ErrGone
 	case res.StatusCode == http.StatusOK && strings.HasPrefix(strings.ToLower(res.Header.Get("Content-Type")), "text/html"):
 		// A page that says that there is no such file, or where to log in.
 		res.Body.Close()
-		return nil, fmt.Errorf("%w: a web page comes in its place", ErrGone)
+		return nil, fmt.Errorf("%w: a web page comes in its place", cache.ErrGone)
 	case res.StatusCode/100 == 2 || res.StatusCode/100 == 3:
 		return res, nil
 	}
@@ -163,7 +160,7 @@ func (m medium) fetch(ctx context.Context, c *http.Client, address, agent, beare
 	if err != nil {
 		return nil, fmt.Errorf("ask for a medium: %w", err)
 	}
-	return nil, fmt.Errorf("ask for a medium: %w", newStatusError(res, body, time.Now()))
+	return nil, fmt.Errorf("%w: %w", cache.ErrServer, newStatusError(res, body, time.Now()))
 }
 
 // get opens a medium at its address: at the server itself if it may be there, as servers write names into addresses that only
@@ -175,12 +172,12 @@ func (r *remote) get(ctx context.Context, m medium) (*http.Response, error) {
 	}
 	u, err := s.base.Parse(m.url)
 	if err != nil || (u.Scheme != "https" && u.Scheme != "http") || u.User != nil {
-		return nil, errors.New("the medium’s address is none of a web server")
+		return nil, fmt.Errorf("%w: its address is none of a web server", cache.ErrServer)
 	}
 	here := *u
 	here.Scheme, here.Host = s.base.Scheme, s.base.Host
 	res, err := r.chase(ctx, m, s, &here)
-	if hostPort(u) == hostPort(s.base) || !errors.Is(err, ErrGone) {
+	if hostPort(u) == hostPort(s.base) || !errors.Is(err, cache.ErrGone) {
 		return res, err
 	}
 	return r.chase(ctx, m, s, u)
@@ -197,7 +194,7 @@ func (r *remote) chase(ctx context.Context, m medium, s *session, u *url.URL) (*
 				bearer = s.bearer // some want it for files, too
 			}
 		case u.Scheme != "https" && s.base.Scheme == "https":
-			return nil, fmt.Errorf("the medium lies at %s, which is without TLS, and the server is not", u.Host)
+			return nil, fmt.Errorf("%w: it lies at %s, which is without TLS, and the server is not", cache.ErrServer, u.Host)
 		}
 		res, err := m.fetch(ctx, client, u.String(), r.l.cfg.Agent, bearer)
 		if err != nil || res.StatusCode/100 != 3 {
@@ -206,9 +203,9 @@ func (r *remote) chase(ctx context.Context, m medium, s *session, u *url.URL) (*
 		res.Body.Close()
 		next, err := u.Parse(res.Header.Get("Location"))
 		if err != nil || (next.Scheme != "https" && next.Scheme != "http") || next.User != nil {
-			return nil, errors.New("the medium is sent on to an address that is none of a web server")
+			return nil, fmt.Errorf("%w: it is sent on to an address that is none of a web server", cache.ErrServer)
 		}
 		u = next
 	}
-	return nil, errors.New("the medium is sent on from address to address")
+	return nil, fmt.Errorf("%w: it is sent on from address to address", cache.ErrServer)
 }

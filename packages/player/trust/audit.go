@@ -11,7 +11,7 @@ import (
 	"slices"
 	"sync"
 
-	"porthole/packages/player/keep"
+	"porthole/packages/internal/durable"
 )
 
 const (
@@ -106,7 +106,7 @@ func (a *audit) rewrite() error {
 		}
 		all = append(append(all, b...), '\n')
 	}
-	if err := keep.Write(a.path, all); err != nil {
+	if err := durable.WriteFile(a.path, all, 0o600); err != nil {
 		return err
 	}
 	a.file = len(a.lines)

@@ -11,7 +11,7 @@ import (
 	"slices"
 	"time"
 
-	"porthole/packages/player/keep"
+	"porthole/packages/internal/durable"
 )
 
 const (
@@ -156,7 +156,7 @@ func (t *Trust) save() error {
 	}
 	b, err := json.MarshalIndent(t.kept, "", " ")
 	if err == nil {
-		err = keep.Write(t.file(), append(b, '\n'))
+		err = durable.WriteFile(t.file(), append(b, '\n'), 0o600)
 	}
 	if err != nil {
 		t.cfg.Log.Error("cannot keep what is known of servers' certificates", "err", err)

@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"os"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -127,6 +128,9 @@ func Open(cfg Config) *Trust {
 	t := &Trust{
 		cfg: cfg, shown: map[string]shown{}, policy: Policy{Trust: settings.TrustFirst},
 		audit: openAudit(cfg.Log, filepath.Join(cfg.Dir, "trust.jsonl")),
+	}
+	if err := os.MkdirAll(cfg.Dir, 0o700); err != nil {
+		cfg.Log.Error("cannot make the folder of servers' certificates", "err", err)
 	}
 	t.load()
 	return t
