@@ -146,7 +146,7 @@ func (l *Link) Report(e playback.Event) {
 	l.mu.Lock()
 	l.said = e
 	l.mu.Unlock()
-	if err := l.cfg.Spool.Add(newReport(e)); err != nil {
+	if _, err := l.cfg.Spool.Add(e.Status, newReport(e)); err != nil {
 		l.cfg.Log.Error("cannot keep a report for the server", "status", e.Status, "err", err)
 	}
 	poke(l.told)
@@ -162,7 +162,8 @@ func (l *Link) State() State {
 		t := l.cfg.Trust.State(setup.host)
 		s.Fingerprint, s.CA, s.Trust, s.Pending, s.PendingCA = t.Fingerprint, t.CA, string(t.How), t.Pending, t.PendingCA
 	}
-	s.Spooled, s.Lost = l.cfg.Spool.Len(), l.cfg.Spool.Lost()
+	waiting := l.cfg.Spool.State()
+	s.Spooled, s.Lost = waiting.Waiting, waiting.Lost
 	return s
 }
 

@@ -2,40 +2,28 @@ package link
 
 import (
 	"context"
-	"crypto/rand"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"net/http"
 	"time"
 
 	"porthole/packages/internal/retry"
 	"porthole/packages/player/playback"
+	"porthole/packages/player/spool"
 )
-
-// Waiting is a report that the server has not got yet.
-type Waiting struct {
-	ID   string
-	Data json.RawMessage
-}
 
 // Spool keeps reports until the server has them (spool.Spool).
 type Spool interface {
-	// Add keeps a report, anything that JSON can hold.
-	Add(report any) error
-	// Next returns the oldest ones, at most that many.
-	Next(most int) []Waiting
-	// Done forgets those with these ids.
-	Done(ids ...string) error
-	// Len counts those that wait, Lost those that were forgotten for want of room.
-	Len() int
-	Lost() int
+	Add(status string, body any) (id string, err error)
+	Next(n int) []spool.Report
+	Done(ids ...string)
+	State() spool.State
 }
 
 // report is what a server is told: the fields of the contract, and our servers' own, which others pass over.
 type report struct {
 	// ID lets a server keep a report once, however often it comes.
-	ID        string `json:"id"`
+	ID        string `json:"id,omitempty"`
 	Status    string `json:"status"`
 	Message   string `json:"message"`
 	Timestamp string `json:"timestamp"`
@@ -44,7 +32,7 @@ type report struct {
 }
 
 func newReport(e playback.Event) report {
-	return report{ID: rand.Text(), Status: e.Status, Message: e.Message, Timestamp: e.Time.UTC().Format(time.RFC3339), Item: e.Item, Version: e.Version}
+	return report{Status: e.Status, Message: e.Message, Timestamp: e.Time.UTC().Format(time.RFC3339), Item: e.Item, Version: e.Version}
 }
 
 // batch is how many reports are taken from the spool at a time.
@@ -84,8 +72,9 @@ func (l *Link) tellWaiting(ctx context.Context, at server) error {
 		}
 		for _, w := range waiting {
 			var r report
-			err := json.Unmarshal(w.Data, &r)
+			err := json.Unmarshal(w.Body, &r)
 			if err == nil {
+				r.ID = w.ID
 				err = at.tell(ctx, r)
 			}
 			if err != nil && !isFinal(err) {
@@ -94,9 +83,7 @@ func (l *Link) tellWaiting(ctx context.Context, at server) error {
 			if err != nil {
 				l.cfg.Log.Warn("the signage server does not take a report; it is left out", "status", r.Status, "err", err)
 			}
-			if err := l.cfg.Spool.Done(w.ID); err != nil {
-				return fmt.Errorf("forget a report that the server has: %w", err)
-			}
+			l.cfg.Spool.Done(w.ID)
 		}
 	}
 	return nil
