@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"image"
 	"log/slog"
@@ -8,7 +9,9 @@ import (
 	"sync"
 	"time"
 
+	"porthole/hw/display"
 	"porthole/media/decode"
+	"porthole/media/render"
 	"porthole/media/rtsp"
 	"porthole/packages/internal/settings"
 	"porthole/packages/player/camera"
@@ -23,6 +26,15 @@ type screen interface {
 	Video(camera.Picture)
 	Words(note, strip string)
 	Banner(text string)
+	Orient(render.Turn)
+	Mode(display.Mode)
+}
+
+// programme is what plays a program (content).
+type programme interface {
+	// play plays until ctx ends; an error means that the process should begin anew.
+	play(ctx context.Context) error
+	ask() asked
 }
 
 // target is what the settings ask for.
@@ -43,8 +55,12 @@ type director struct {
 	stamp func(name string) string
 	port  string
 	now   func() time.Time
+	// content plays programs.
+	content programme
 
 	wake chan struct{}
+	// fatal takes why the process should begin anew.
+	fatal chan error
 
 	mu    sync.Mutex // guards what follows
 	start time.Time
@@ -61,10 +77,11 @@ type director struct {
 	// loaded says that the wanted picture was shown, or why not.
 	pictureErr error
 	problems   []string
+	asked      asked
 }
 
-// run directs until ctx ends.
-func (d *director) run(ctx context.Context) {
+// run directs until ctx ends, or nothing helps but a new process.
+func (d *director) run(ctx context.Context) error {
 	d.mu.Lock()
 	d.start = d.now()
 	d.mu.Unlock()
@@ -81,7 +98,9 @@ func (d *director) run(ctx context.Context) {
 		}
 		select {
 		case <-ctx.Done():
-			return
+			return nil
+		case err := <-d.fatal:
+			return err
 		case <-tick.C:
 		case <-d.wake:
 		}
@@ -131,8 +150,14 @@ func (d *director) direct() (begin func(context.Context)) {
 		d.turn++
 		begin = d.bring(w, d.turn)
 	}
+	d.asked = d.content.ask()
+	if d.want.show == settings.ShowProgram && d.asked.playing && d.shown != d.want {
+		d.shown, d.status = d.want, nil
+	}
 	plan := d.plan()
 	d.problems = plan.problems
+	d.screen.Orient(stage.Turn(cmp.Or(d.view.Settings.Orientation, d.asked.orientation)))
+	d.screen.Mode(wantedMode(d.view.Settings.Mode))
 	if plan.status {
 		if d.status == nil || !same(*d.status, plan.screen) {
 			d.status = &plan.screen
@@ -141,8 +166,15 @@ func (d *director) direct() (begin func(context.Context)) {
 		d.shown = target{}
 	}
 	d.screen.Words(plan.note, plan.strip)
-	d.screen.Banner(d.view.Identify.Now(d.now()))
+	now := d.now()
+	d.screen.Banner(cmp.Or(d.view.Identify.Now(now), d.asked.identify.Now(d.asked.clock.Now)))
 	return begin
+}
+
+// wantedMode is a mode as the settings have it; what they have wrong is the display's own.
+func wantedMode(text string) display.Mode {
+	m, _ := settings.ParseMode(text)
+	return display.Mode{Width: m.Width, Height: m.Height, RefreshMilliHz: m.RefreshMilliHz}
 }
 
 func same(a, b stage.Status) bool {
@@ -158,6 +190,8 @@ func (d *director) wanted() target {
 		return target{show: s.Show, picture: s.Picture}
 	case s.Show == settings.ShowCamera && d.hasCamera(s.Camera):
 		return target{show: s.Show, camera: s.Camera}
+	case s.Show == "" || s.Show == settings.ShowProgram:
+		return target{show: settings.ShowProgram}
 	}
 	return target{}
 }
@@ -177,6 +211,15 @@ func (d *director) bring(w target, turn int) func(context.Context) {
 		return d.watcher.Run
 	case settings.ShowPicture:
 		return func(ctx context.Context) { d.follow(ctx, w.picture, turn) }
+	case settings.ShowProgram:
+		return func(ctx context.Context) {
+			if err := d.content.play(ctx); err != nil {
+				select {
+				case d.fatal <- err:
+				default:
+				}
+			}
+		}
 	}
 	return func(context.Context) {}
 }
