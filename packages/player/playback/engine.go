@@ -21,6 +21,7 @@ type Stage interface {
 	Play(stage.Source)
 	Plays(stage.Source) (asked, lit bool)
 	Prepare(m image.Image, fit render.Mode) *stage.Still
+	PrepareText(text string) *stage.Still
 	Size() image.Point
 	Reopen()
 }
