@@ -1,5 +1,10 @@
 package playback
 
+import (
+	"context"
+	"time"
+)
+
 // Settled reports whether everything is ready that can be at the next refresh: the frame that is due, and near the end of
 // an item the next one. A test that steps the clock only then sees what a fast enough machine would.
 func (e *Engine) Settled() bool {
@@ -24,4 +29,14 @@ func (a *act) settled() bool {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	return !v.reel.lacks() && !v.wanted
+}
+
+// Plan looks what is due at once: tests' time goes faster than the planner's.
+func (e *Engine) Plan(ctx context.Context) { e.plan(ctx) }
+
+// Impatient lets the time be over for which what is not due any more may stay.
+func (e *Engine) Impatient() {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.stale = time.Now().Add(-2 * patience)
 }

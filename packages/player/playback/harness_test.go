@@ -101,16 +101,15 @@ type rig struct {
 	screen *display.Offscreen
 	clock  *display.Clock
 	dir    string
+	ctx    context.Context
 	cancel context.CancelFunc
 	done   sync.WaitGroup
 	err    error // Run's, once done
 
-	mu       sync.Mutex // guards what follows
-	shots    []shot
-	events   []playback.Event
-	now      time.Time
-	children []*decode.Decoder
-	broken   map[string]bool
+	mu     sync.Mutex // guards what follows
+	shots  []shot
+	events []playback.Event
+	now    time.Time
 }
 
 type setup struct {
@@ -158,7 +157,7 @@ func start(t *testing.T, p program.Program, s setup) *rig {
 	})
 	r.engine.SetProgram(p)
 	ctx, cancel := context.WithCancel(t.Context())
-	r.cancel = cancel
+	r.ctx, r.cancel = ctx, cancel
 	r.done.Go(func() {
 		if err := r.stage.Run(ctx); err != nil {
 			t.Error(err)
@@ -204,6 +203,7 @@ func (r *rig) until(what string, f func() bool) {
 func (r *rig) step(n int) {
 	r.t.Helper()
 	for range n {
+		r.engine.Plan(r.ctx)
 		r.until("all is ready for a refresh", r.engine.Settled)
 		r.refresh()
 	}

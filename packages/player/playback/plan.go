@@ -101,9 +101,11 @@ func (e *Engine) aim(ctx context.Context, now time.Time) bool {
 		return e.cur != nil && e.linger(now)
 	}
 	remains := e.left()
+	if e.cur != nil && e.cur.due.Interrupt != 0 && !e.now.Until.IsZero() && (remains < 0 || remains > e.now.Until.Sub(now)) {
+		remains = e.now.Until.Sub(now)
+	}
 	want := due{e.schedule.At(now.Add(max(remains, 0)))}
-	urgent := e.cur != nil && (e.cur.due.Interrupt != e.now.Interrupt || e.cur.due.Text != e.now.Text)
-	if urgent || e.cur == nil {
+	if e.cur == nil || e.urgent() {
 		want, remains = due{e.now}, 0
 	}
 	e.cut = e.cur != nil && !e.cur.due.same(due{e.now}) && !e.linger(now)

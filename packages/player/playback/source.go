@@ -65,12 +65,20 @@ func (e *Engine) cutting() bool {
 	if e.cut {
 		return true
 	}
+	if !e.urgent() {
+		return false
+	}
 	for _, a := range e.queue {
-		if a.phase == ready {
-			return a.due.Interrupt != e.cur.due.Interrupt
+		if a.phase == ready && a.due.Interrupt == e.now.Interrupt && a.due.Text == e.now.Text {
+			return true
 		}
 	}
 	return false
+}
+
+// urgent says that an interruption has begun or ended, which does not wait for the end of an item.
+func (e *Engine) urgent() bool {
+	return e.cur.due.Interrupt != e.now.Interrupt || e.cur.due.Text != e.now.Text
 }
 
 var errLate = errors.New("it was not ready in time")
