@@ -1,6 +1,7 @@
 package playback
 
 import (
+	"bytes"
 	"context"
 	"time"
 )
@@ -40,3 +41,9 @@ func (e *Engine) Impatient() {
 	defer e.mu.Unlock()
 	e.stale = time.Now().Add(-2 * patience)
 }
+
+// ParseKept reads what is remembered over restarts.
+func ParseKept(b []byte) (restarts int, reason string) { return parseKept(bytes.NewReader(b)) }
+
+// Tell hands on what was said.
+func (e *Engine) Tell() { e.tell() }

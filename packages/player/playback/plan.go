@@ -2,6 +2,7 @@ package playback
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"time"
 
@@ -32,6 +33,7 @@ func (e *Engine) planner(ctx context.Context) {
 	defer tick.Stop()
 	for {
 		e.plan(ctx)
+		e.tell()
 		e.beat.Add(1)
 		select {
 		case <-ctx.Done():
@@ -248,7 +250,14 @@ func (e *Engine) settle(a *act, s show, err error) bool {
 	defer e.mu.Unlock()
 	i := slices.Index(e.queue, a)
 	if i < 0 {
-		return false // nobody wants it any more
+		// Nobody wants it any more. Why it took so long is known now.
+		if silent := (*errLive)(nil); a.late && !errors.As(err, &silent) {
+			err = errLate
+		}
+		if a.late {
+			e.skip(a.item, err)
+		}
+		return false
 	}
 	if err == nil {
 		a.show, a.phase = s, ready
