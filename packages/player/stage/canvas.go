@@ -72,6 +72,9 @@ func (c *canvas) keep(p *camera.Picture) {
 
 // change takes what a source has changed.
 func (c *canvas) change(painter Painter, n Change) {
+	if n.nothing() {
+		return
+	}
 	if n.Begin {
 		c.from = nil
 		if n.Fading {
