@@ -7,7 +7,6 @@ import (
 	"strings"
 	"time"
 
-	"porthole/media/render"
 	"porthole/packages/internal/program"
 	"porthole/packages/player/stage"
 )
@@ -99,8 +98,6 @@ func (a *act) state() *ItemState {
 		ID: a.item.ID, Kind: a.item.Kind, Name: name(a.item), Since: a.since, Presented: a.presented, Dropped: a.dropped,
 	}
 }
-
-func (a *act) fit() render.Mode { return render.Mode(a.item.Fit) }
 
 // length is how long the item is shown; 0 means a video's own length.
 func (a *act) length() time.Duration { return time.Duration(a.item.DurationMS) * time.Millisecond }

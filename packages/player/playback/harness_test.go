@@ -191,11 +191,13 @@ func (d files) Open(name string) (*os.File, error) {
 func (r *rig) until(what string, f func() bool) {
 	r.t.Helper()
 	deadline := time.Now().Add(60 * time.Second)
+	tick := time.NewTicker(time.Millisecond)
+	defer tick.Stop()
 	for !f() {
 		if time.Now().After(deadline) {
 			r.t.Fatalf("waited in vain until %s; state %+v", what, r.engine.State())
 		}
-		time.Sleep(time.Millisecond)
+		<-tick.C
 	}
 }
 
