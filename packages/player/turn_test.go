@@ -200,8 +200,10 @@ func scenes() map[string]func(*stage.Stage) {
 	}
 	list := map[string]func(*stage.Stage){
 		"status": func(s *stage.Stage) { s.Status(status) },
-		"text":   func(s *stage.Stage) { s.Play(&script{changes: []stage.Change{{Begin: true, Still: s.PrepareText("Closed on Monday")}}}) },
-		"log":    func(s *stage.Stage) { s.Status(status); s.Log(lines) },
+		"text": func(s *stage.Stage) {
+			s.Play(&script{changes: []stage.Change{{Begin: true, Still: s.PrepareText("Closed on Monday")}}})
+		},
+		"log": func(s *stage.Stage) { s.Status(status); s.Log(lines) },
 		"status with banner": func(s *stage.Stage) {
 			s.Status(status)
 			s.Banner("This is the screen Lobby")

@@ -196,7 +196,7 @@ func (c *canvas) stillContent(painter Painter, sc scene, still *Still, area, str
 	if !c.arrange(painter, l, strip) {
 		return display.Frame{Base: c.base}, false
 	}
-	rect := still.draw(painter, c.base, sc.turn, area)
+	rect := still.drawInto(painter, c.base, sc.turn, area)
 	c.words(painter, sc, rect)
 	return display.Frame{Base: c.base}, true
 }
