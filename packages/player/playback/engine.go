@@ -22,7 +22,6 @@ type Stage interface {
 	Plays(stage.Source) (asked, lit bool)
 	Prepare(m image.Image, fit render.Mode) *stage.Still
 	PrepareText(text string) *stage.Still
-	Size() image.Point
 	Reopen()
 }
 
