@@ -16,8 +16,8 @@ import (
 	"porthole/hw/display"
 	"porthole/media/decode"
 	"porthole/media/render"
-	player "porthole/packages/player"
 	"porthole/packages/player/camera"
+	"porthole/packages/player/paint"
 	"porthole/packages/player/stage"
 )
 
@@ -34,7 +34,7 @@ func newExhibit(t *testing.T, size image.Point, planes bool) *exhibit {
 	c := display.NewClock(60_000)
 	e := &exhibit{t: t, clock: c, screen: display.OpenSimulated(size.X, size.Y, planes, c)}
 	log := slog.New(slog.DiscardHandler)
-	e.stage = stage.New(stage.Config{Log: log, Fallback: e.screen, Painter: player.Painter{}, Clock: c})
+	e.stage = stage.New(stage.Config{Log: log, Fallback: e.screen, Painter: paint.Painter{}, Clock: c})
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
 	go func() { done <- e.stage.Run(ctx) }()
