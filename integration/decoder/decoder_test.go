@@ -114,7 +114,7 @@ func TestContents(t *testing.T) {
 		for list, want := range map[string][]string{
 			"-decoders": {"aac", "aac_latm", "h263", "h264", "hevc", "mjpeg", "mp2", "mp2float", "mp3", "mp3float", "mpeg4", "opus",
 				"pcm_alaw", "pcm_mulaw", "pcm_s16be", "pcm_s16le", "rawvideo", "vp8", "vp9"},
-			"-encoders": {"libopus", "libvpx", "pcm_s16le", "rawvideo", "wrapped_avframe"},
+			"-encoders": {"libopus", "libvpx", "pcm_s16le", "rawvideo", "shared", "wrapped_avframe"},
 			"-demuxers": {"aac", "avi", "h264", "hevc", "m4v", "matroska,webm", "mjpeg", "mov,mp4,m4a,3gp,3g2,mj2", "mp3", "mpegts",
 				"nut", "ogg", "wav"},
 			"-muxers": {"framecrc", "ivf", "null", "nut", "ogg", "rawvideo", "yuv4mpegpipe"},

@@ -25,35 +25,72 @@ func childCPU(b *testing.B) time.Duration {
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
-// BenchmarkDecode measures a 1080p clip on one thread: through the pipe into a reader, and by the decoder alone into nothing.
-func BenchmarkDecode(b *testing.B) {
-	const frames = 60
-	clip := decodetest.Clip(b, "a.mp4", "-f", "lavfi", "-i", "testsrc2=s=1920x1080:r=30:d=2", "-c:v", "libx264", "-preset", "veryfast", "-b:v", "4M")
-	report := func(b *testing.B, cpu time.Duration) {
-		b.ReportMetric(float64(b.N*frames)/b.Elapsed().Seconds(), "frames/s")
-		b.ReportMetric(float64(cpu.Microseconds())/float64(b.N*frames)/1000, "cpu-ms/frame")
+// ownCPU is the processor time of this process.
+func ownCPU(b *testing.B) time.Duration {
+	b.Helper()
+	var u syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
+		b.Fatal(err)
 	}
-	b.Run("pipe", func(b *testing.B) {
-		cpu := childCPU(b)
-		for b.Loop() {
-			d := open(b, clip, func(o *decode.Options) { o.Threads = 1 })
-			if pts, err := drain(b, d); len(pts) != frames || !errors.Is(err, io.EOF) {
-				b.Fatalf("%d frames, %v", len(pts), err)
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+}
+
+// BenchmarkDecode measures what a frame costs, of the child and of this process together, that is taken and copied once more
+// as into a display's memory: in shared memory, and through a pipe as where the decoder is a common ffmpeg. Beside it stands the
+// decoder alone that throws its pictures away.
+func BenchmarkDecode(b *testing.B) {
+	for _, clip := range []struct {
+		name, source string
+		frames       int
+	}{
+		{"1080p30", "testsrc2=s=1920x1080:r=30:d=10", 300},
+		{"720p60", "testsrc2=s=1280x720:r=60:d=10", 600},
+	} {
+		path := decodetest.Clip(b, "a.mp4", "-f", "lavfi", "-i", clip.source, "-vf", "noise=alls=6:allf=t,format=yuv420p",
+			"-c:v", "libx264", "-preset", "veryfast", "-b:v", "6M")
+		var per [3]time.Duration
+		measure := func(b *testing.B, which int, once func(b *testing.B)) {
+			cpu, own := childCPU(b)+ownCPU(b), ownCPU(b)
+			for b.Loop() {
+				once(b)
+			}
+			b.ReportMetric(float64((ownCPU(b)-own).Microseconds())/float64(b.N*clip.frames)/1000, "own-ms/frame")
+			per[which] = (childCPU(b) + ownCPU(b) - cpu) / time.Duration(b.N*clip.frames)
+			b.ReportMetric(float64(b.N*clip.frames)/b.Elapsed().Seconds(), "frames/s")
+			b.ReportMetric(float64(per[which].Microseconds())/1000, "cpu-ms/frame")
+			if per[0] > 0 {
+				b.ReportMetric(float64(per[which])/float64(per[0]), "of-null")
+			}
+		}
+		b.Run(clip.name+"/null", func(b *testing.B) {
+			bin := decodetest.Binary(b)
+			measure(b, 0, func(b *testing.B) {
+				if out, err := exec.Command(bin, "-v", "error", "-nostdin", "-i", path, "-an", "-f", "null", "-").CombinedOutput(); err != nil {
+					b.Fatalf("%v\n%s", err, out)
+				}
+			})
+		})
+		present := func(b *testing.B, change ...func(*decode.Options)) {
+			var y, cb, cr []byte
+			d := open(b, path, change...)
+			for n := 0; ; n++ {
+				f, err := d.Next(b.Context())
+				if err != nil {
+					if n != clip.frames || !errors.Is(err, io.EOF) {
+						b.Fatalf("%d frames, %v", n, err)
+					}
+					break
+				}
+				y, cb, cr = append(y[:0], f.Image.Y...), append(cb[:0], f.Image.Cb...), append(cr[:0], f.Image.Cr...)
+				f.Release()
 			}
 			d.Close()
 		}
-		report(b, childCPU(b)-cpu)
-	})
-	b.Run("null", func(b *testing.B) {
-		bin := decodetest.Binary(b)
-		cpu := childCPU(b)
-		for b.Loop() {
-			if out, err := exec.Command(bin, "-v", "error", "-nostdin", "-threads", "1", "-i", clip, "-an", "-f", "null", "-").CombinedOutput(); err != nil {
-				b.Fatalf("%v\n%s", err, out)
-			}
-		}
-		report(b, childCPU(b)-cpu)
-	})
+		b.Run(clip.name+"/shared", func(b *testing.B) { measure(b, 1, func(b *testing.B) { present(b) }) })
+		b.Run(clip.name+"/pipe", func(b *testing.B) {
+			measure(b, 2, func(b *testing.B) { present(b, func(o *decode.Options) { o.Libraries = []string{"/nonexistent"} }) })
+		})
+	}
 }
 
 // BenchmarkFirstFrame is the time from Open to the first picture of a small clip.

@@ -39,8 +39,9 @@ type order struct {
 	Binary string   `json:"binary"`
 	Args   []string `json:"args"`
 	Memory uint64   `json:"memory"`
-	CPU    uint64   `json:"cpu"`  // seconds of processor time, 0: no limit
-	File   bool     `json:"file"` // the input is a file, to be opened as /proc/self/fd/3
+	Shared bool     `json:"shared"` // memoryFD and freeFD are there
+	CPU    uint64   `json:"cpu"`    // seconds of processor time, 0: no limit
+	File   bool     `json:"file"`   // the input is a file, to be opened as /proc/self/fd/3
 
 	Libraries []string `json:"libraries,omitempty"` // folders that may be read
 }
@@ -65,8 +66,9 @@ type child struct {
 	waitErr error
 }
 
-// startChild starts the child and returns once it has become ffmpeg.
-func startChild(ctx context.Context, opts Options) (*child, error) {
+// startChild starts the child and returns once it has become ffmpeg. Its pictures come in mem, or, if that is nil, over its
+// standard output.
+func startChild(ctx context.Context, opts Options, mem *shared) (*child, error) {
 	var theirs, ours []*os.File
 	closeAll := func(files []*os.File) {
 		for _, f := range files {
@@ -104,15 +106,26 @@ func startChild(ctx context.Context, opts Options) (*child, error) {
 		// What lies in the pipe is delay; a megabyte of frames on the other side saves switches between the processes.
 		setPipeSize(c.input, 16<<10)
 	}
-	setPipeSize(frames, 1<<20)
-
-	cmd, err := command(opts)
+	cmd, err := command(opts, mem)
 	if err != nil {
 		closeAll(ours)
 		return nil, err
 	}
 	cmd.Stdout, cmd.Stderr = stdout, stderr
 	cmd.ExtraFiles = []*os.File{input, report}
+	if mem == nil {
+		setPipeSize(frames, 1<<20)
+	} else {
+		// The memory closes our end, as frames outlive the child.
+		free, w, err := os.Pipe()
+		if err != nil {
+			closeAll(ours)
+			return nil, fmt.Errorf("make pipes: %w", err)
+		}
+		mem.free = w
+		theirs = append(theirs, free)
+		cmd.ExtraFiles = append(cmd.ExtraFiles, mem.file, free)
+	}
 	if err := c.start(cmd); err != nil {
 		closeAll(ours)
 		return nil, fmt.Errorf("start decoder: %w", err)
@@ -133,8 +146,12 @@ func startChild(ctx context.Context, opts Options) (*child, error) {
 }
 
 // command is this program again, to be taken over by Child.
-func command(opts Options) (*exec.Cmd, error) {
-	o := order{Binary: opts.Binary, Args: arguments(opts), Memory: uint64(opts.MaxMemory), File: opts.File != nil, Libraries: opts.Libraries}
+func command(opts Options, mem *shared) (*exec.Cmd, error) {
+	o := order{Binary: opts.Binary, Args: arguments(opts, mem), Memory: uint64(opts.MaxMemory), File: opts.File != nil, Libraries: opts.Libraries}
+	if mem != nil {
+		o.Shared = true
+		o.Memory += uint64(len(mem.mem))
+	}
 	if opts.Timeout > 0 {
 		// Wall-clock time is limited from outside; this is for a child whose parent died.
 		o.CPU = uint64(opts.Timeout/time.Second+1) * uint64(runtime.NumCPU())
@@ -236,7 +253,7 @@ func setPipeSize(f *os.File, size int) {
 }
 
 // arguments is ffmpeg's command line.
-func arguments(opts Options) []string {
+func arguments(opts Options, mem *shared) []string {
 	args := []string{
 		"-nostdin", "-hide_banner", "-nostats", "-loglevel", "level+info",
 		"-filter_threads", "1", "-noautorotate", "-max_pixels", strconv.Itoa(opts.MaxPixels),
@@ -262,10 +279,15 @@ func arguments(opts Options) []string {
 	if opts.Encode != nil {
 		return append(args, opts.encoding()...)
 	}
-	return append(args,
+	args = append(args,
 		"-map", "0:V:0", "-map_metadata", "-1", "-map_chapters", "-1", "-vf", opts.scaling()+"format=yuv420p|yuvj420p",
-		"-fps_mode", "passthrough", "-enc_time_base", "1:90000",
-		"-c:v", "rawvideo", "-threads:v", "1", "-f", "nut", "-write_index", "0", "-flush_packets", "1", "pipe:1")
+		"-fps_mode", "passthrough", "-enc_time_base", "1:90000")
+	if mem != nil {
+		args = append(args, mem.args()...)
+	} else {
+		args = append(args, "-c:v", "rawvideo")
+	}
+	return append(args, "-threads:v", "1", "-f", "nut", "-write_index", "0", "-flush_packets", "1", "pipe:1")
 }
 
 // isJPEG looks for the first two markers of a photo, or of motion JPEG without a container (ITU-T T.81, B.1.1.3).

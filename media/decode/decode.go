@@ -30,13 +30,14 @@ const (
 // Options say what to decode and what it may cost. Binary and either File or Live are required.
 type Options struct {
 	Binary string // path of the ffmpeg that overlays/decoder builds
-	// Libraries are folders that the child may read besides, for a Binary that is not static, as on a developer's machine.
+	// Libraries are folders that the child may read besides, for a Binary that is not static, as on a developer's machine. Such a
+	// one is a common ffmpeg: its pictures come through a pipe, which costs about a third more than shared memory.
 	Libraries []string
 
 	File *os.File // a regular file, open for reading; it may be closed once Open has returned
 	Live *Live    // a stream of access units, fed through Send
 
-	// Encode makes the child compress what it decodes: NextPacket then takes the place of Next, and Info, Frames and Allocate have no meaning.
+	// Encode makes the child compress what it decodes: NextPacket then takes the place of Next, and Info and Frames have no meaning.
 	Encode *Encode
 
 	// Start is where in a file decoding begins: with the last key picture before it, whose PTS is then near 0.
@@ -50,9 +51,7 @@ type Options struct {
 	Timeout      time.Duration // for the whole item, paused or not; 0: no limit
 	Threads      int           // decoding threads; 0: as many as processors for a file, one for a live stream
 
-	Frames int // how many frames exist at once, handed out or waiting; 0: DefaultFrames
-	// Allocate makes the buffer of a frame, at most Frames times; it may have any stride (mapped video memory). Nil: ordinary memory.
-	Allocate func(StreamInfo) (*image.YCbCr, error)
+	Frames int // how many frames exist at once, handed out or waiting, at most 255; 0: DefaultFrames
 }
 
 // Live describes a live stream. Its pictures come out as soon as they are complete.
@@ -102,7 +101,11 @@ func (f *Frame) Release() {
 	if f == nil || f.owner == nil {
 		return
 	}
-	f.owner.free <- f.Image // never blocks: it has room for every buffer there is
+	if f.owner.shared != nil {
+		f.owner.shared.release(f.Image)
+	} else {
+		f.owner.free <- f.Image // never blocks: it has room for every buffer there is
+	}
 	f.owner, f.Image = nil, nil
 }
 
@@ -116,6 +119,7 @@ type Decoder struct {
 	packets chan Packet // nil unless the child encodes
 
 	frames chan *Frame
+	shared *shared // nil where pictures come through a pipe: then those below
 	free   chan *image.YCbCr
 	spare  int // buffers that may still be allocated; only the frame reader uses it
 
@@ -138,12 +142,19 @@ func Open(ctx context.Context, opts Options) (*Decoder, error) {
 	if err := opts.check(); err != nil {
 		return nil, fmt.Errorf("open decoder: %w", err)
 	}
-	c, err := startChild(ctx, opts)
+	mem, err := opts.memory()
 	if err != nil {
 		return nil, fmt.Errorf("open decoder: %w", err)
 	}
+	c, err := startChild(ctx, opts, mem)
+	if err != nil {
+		if mem != nil {
+			mem.close()
+		}
+		return nil, fmt.Errorf("open decoder: %w", err)
+	}
 	d := &Decoder{
-		opts: opts, child: c, log: newLog(), spare: opts.Frames,
+		opts: opts, child: c, log: newLog(), shared: mem, spare: opts.Frames,
 		frames: make(chan *Frame, opts.Frames), free: make(chan *image.YCbCr, opts.Frames),
 		infoReady: make(chan struct{}), done: make(chan struct{}),
 	}
@@ -172,6 +183,9 @@ func Open(ctx context.Context, opts Options) (*Decoder, error) {
 		work.Wait()
 		c.stdout.Close()
 		c.stderr.Close()
+		if mem != nil {
+			mem.close()
+		}
 		d.err = d.verdict(ctx, err)
 		close(d.done)
 		close(d.frames)
@@ -232,10 +246,18 @@ func (o Options) withDefaults() Options {
 	if o.Threads == 0 && o.Live != nil {
 		o.Threads = 1
 	}
-	if o.Allocate == nil {
-		o.Allocate = func(i StreamInfo) (*image.YCbCr, error) { return newImage(i.Width, i.Height), nil }
-	}
 	return o
+}
+
+// pictureLimit is how many bytes a picture may have.
+func (o Options) pictureLimit() int { return o.MaxPixels*3/2 + 1<<16 }
+
+// memory makes what pictures are handed over in; nil where they go through a pipe.
+func (o Options) memory() (*shared, error) {
+	if o.Encode != nil || len(o.Libraries) > 0 {
+		return nil, nil
+	}
+	return newShared(o.Frames, o.pictureLimit())
 }
 
 func (o Options) check() error {
@@ -247,6 +269,8 @@ func (o Options) check() error {
 	case o.MaxMemory < 0 || o.MaxPixels < 0 || o.Frames < 0 || o.Threads < 0 || o.FrameTimeout < 0 || o.Timeout < 0 || o.Start < 0 ||
 		o.MaxSize.X < 0 || o.MaxSize.Y < 0:
 		return errors.New("a limit is negative")
+	case o.Frames > maxSlots:
+		return fmt.Errorf("more than %d frames", maxSlots)
 	case o.Start > 0 && o.Live != nil:
 		return errors.New("a live stream has no place to start from")
 	case o.Encode != nil:
@@ -295,6 +319,11 @@ func next[T any](ctx context.Context, d *Decoder, from <-chan T) (T, error) {
 
 // patience is how much longer the child may take: as long as nothing goes in, or nothing can come out, it is not to blame.
 func (d *Decoder) patience() time.Duration {
+	if d.shared != nil {
+		if wait := d.shared.patience(d.opts.FrameTimeout); wait > 0 {
+			return wait
+		}
+	}
 	switch {
 	case d.starved.Load():
 		return d.opts.FrameTimeout
@@ -364,9 +393,13 @@ func (d *Decoder) Skipped() int {
 // Restrictions says what the child was denied and what this kernel was unable to deny it.
 func (d *Decoder) Restrictions() Restrictions { return d.child.restrictions }
 
-// Close ends the child and waits until nothing of it is left. Frames that were handed out stay valid and may be released later.
+// Close ends the child and waits until nothing of it is left. Frames that were handed out stay valid and may be released later;
+// those that were not are lost.
 func (d *Decoder) Close() error {
 	d.stop()
 	d.wg.Wait()
+	for f := range d.frames {
+		f.Release()
+	}
 	return nil
 }

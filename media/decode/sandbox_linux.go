@@ -55,7 +55,11 @@ func becomeDecoder(text string, status *os.File) error {
 	note("no_new_privs", nil)
 	note("landlock", restrictFiles(o))
 	// Descriptors above the status pipe: Go's own, and any that the parent's parents left open.
-	note("no other descriptors", unix.CloseRange(statusFD+1, ^uint(0), unix.CLOSE_RANGE_CLOEXEC))
+	last := uint(statusFD)
+	if o.Shared {
+		last = freeFD
+	}
+	note("no other descriptors", unix.CloseRange(last+1, ^uint(0), unix.CLOSE_RANGE_CLOEXEC))
 	if err := limit(o); err != nil {
 		return err
 	}

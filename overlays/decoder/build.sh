@@ -47,7 +47,7 @@ inputs_hash() {
 		"$triplet-gcc" --version | head -n1
 		"$triplet-ld" --version | head -n1
 		[ "$arch" != amd64 ] || nasm -v | cut -d' ' -f1-3
-		(cd "$here" && sha256sum build.sh compile.sh flags.sh sources.sh sources.lock SOURCE-OFFER.in)
+		(cd "$here" && sha256sum build.sh compile.sh flags.sh sources.sh sources.lock sharedenc.c SOURCE-OFFER.in)
 	} | sha256sum | cut -c1-16
 }
 

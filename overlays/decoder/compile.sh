@@ -43,6 +43,11 @@ make install DESTDIR="$work/root"
 
 echo "ffmpeg: configure"
 cd "$work/src/ffmpeg"
+# Our one addition: an encoder that hands pictures over in shared memory. configure finds it in the list of all codecs.
+cp "$here/sharedenc.c" libavcodec/
+sed -i 's/^extern const FFCodec ff_sgi_encoder;$/&\nextern const FFCodec ff_shared_encoder;/' libavcodec/allcodecs.c
+sed -i 's/^OBJS-$(CONFIG_SGI_ENCODER).*$/&\nOBJS-$(CONFIG_SHARED_ENCODER) += sharedenc.o/' libavcodec/Makefile
+grep -q ff_shared_encoder libavcodec/allcodecs.c && grep -q sharedenc.o libavcodec/Makefile || die "cannot add sharedenc.c to this ffmpeg"
 # -B puts the pinned start files and libc.a before those of the compiler.
 ./configure --prefix=/usr --enable-cross-compile --cross-prefix="$triplet-" --arch="$ffmpeg_arch" --target-os=linux \
 	--pkg-config=pkg-config --pkg-config-flags=--static "${asm[@]}" \

@@ -17,7 +17,8 @@ ldflags="-static-pie -Wl,--gc-sections -Wl,-z,relro -Wl,-z,now -Wl,--build-id=no
 decoders=h264,hevc,mpeg4,h263,vp8,vp9,mjpeg,rawvideo,aac,aac_latm,mp3,mp3float,mp2,mp2float,opus,pcm_alaw,pcm_mulaw,pcm_s16le,pcm_s16be
 parsers=h264,hevc,mpeg4video,h263,vp8,vp9,mjpeg,aac,aac_latm,mpegaudio,opus
 demuxers=mov,matroska,mpegts,avi,h264,hevc,m4v,mjpeg,aac,mp3,ogg,wav,nut
-encoders=libvpx_vp8,libopus,rawvideo,wrapped_avframe,pcm_s16le
+# shared is ours: sharedenc.c.
+encoders=libvpx_vp8,libopus,rawvideo,shared,wrapped_avframe,pcm_s16le
 muxers=nut,rawvideo,yuv4mpegpipe,ivf,ogg,null,framecrc
 # No network: nothing in this program can open a socket.
 protocols=file,pipe
