@@ -47,3 +47,10 @@ func ParseKept(b []byte) (restarts int, reason string) { return parseKept(bytes.
 
 // Tell hands on what was said.
 func (e *Engine) Tell() { e.tell() }
+
+// Pardon lets the time be over for which a playlist is passed over.
+func (e *Engine) Pardon() {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.barred.until = time.Time{}
+}
