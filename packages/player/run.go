@@ -18,6 +18,7 @@ import (
 	"porthole/packages/internal/settings"
 	"porthole/packages/internal/unixsock"
 	"porthole/packages/player/facts"
+	"porthole/packages/player/paint"
 	"porthole/packages/player/picture"
 	"porthole/packages/player/stage"
 )
@@ -92,7 +93,7 @@ func Run(ctx context.Context, o Options) error {
 
 // stage makes the stage that -display asks for.
 func (o Options) stage() (*stage.Stage, error) {
-	cfg := stage.Config{Log: o.Env.Log, Fallback: o.Screen, Painter: painter{}}
+	cfg := stage.Config{Log: o.Env.Log, Fallback: o.Screen, Painter: paint.Painter{}}
 	if o.Screen != nil {
 		return stage.New(cfg), nil
 	}

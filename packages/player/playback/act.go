@@ -7,7 +7,6 @@ import (
 	"strings"
 	"time"
 
-	"porthole/media/render"
 	"porthole/packages/internal/program"
 	"porthole/packages/player/stage"
 )
@@ -25,6 +24,8 @@ type show interface {
 	end(r stage.Refresh) (end time.Duration, known bool, err error)
 	// left is about how long it still takes; negative while that is not known.
 	left(r stage.Refresh) time.Duration
+	// seams are the times it began anew by itself since they were asked for last: how many refreshes each took too long.
+	seams() []uint64
 	// starved is for how long it should have had a frame and had none.
 	starved() time.Duration
 	// run does what takes time until ctx ends, and leaves nothing behind.
@@ -87,6 +88,8 @@ type act struct {
 	err   error
 	// extends is the act on the screen if this one is the same once more, which goes on then.
 	extends *act
+	// late says that another candidate was ready before this one.
+	late bool
 
 	since              time.Time
 	presented, dropped uint64
@@ -97,8 +100,6 @@ func (a *act) state() *ItemState {
 		ID: a.item.ID, Kind: a.item.Kind, Name: name(a.item), Since: a.since, Presented: a.presented, Dropped: a.dropped,
 	}
 }
-
-func (a *act) fit() render.Mode { return render.Mode(a.item.Fit) }
 
 // length is how long the item is shown; 0 means a video's own length.
 func (a *act) length() time.Duration { return time.Duration(a.item.DurationMS) * time.Millisecond }

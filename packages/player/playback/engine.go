@@ -21,7 +21,7 @@ type Stage interface {
 	Play(stage.Source)
 	Plays(stage.Source) (asked, lit bool)
 	Prepare(m image.Image, fit render.Mode) *stage.Still
-	Size() image.Point
+	PrepareText(text string) *stage.Still
 	Reopen()
 }
 
@@ -43,7 +43,7 @@ type Config struct {
 	Picture func(context.Context, *os.File) (image.Image, error)
 	// Dir is where the reason of the last restart is kept; it must exist.
 	Dir string
-	// Report takes what the server is to hear, Changed is called when State().Playing has changed. Both must not block and
+	// Report takes what the server is to hear, Changed is called when State().Playing has changed, and must not block. Both
 	// may be nil.
 	Report  func(Event)
 	Changed func()
@@ -61,6 +61,9 @@ type Engine struct {
 
 	mu       sync.Mutex // guards what follows
 	schedule *program.Schedule
+	// base plays in place of barred, a playlist of which nothing can be played.
+	base   *program.Playlist
+	barred barred
 	// now is what is due at present.
 	now program.Now
 	// cur is on the screen, queue are the candidates for what comes next, in their order.
@@ -81,6 +84,7 @@ type Engine struct {
 	playing   bool
 	announced announced
 	reported  map[int64]complaint
+	unsaid    []Event
 	skipped   []Skipped
 	gaps      Gaps
 	restarts  int
@@ -116,6 +120,12 @@ type change struct {
 	fade, length time.Duration
 }
 
+// barred is a playlist that is passed over for a while.
+type barred struct {
+	playlist int64
+	until    time.Time // by the real clock
+}
+
 type announced struct {
 	item, version, playlist int64
 	name                    string
@@ -141,8 +151,14 @@ func New(cfg Config) *Engine {
 // any more.
 func (e *Engine) SetProgram(p program.Program) {
 	s := program.NewSchedule(p)
+	var base *program.Playlist
+	for i := range p.Playlists {
+		if l := &p.Playlists[i]; l.ID == p.Base && l.ID != 0 && len(l.Items) > 0 {
+			base = l
+		}
+	}
 	e.mu.Lock()
-	e.schedule, e.failed, e.hold = s, 0, time.Time{}
+	e.schedule, e.base, e.barred, e.failed, e.hold = s, base, barred{}, 0, time.Time{}
 	e.mu.Unlock()
 	e.poke()
 }
@@ -206,6 +222,7 @@ func (e *Engine) Run(ctx context.Context) error {
 	quiet := e.play(false)
 	e.mu.Unlock()
 	quiet()
+	e.tell()
 	e.work.Wait()
 	return nil
 }

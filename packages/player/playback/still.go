@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"image"
 	"time"
 
 	"porthole/media/render"
@@ -27,10 +26,7 @@ func (e *Engine) open(ctx context.Context, i program.Item) (show, error) {
 	case "image":
 		return e.openPicture(ctx, i)
 	case "text":
-		size := e.cfg.Stage.Size()
-		m := render.NewImage(size.X, size.Y)
-		render.Text(m, m.Rect, i.Text)
-		return newStill(e.cfg.Stage, m, i), nil
+		return newStill(e.cfg.Stage.PrepareText(i.Text), i), nil
 	case "video":
 		return openVideo(ctx, e.cfg, i)
 	case "camera", "stream":
@@ -58,7 +54,7 @@ func (e *Engine) openPicture(ctx context.Context, i program.Item) (show, error) 
 	if err != nil {
 		return nil, err
 	}
-	return newStill(e.cfg.Stage, m, i), nil
+	return newStill(e.cfg.Stage.Prepare(m, render.Mode(i.Fit)), i), nil
 }
 
 // still is a picture or a text.
@@ -68,14 +64,14 @@ type still struct {
 	began   time.Duration
 }
 
-func newStill(s Stage, m image.Image, i program.Item) *still {
-	length := time.Duration(i.DurationMS) * time.Millisecond
-	return &still{picture: s.Prepare(m, render.Mode(i.Fit)), length: length}
+func newStill(s *stage.Still, i program.Item) *still {
+	return &still{picture: s, length: time.Duration(i.DurationMS) * time.Millisecond}
 }
 
 func (s *still) begin(at time.Duration)                 { s.began = at }
 func (s *still) next(stage.Refresh) (stage.Change, int) { return stage.Change{}, 0 }
 func (s *still) all() stage.Change                      { return stage.Change{Still: s.picture} }
+func (s *still) seams() []uint64                        { return nil }
 func (s *still) starved() time.Duration                 { return 0 }
 func (s *still) run(ctx context.Context)                { <-ctx.Done() }
 
