@@ -133,7 +133,11 @@ func (c *Cache) shows(p *program.Program) bool {
 func (c *Cache) needed() map[string]bool {
 	all := map[string]bool{}
 	for _, p := range []*program.Program{c.playing, c.coming, c.stored} {
-		if p == nil {
+		switch {
+		case p == nil, c.starving == hungry && p != c.coming:
+			continue
+		case c.starving > 0 && p != c.coming:
+			all[c.last()] = true
 			continue
 		}
 		for _, l := range p.Playlists {
