@@ -113,8 +113,9 @@ type Cache struct {
 	shown   *program.Program // what Ready was last told, or Current at the start; guarded by mu
 	turn    int              // counts programs; guarded by mu
 
-	// starving says that media of what plays are given up for what is coming, see starve. Guarded by mu.
-	starving int
+	// starving says whether media of what plays are given up for what is coming, ration which is kept. Guarded by mu.
+	starving hunger
+	ration   string
 
 	checked  map[string]bool     // addresses that were asked for changes since the last Want; guarded by mu
 	failures map[string]*failure // by key of the medium; guarded by mu
@@ -183,7 +184,7 @@ func (c *Cache) Want(p program.Program) {
 // renew begins anew with what is wanted. It needs mu.
 func (c *Cache) renew() {
 	c.turn++
-	c.starving = 0
+	c.starving = fed
 	clear(c.checked)
 	clear(c.failures)
 	if c.current != nil && !c.needed()[c.current.key] {
@@ -202,7 +203,7 @@ func (c *Cache) Current() (program.Program, bool) {
 	if c.playing == nil {
 		return program.Program{}, false
 	}
-	return c.playable(*c.playing), true
+	return c.onScreen(*c.playing), true
 }
 
 // Open opens a medium by its SHA-256 in hex, for reading; fs.ErrNotExist (errors.Is) while it is not here. It counts as played.

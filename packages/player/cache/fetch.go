@@ -32,6 +32,9 @@ type failure struct {
 	at   time.Time // the same, as people read it
 }
 
+// again lets a medium be tried as if it had not failed.
+func (f *failure) again() { f.out, f.strikes, f.next = false, 0, time.Time{} }
+
 // errNetwork wraps what says nothing about the medium.
 var errNetwork = errors.New("the server cannot be reached")
 

@@ -225,6 +225,15 @@ func (p *player) plays(revision int64, items ...program.Item) {
 	p.opens(current)
 }
 
+// wasReady reports whether a program with exactly these items was ready once.
+func (p *player) wasReady(revision int64, items ...program.Item) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return slices.ContainsFunc(p.ready, func(r program.Program) bool {
+		return r.Revision == revision && slices.EqualFunc(idsOf(r), items, func(id int64, i program.Item) bool { return id == i.ID })
+	})
+}
+
 // never checks that a program was never ready.
 func (p *player) never(revision int64) {
 	p.t.Helper()

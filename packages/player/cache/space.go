@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -146,17 +145,29 @@ func (c *Cache) evict(keep map[string]bool) bool {
 	return true
 }
 
+// hunger is how much the program that plays has to give up for the coming one.
+type hunger int
+
+const (
+	fed     hunger = iota // nothing
+	hungry                // all but one medium
+	starved               // everything
+)
+
 // starve gives up media of the program that plays, because nothing of the coming one fits beside them: first all but what
 // was played last, which stays on the screen meanwhile, then that, too. False if that does not help. It needs mu.
 func (c *Cache) starve() bool {
-	if c.starving >= hungry {
+	if c.starving == starved {
 		return false
 	}
 	helps := false
 	for _, m := range c.media(*c.coming) {
 		f := c.failures[m.key]
-		if size := max(m.size, sizeOf(f)); f != nil && f.full && size > 0 && size <= c.limit() {
-			f.out, f.strikes, f.next = false, 0, time.Time{}
+		if f == nil || !f.full {
+			continue
+		}
+		if size := max(m.size, f.size); size > 0 && size <= c.limit() {
+			f.again()
 			helps = true
 		}
 	}
@@ -164,26 +175,20 @@ func (c *Cache) starve() bool {
 		return false
 	}
 	c.starving++
-	c.cfg.Log.Warn("the new program does not fit beside the old one, which gives up media", "all", c.starving == hungry)
+	c.ration = ""
+	if c.starving == hungry {
+		c.ration = c.last()
+	}
+	c.cfg.Log.Warn("the new program does not fit beside the old one, which gives up media", "all", c.starving == starved)
 	return true
 }
-
-func sizeOf(f *failure) int64 {
-	if f == nil {
-		return 0
-	}
-	return f.size
-}
-
-// hungry is when nothing of the program that plays is kept any more.
-const hungry = 2
 
 // last is the medium of the program that plays that was played last. It needs mu.
 func (c *Cache) last() string {
 	last := ""
 	for _, m := range c.media(*c.playing) {
 		sha := c.content(m)
-		if f, ok := c.disk.files[sha]; ok && f.good && (last == "" || f.used.After(c.disk.files[last].used)) {
+		if f := c.disk.files[sha]; f.good && (last == "" || f.used.After(c.disk.files[last].used)) {
 			last = sha
 		}
 	}

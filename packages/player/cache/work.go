@@ -174,7 +174,7 @@ func (c *Cache) settle() {
 		}
 		c.playing, c.unsaved = &filled, true
 	}
-	ready, unsaved := c.playable(filled), c.unsaved
+	ready, unsaved := c.onScreen(filled), c.unsaved
 	if !unsaved && c.coming == nil && c.whole(filled) {
 		c.problems.damage = ""
 	}
@@ -206,15 +206,18 @@ func (c *Cache) next() *program.Program {
 			waiting = true
 		}
 	}
-	shows := c.shows(c.playing)
-	if !shows || !waiting && (files == 0 || c.shows(c.coming)) {
+	empty := c.playing == nil || c.starving == starved || !shows(c.onScreen(*c.playing))
+	if empty || !waiting && (files == 0 || shows(c.playable(*c.coming))) {
 		p := c.coming
-		c.coming, c.starving, c.problems.program = nil, 0, ""
+		c.coming, c.starving, c.problems.program = nil, fed, ""
 		c.freed(p)
 		return p
 	}
 	if !waiting && !c.starve() {
 		c.problems.program = "Nothing of the server's new program can be had, so the old one goes on. Look at what failed, below."
+	}
+	if c.starving == starved {
+		return c.next() // with nothing of the old one left
 	}
 	b := c.bridge(*c.playing, *c.coming)
 	return &b
@@ -224,7 +227,7 @@ func (c *Cache) next() *program.Program {
 func (c *Cache) freed(p *program.Program) {
 	for _, f := range c.failures {
 		if f.full {
-			f.out, f.strikes, f.next = false, 0, time.Time{}
+			f.again()
 		}
 	}
 	keep := map[string]bool{}
