@@ -100,6 +100,8 @@ type Config struct {
 type Cache struct {
 	cfg  Config
 	wake chan struct{}
+	// syncEvery is the constant, except in tests with small files.
+	syncEvery int64
 
 	mu      sync.Mutex
 	disk    disk             // guarded by mu
@@ -136,7 +138,7 @@ type progress struct {
 // New returns the cache with what is on the disk. It needs no network, and no working disk either: State then says what is wrong.
 func New(cfg Config) *Cache {
 	c := &Cache{
-		cfg: cfg, wake: make(chan struct{}, 1),
+		cfg: cfg, wake: make(chan struct{}, 1), syncEvery: syncEvery,
 		checked: map[string]bool{}, failures: map[string]*failure{},
 	}
 	c.load()
