@@ -107,6 +107,13 @@ func (c *Cache) room(n int64) error {
 	return nil
 }
 
+// drop removes one file that nobody needs, false if there is none.
+func (c *Cache) drop() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.evict(c.needed())
+}
+
 // spare is how many bytes can be removed. It needs mu.
 func (c *Cache) spare(keep map[string]bool) int64 {
 	n := int64(0)

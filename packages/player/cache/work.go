@@ -18,9 +18,6 @@ const idle = time.Hour
 // enough is how many media in a row have to fail for the server not to be there.
 const enough = 3
 
-// spaceForProgram is what is freed for a program that cannot be written, in bytes.
-const spaceForProgram = 1 << 20
-
 // work fetches what is wanted until ctx ends.
 func (c *Cache) work(ctx context.Context) {
 	network := 0 // failures to reach the server, in a row
@@ -244,11 +241,8 @@ func (c *Cache) freed(p *program.Program) {
 // save writes what plays. Where that fails it plays all the same, and is written later.
 func (c *Cache) save(p program.Program) {
 	err := c.disk.saveProgram(p)
-	if isNoSpace(err) {
-		// Media of the program that is on the disk are kept; anything else makes room.
-		if errRoom := c.room(spaceForProgram); errRoom == nil {
-			err = c.disk.saveProgram(p)
-		}
+	for isNoSpace(err) && c.drop() {
+		err = c.disk.saveProgram(p)
 	}
 	if err != nil {
 		c.storageProblem(err)
