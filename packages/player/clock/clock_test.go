@@ -243,20 +243,20 @@ func TestRun(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		done := make(chan error)
 		go func() { done <- c.Run(ctx) }()
-		time.Sleep(time.Minute)
+		<-time.After(time.Minute)
 		synctest.Wait()
 		m.pass(time.Minute)
 		if n := m.jumps.Load(); n != 0 {
 			t.Errorf("%d jumps", n)
 		}
 		m.set(day(3, "10:00"))
-		time.Sleep(6 * time.Second)
+		<-time.After(6 * time.Second)
 		synctest.Wait()
 		if n := m.jumps.Load(); n != 1 {
 			t.Errorf("%d jumps", n)
 		}
 		m.pass(10 * time.Minute)
-		time.Sleep(61 * time.Second)
+		<-time.After(61 * time.Second)
 		synctest.Wait()
 		// As if the power were cut now.
 		m2 := &machine{t: t, dir: m.dir}

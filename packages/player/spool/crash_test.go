@@ -1,6 +1,117 @@
 package spool_test
 
-// crashDir is set for the process that is killed again and again.
+import (
+	"bytes"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"porthole/packages/player/spool"
+)
+
+// crashDir is set, to the spool's folder, for the process that is killed again and again.
 const crashDir = "SPOOL_TEST_CRASH"
 
-func crashChild() {}
+// crashRounds is how often the power is cut.
+const crashRounds = 40
+
+// crashChild is that process: it adds and removes reports, and says which of that is on the disk.
+func crashChild() {
+	s := spool.New(spool.Config{Log: slog.New(slog.DiscardHandler), Dir: os.Getenv(crashDir)})
+	long := strings.Repeat("x", 500)
+	for {
+		var said strings.Builder
+		for range 1 + rand.IntN(20) {
+			id, err := s.Add("playing", word{"playing", long})
+			if err != nil {
+				panic(err)
+			}
+			fmt.Fprintf(&said, "+%s\n", id)
+		}
+		// What the server has is said before, as it may be on the disk before that is said.
+		if waiting := s.Next(100); len(waiting) > 80 {
+			var ids []string
+			for _, r := range waiting[:40] {
+				ids = append(ids, r.ID)
+				fmt.Printf("-%s\n", r.ID) //nolint:forbidigo // it is how the test hears of it
+			}
+			s.Done(ids...)
+		}
+		if !s.Flush() {
+			panic(s.State().Problem)
+		}
+		fmt.Print(said.String()) //nolint:forbidigo // it is how the test hears of it
+	}
+}
+
+// TestPowerCuts kills the process at any moment: no report that was on the disk is lost or doubled.
+func TestPowerCuts(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "spool")
+	kept, done := map[string]bool{}, map[string]bool{}
+	for round := range crashRounds {
+		cmd := exec.CommandContext(t.Context(), os.Args[0])
+		cmd.Env = append(os.Environ(), crashDir+"="+dir)
+		var out, stderr bytes.Buffer
+		cmd.Stdout, cmd.Stderr = &out, &stderr
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		<-time.After(30*time.Millisecond + rand.N(100*time.Millisecond))
+		if err := cmd.Process.Kill(); err != nil {
+			t.Fatal(err)
+		}
+		_ = cmd.Wait()
+		if stderr.Len() > 0 {
+			t.Fatalf("round %d: %s", round, stderr.String())
+		}
+		for _, id := range strings.Fields(out.String()) {
+			if len(id) != 27 {
+				continue // the end of what it said
+			}
+			if id[0] == '+' {
+				kept[id[1:]] = true
+			} else {
+				done[id[1:]] = true
+			}
+		}
+		tear(t, filepath.Join(dir, "reports"))
+		s := spool.New(spool.Config{Log: slog.New(slog.DiscardHandler), Dir: dir})
+		have := map[string]bool{}
+		for _, r := range s.Next(spool.MaxReports) {
+			if have[r.ID] {
+				t.Errorf("round %d: %s twice", round, r.ID)
+			}
+			have[r.ID] = true
+		}
+		for id := range kept {
+			if !have[id] && !done[id] {
+				t.Fatalf("round %d: report %s is lost", round, id)
+			}
+		}
+	}
+	if len(kept) < 100 || len(done) < 100 {
+		t.Errorf("only %d reports, %d done", len(kept), len(done))
+	}
+}
+
+// tear puts half a line at the end, as a power cut may.
+func tear(t *testing.T, name string) {
+	t.Helper()
+	f, err := os.OpenFile(name, os.O_WRONLY|os.O_APPEND, 0)
+	if os.IsNotExist(err) {
+		return // it was killed before there was one
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if _, err := f.WriteString(`0123abcd {"add":{"id":"torn`); err != nil {
+		t.Fatal(err)
+	}
+}
