@@ -188,8 +188,14 @@ func (c *Cache) renew() {
 	c.turn++
 	c.starving = fed
 	clear(c.checked)
-	clear(c.failures)
-	if c.current != nil && !c.needed()[c.current.key] {
+	keep := c.needed()
+	for key, f := range c.failures {
+		if !keep[key] {
+			delete(c.failures, key)
+		}
+		f.next = time.Time{}
+	}
+	if c.current != nil && !keep[c.current.key] {
 		c.current.cancel()
 	}
 	select {

@@ -394,3 +394,56 @@ func TestNoDisk(t *testing.T) {
 		t.Error("nothing in the log")
 	}
 }
+
+// TestRestless: a server that sends another program every minute does not keep a bad medium from being left out.
+func TestRestless(t *testing.T) {
+	s := newServer()
+	old, a, b := s.put("old", content(1, 1000)), s.put("a", content(2, 1000)), s.put("b", content(3, 1000))
+	s.set(func() { s.errs[a.URL] = cache.ErrServer })
+	synctest.Test(t, func(t *testing.T) {
+		p := newPlayer(t, t.TempDir(), s)
+		p.Want(show(1, old))
+		p.plays(1, old)
+		for n := range int64(60) {
+			next := show(2, a, b)
+			next.Screenshot = n
+			p.Want(next)
+			<-time.After(time.Minute)
+		}
+		p.plays(2, b)
+		// The next one tries it before it is taken without.
+		s.set(func() { delete(s.errs, a.URL) })
+		p.Want(show(3, a, b))
+		p.plays(3, a, b)
+		if p.wasReady(3, b) {
+			t.Error("it was taken without a")
+		}
+		p.stop()
+	})
+}
+
+// TestSameAgain: a restart and the same program again change nothing on the disk, and nobody is told.
+func TestSameAgain(t *testing.T) {
+	s, dir := newServer(), t.TempDir()
+	a := s.put("a", content(1, 1000))
+	synctest.Test(t, func(t *testing.T) {
+		p := newPlayer(t, dir, s)
+		p.Want(show(1, a))
+		p.plays(1, a)
+		p.stop()
+		before, err := os.Stat(filepath.Join(dir, "program.json"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		p = newPlayer(t, dir, s)
+		again := show(1, a)
+		again.Time = time.Now()
+		p.Want(again)
+		<-time.After(time.Hour)
+		p.stop()
+		after, err := os.Stat(filepath.Join(dir, "program.json"))
+		if err != nil || len(p.ready) != 0 || !os.SameFile(before, after) {
+			t.Errorf("%d times ready, %v", len(p.ready), err)
+		}
+	})
+}

@@ -44,17 +44,29 @@ func TestInsideFull(t *testing.T) {
 	}
 	const mb = 1 << 20
 	s, dir := newServer(), filepath.Join(disk, "cache")
-	reserve := func(c *cache.Config) { c.Reserve = 2 * mb }
+	reserve := func(c *cache.Config) { c.Limit, c.Reserve = 0, 2*mb }
 	p := newPlayer(t, dir, s, reserve)
 	if st := p.State(); st.Limit > 22*mb || st.Limit < 21*mb {
 		t.Errorf("limit %d", st.Limit)
 	}
+	filler := filepath.Join(disk, "filler")
 	a, b, c := s.put("a", content(1, 5*mb)), s.put("b", content(2, 5*mb)), s.put("c", content(3, 9*mb))
+	p.Want(show(1, b))
+	p.plays(1, b)
+
+	// What nobody needs does not take others' space.
 	p.Want(show(1, a))
 	p.plays(1, a)
+	if n := len(p.files("media")); n != 2 {
+		t.Errorf("%d files while there is space", n)
+	}
+	fill(t, filler, 10*mb)
+	p.Want(show(1, a, text(9, "hello")))
+	p.plays(1, a, text(9, ""))
+	p.wait("b goes", func() bool { return len(p.files("media")) == 1 })
+	os.Remove(filler)
 
 	// Something else fills the disk: what is coming does not fit, what plays goes on, and says why.
-	filler := filepath.Join(disk, "filler")
 	fill(t, filler, 14*mb)
 	p.Want(show(2, a, b))
 	p.plays(2, a)

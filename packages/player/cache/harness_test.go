@@ -172,7 +172,7 @@ func newPlayer(t *testing.T, dir string, s cache.Source, options ...func(*cache.
 	t.Helper()
 	p := &player{t: t, dir: dir, log: &testkit.Log{}}
 	cfg := cache.Config{
-		Log: slog.New(slog.NewTextHandler(p.log, nil)), Dir: dir, Reserve: 1, Source: s, Now: time.Now,
+		Log: slog.New(slog.NewTextHandler(p.log, nil)), Dir: dir, Limit: 1 << 30, Reserve: 1, Source: s, Now: time.Now,
 		Ready: func(r program.Program) {
 			p.mu.Lock()
 			defer p.mu.Unlock()

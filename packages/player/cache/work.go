@@ -13,7 +13,7 @@ import (
 )
 
 // idle is how long nothing is looked at while nothing is missing.
-const idle = time.Hour
+const idle = 10 * time.Minute
 
 // enough is how many media in a row have to fail for the server not to be there.
 const enough = 3
@@ -40,6 +40,7 @@ func (c *Cache) round(ctx context.Context, network *int) time.Duration {
 		c.storageProblem(err)
 	}
 	c.settle()
+	c.trim()
 	turn, todo := c.plan()
 	reached, unreachable, failures := false, error(nil), 0
 	for _, m := range todo {
@@ -165,7 +166,7 @@ func (c *Cache) settle() {
 		return
 	}
 	filled := c.fill(*next)
-	if c.playing == nil || !reflect.DeepEqual(filled, *c.playing) {
+	if c.playing == nil || !same(filled, *c.playing) {
 		if !c.unsaved {
 			c.stored = c.playing
 		}
@@ -175,7 +176,7 @@ func (c *Cache) settle() {
 	if !unsaved && c.coming == nil && c.whole(filled) {
 		c.problems.damage = ""
 	}
-	news := c.shown == nil || !reflect.DeepEqual(ready, *c.shown)
+	news := c.shown == nil || !same(ready, *c.shown)
 	c.shown = &ready
 	c.mu.Unlock()
 	if unsaved {
@@ -184,6 +185,12 @@ func (c *Cache) settle() {
 	if news {
 		c.cfg.Ready(clone(ready))
 	}
+}
+
+// same reports whether two programs differ in nothing but when they were asked for.
+func same(a, b program.Program) bool {
+	a.Time, b.Time = time.Time{}, time.Time{}
+	return reflect.DeepEqual(a, b)
 }
 
 // whole reports whether nothing of a program is missing. It needs mu.
@@ -199,7 +206,8 @@ func (c *Cache) next() *program.Program {
 	waiting, files := false, 0
 	for _, m := range c.media(*c.coming) {
 		files++
-		if f := c.failures[m.key]; !c.fresh(m) && (f == nil || !f.out) {
+		// What failed before is tried once more for each program, before that is taken.
+		if f := c.failures[m.key]; !c.fresh(m) && (f == nil || !f.out || f.next.IsZero()) {
 			waiting = true
 		}
 	}

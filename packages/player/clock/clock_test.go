@@ -194,6 +194,14 @@ func TestSources(t *testing.T) {
 	}
 }
 
+// TestDefaults: without a date of the build, and with the machine's own clocks, it is the system's time.
+func TestDefaults(t *testing.T) {
+	c := clock.New(clock.Config{Log: slog.New(slog.DiscardHandler), Dir: t.TempDir()})
+	if s := c.State(); s.Source != clock.System || time.Since(s.Now).Abs() > time.Minute {
+		t.Errorf("%+v", s)
+	}
+}
+
 // TestNeverBack: small corrections hold the time, they never turn it back.
 func TestNeverBack(t *testing.T) {
 	m := newMachine(t)
