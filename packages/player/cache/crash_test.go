@@ -1,6 +1,7 @@
 package cache_test
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"encoding/json"
@@ -61,6 +62,7 @@ func (slowBody) Close() error { return nil }
 
 // crashChild is that process: it wants one program after the other, from the one that plays on, and says so.
 func crashChild() {
+	fmt.Println("begins") //nolint:forbidigo // it is how the test hears of it
 	var mu sync.Mutex
 	var current *server
 	ready := make(chan int64, 100)
@@ -111,35 +113,16 @@ func (f ctxSource) Get(ctx context.Context, url string, offset int64, tag string
 // plays afterwards, each file of it whole.
 func TestPowerCuts(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "cache")
-	told, rounds := int64(0), 0
-	for round := range crashRounds {
-		cmd := exec.CommandContext(t.Context(), os.Args[0])
-		cmd.Env = append(os.Environ(), crashDir+"="+dir)
-		var out bytes.Buffer
-		var stderr bytes.Buffer
-		cmd.Stdout, cmd.Stderr = &out, &stderr
-		if err := cmd.Start(); err != nil {
-			t.Fatal(err)
-		}
-		<-time.After(50*time.Millisecond + rand.N(250*time.Millisecond))
-		if err := cmd.Process.Kill(); err != nil {
-			t.Fatal(err)
-		}
-		_ = cmd.Wait()
-		if stderr.Len() > 0 {
-			t.Fatalf("round %d: %s", round, stderr.String())
-		}
+	told, programs := int64(0), 0
+	for round := 0; round < crashRounds || programs < crashRounds/4; round++ {
 		last := int64(0)
-		for _, word := range strings.Fields(out.String()) {
+		for _, word := range cutPower(t, dir) {
 			_, _ = fmt.Sscan(word, &last)
-			rounds++
+			programs++
 		}
 		told = max(told, last)
 		loseUnsynced(t, filepath.Join(dir, "parts"))
 		checkAfterCrash(t, dir, told)
-	}
-	if rounds < crashRounds/4 {
-		t.Errorf("only %d programs came in %d rounds", rounds, crashRounds)
 	}
 	// And goes on.
 	p := newPlayer(t, dir, nil)
@@ -149,6 +132,34 @@ func TestPowerCuts(t *testing.T) {
 	p = newPlayer(t, dir, s)
 	p.Want(next)
 	p.wait("the next program", func() bool { now, _ := p.Current(); return now.Revision == next.Revision && len(idsOf(now)) == 6 })
+}
+
+// cutPower starts the process, kills it at some moment, and returns what it said.
+func cutPower(t *testing.T, dir string) []string {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), os.Args[0])
+	cmd.Env = append(os.Environ(), crashDir+"="+dir)
+	var stderr bytes.Buffer
+	cmd.Stderr = &stderr
+	stdout, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	out := bufio.NewReader(stdout)
+	first, err := out.ReadString('\n')
+	if err != nil || first != "begins\n" {
+		t.Fatalf("%q, %v\n%s", first, err, stderr.String())
+	}
+	kill := time.AfterFunc(rand.N(250*time.Millisecond), func() { _ = cmd.Process.Kill() })
+	said, err := io.ReadAll(out)
+	kill.Stop()
+	if errWait := cmd.Wait(); err != nil || errWait == nil || stderr.Len() > 0 {
+		t.Fatalf("%v, %v\n%s", err, errWait, stderr.String())
+	}
+	return strings.Fields(string(said))
 }
 
 func checkAfterCrash(t *testing.T, dir string, told int64) {

@@ -1,8 +1,10 @@
 package spool_test
 
 import (
+	"bufio"
 	"bytes"
 	"fmt"
+	"io"
 	"log/slog"
 	"math/rand/v2"
 	"os"
@@ -23,6 +25,7 @@ const crashRounds = 40
 
 // crashChild is that process: it adds and removes reports, and says which of that is on the disk.
 func crashChild() {
+	fmt.Println("begins") //nolint:forbidigo // it is how the test hears of it
 	s := spool.New(spool.Config{Log: slog.New(slog.DiscardHandler), Dir: os.Getenv(crashDir)})
 	long := strings.Repeat("x", 500)
 	for {
@@ -54,23 +57,8 @@ func crashChild() {
 func TestPowerCuts(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "spool")
 	kept, done := map[string]bool{}, map[string]bool{}
-	for round := range crashRounds {
-		cmd := exec.CommandContext(t.Context(), os.Args[0])
-		cmd.Env = append(os.Environ(), crashDir+"="+dir)
-		var out, stderr bytes.Buffer
-		cmd.Stdout, cmd.Stderr = &out, &stderr
-		if err := cmd.Start(); err != nil {
-			t.Fatal(err)
-		}
-		<-time.After(30*time.Millisecond + rand.N(100*time.Millisecond))
-		if err := cmd.Process.Kill(); err != nil {
-			t.Fatal(err)
-		}
-		_ = cmd.Wait()
-		if stderr.Len() > 0 {
-			t.Fatalf("round %d: %s", round, stderr.String())
-		}
-		for _, id := range strings.Fields(out.String()) {
+	for round := 0; round < crashRounds || len(kept) < 100 || len(done) < 100; round++ {
+		for _, id := range cutPower(t, dir) {
 			if len(id) != 27 {
 				continue // the end of what it said
 			}
@@ -95,9 +83,34 @@ func TestPowerCuts(t *testing.T) {
 			}
 		}
 	}
-	if len(kept) < 100 || len(done) < 100 {
-		t.Errorf("only %d reports, %d done", len(kept), len(done))
+}
+
+// cutPower starts the process, kills it at some moment, and returns what it said.
+func cutPower(t *testing.T, dir string) []string {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), os.Args[0])
+	cmd.Env = append(os.Environ(), crashDir+"="+dir)
+	var stderr bytes.Buffer
+	cmd.Stderr = &stderr
+	stdout, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
 	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	out := bufio.NewReader(stdout)
+	first, err := out.ReadString('\n')
+	if err != nil || first != "begins\n" {
+		t.Fatalf("%q, %v\n%s", first, err, stderr.String())
+	}
+	kill := time.AfterFunc(rand.N(100*time.Millisecond), func() { _ = cmd.Process.Kill() })
+	said, err := io.ReadAll(out)
+	kill.Stop()
+	if errWait := cmd.Wait(); err != nil || errWait == nil || stderr.Len() > 0 {
+		t.Fatalf("%v, %v\n%s", err, errWait, stderr.String())
+	}
+	return strings.Fields(string(said))
 }
 
 // tear puts half a line at the end, as a power cut may.
