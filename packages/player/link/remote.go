@@ -40,6 +40,8 @@ type remote struct {
 	verified time.Time
 	// rested says that an original server may be asked at once. beaten is when an original server was told last that all is as before.
 	rested bool
+	// worked says that the auth code was good for something.
+	worked bool
 	beaten time.Time
 	// session is what others need; nil until the server has let this screen in.
 	session atomic.Pointer[session]
@@ -92,7 +94,7 @@ func (r *remote) ask(ctx context.Context, q question) (*answer, error) {
 	if up := r.upgrade(err); up != nil {
 		r.l.cfg.Log.Info("the signage server wants TLS; it is used from now on", "server", up.String())
 		r.turnTo(up)
-		return nil, errUpgraded
+		return nil, errAgain
 	}
 	if err == nil && r.base.Scheme == "https" && q.waits == 0 {
 		if t, err := http.ParseTime(a.header.Get("Date")); err == nil {
@@ -261,7 +263,20 @@ func (r *remote) verify(ctx context.Context) error {
 	return r.take(i)
 }
 
+// follow takes the next news. An auth code that worked and is not taken any more leads to another one at once: nothing is
+// wrong if there is one.
 func (r *remote) follow(ctx context.Context) error {
+	err := r.news(ctx)
+	if err == nil {
+		r.worked = true
+	} else if r.worked && r.kept.AuthCode != "" && isStatus(err, http.StatusUnauthorized) {
+		r.worked = false
+		return errAgain
+	}
+	return err
+}
+
+func (r *remote) news(ctx context.Context) error {
 	if !r.nameless && time.Since(r.verified) > verifyEvery {
 		if err := r.verify(ctx); err != nil {
 			return err

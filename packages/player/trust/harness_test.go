@@ -188,7 +188,7 @@ func serve(t *testing.T, p pair) *server {
 			work.Go(func() {
 				defer c.Close()
 				c.SetDeadline(time.Now().Add(time.Minute))
-				c.(*tls.Conn).HandshakeContext(context.Background()) //nolint:errcheck // the client tells
+				c.(*tls.Conn).HandshakeContext(context.Background())
 			})
 		}
 	})

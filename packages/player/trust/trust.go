@@ -214,7 +214,7 @@ func (t *Trust) Confirm(server string, chain []*x509.Certificate) {
 	r.Pins = t.pinsOf(chain, byFirstUse)
 	r.Leaf = Fingerprint(chain[0])
 	t.decided(server, Pinned, chain[0], "The first connection showed this certificate. It was pinned by "+describe(r.Pins)+".")
-	t.save()
+	t.save() //nolint:errcheck // it is logged; what was decided holds until the restart
 }
 
 // Approve takes the certificate that waits with this fingerprint, in hex with or without colons; ErrNotPending.
