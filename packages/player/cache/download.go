@@ -32,6 +32,15 @@ var (
 	errStall   = errors.New("the download brought nothing for a minute")
 )
 
+// diskError is of the disk, rather than of the server.
+type diskError struct {
+	doing string
+	err   error
+}
+
+func (e *diskError) Error() string { return e.doing + ": " + e.err.Error() }
+func (e *diskError) Unwrap() error { return e.err }
+
 // download is a medium that comes in.
 type download struct {
 	c    *Cache
@@ -49,7 +58,7 @@ func (c *Cache) openDownload(ctx context.Context, m medium) (*download, error) {
 	d := &download{c: c, m: m, hash: sha256.New(), side: sidecar{Size: -1}}
 	f, err := os.OpenFile(c.disk.path(partsDir, m.key), os.O_RDWR|os.O_CREATE, fileMode)
 	if err != nil {
-		return nil, fmt.Errorf("make file: %w", err)
+		return nil, &diskError{"make file", err}
 	}
 	d.f = f
 	b, err := readBounded(d.sidecarPath(), maxSidecar)
@@ -93,10 +102,10 @@ func (d *download) seek(at int64) error {
 		d.side = sidecar{Size: -1}
 	}
 	if err := d.f.Truncate(at); err != nil {
-		return fmt.Errorf("shorten file: %w", err)
+		return &diskError{"shorten file", err}
 	}
 	if _, err := d.f.Seek(at, io.SeekStart); err != nil {
-		return fmt.Errorf("seek in file: %w", err)
+		return &diskError{"seek in file", err}
 	}
 	d.at = at
 	d.tell()
@@ -158,7 +167,12 @@ func (d *download) begin(url string, part *Part) error {
 	if part.Size < 0 {
 		return nil // copy looks
 	}
-	return d.c.room(part.Size - d.at)
+	err := d.c.room(part.Size - d.at)
+	var full *fullError
+	if errors.As(err, &full) {
+		full.size = part.Size
+	}
+	return err
 }
 
 // copy reads body to its end.
@@ -202,7 +216,7 @@ func (d *download) write(b []byte) error {
 	d.gained += int64(n)
 	d.tell()
 	if err != nil {
-		return fmt.Errorf("write file: %w", err)
+		return &diskError{"write file", err}
 	}
 	if d.at-d.side.Done >= syncEvery {
 		return d.sync()
@@ -216,7 +230,7 @@ func (d *download) sync() error {
 		return nil
 	}
 	if err := d.f.Sync(); err != nil {
-		return fmt.Errorf("sync file: %w", err)
+		return &diskError{"sync file", err}
 	}
 	s := d.side
 	s.Done = d.at
@@ -225,7 +239,7 @@ func (d *download) sync() error {
 		return fmt.Errorf("keep what is known of a download: %w", err)
 	}
 	if err := durable.WriteFile(d.sidecarPath(), b, fileMode); err != nil {
-		return err
+		return &diskError{"keep what is known of a download", err}
 	}
 	d.side = s
 	return nil
@@ -241,20 +255,20 @@ func (d *download) finish() error {
 		return errors.Join(errContent, d.seek(0))
 	}
 	if err := d.f.Sync(); err != nil {
-		return fmt.Errorf("sync file: %w", err)
+		return &diskError{"sync file", err}
 	}
 	c := d.c
 	if err := os.Rename(d.f.Name(), c.disk.path(mediaDir, sha)); err != nil {
-		return fmt.Errorf("store file: %w", err)
+		return &diskError{"store file", err}
 	}
 	if err := durable.SyncDir(c.disk.path(mediaDir)); err != nil {
-		return err
+		return &diskError{"store file", err}
 	}
 	from := origin{Tag: d.side.Tag, Size: d.at, SHA256: sha}
 	if d.m.sha == "" {
 		from.URL = d.m.urls[0]
 		if err := c.disk.writeOrigin(from); err != nil {
-			return err
+			return &diskError{"keep where it came from", err}
 		}
 	}
 	c.mu.Lock()

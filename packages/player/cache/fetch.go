@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"strings"
 	"time"
 
@@ -13,8 +12,8 @@ import (
 
 // How often, in a row, a medium may fail before the program goes on without it, and how long it then rests.
 const (
-	wrongTries              = 3 // what comes is something else
-	serverTries             = 6 // the server fails
+	wrongTries              = 3  // what comes is something else
+	serverTries             = 15 // the server fails: some minutes, as while it is updated
 	leastPause, mostPause   = 2 * time.Second, time.Minute
 	leastResting, mostRests = time.Minute, 30 * time.Minute
 )
@@ -28,9 +27,13 @@ type failure struct {
 	out  bool
 	next time.Time
 	full bool      // it was for lack of space
+	size int64     // what the server said that it has then, 0 where it did not
 	last time.Time // when the last one was, real time
 	at   time.Time // the same, as people read it
 }
+
+// again lets a medium be tried as if it had not failed.
+func (f *failure) again() { f.out, f.strikes, f.next = false, 0, time.Time{} }
 
 // errNetwork wraps what says nothing about the medium.
 var errNetwork = errors.New("the server cannot be reached")
@@ -182,6 +185,10 @@ func (c *Cache) failed(m medium, err error, reached bool) {
 	}
 	heard := c.heard.After(f.last) // the server was there meanwhile
 	f.at, f.last, f.full = c.cfg.Now(), time.Now(), isFull(err)
+	var full *fullError
+	if errors.As(err, &full) {
+		f.size = full.size
+	}
 	tries := serverTries
 	var gained *progressError
 	switch {
@@ -226,10 +233,8 @@ func sentence(s string) string {
 	return strings.ToUpper(s[:1]) + s[1:] + "."
 }
 
-// storage reports whether an error is the disk's, not the medium's.
+// storage reports whether an error is the disk's, not the medium's, and another one than that it is full.
 func storage(err error) bool {
-	var path *os.PathError
-	var link *os.LinkError
-	var call *os.SyscallError
-	return !isFull(err) && (errors.As(err, &path) || errors.As(err, &link) || errors.As(err, &call))
+	var disk *diskError
+	return errors.As(err, &disk) && !isFull(err)
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"slices"
 	"time"
 
 	"porthole/packages/internal/program"
@@ -13,6 +14,9 @@ import (
 
 // idle is how long nothing is looked at while nothing is missing.
 const idle = time.Hour
+
+// enough is how many media in a row have to fail for the server not to be there.
+const enough = 3
 
 // spaceForProgram is what is freed for a program that cannot be written, in bytes.
 const spaceForProgram = 1 << 20
@@ -40,7 +44,7 @@ func (c *Cache) round(ctx context.Context, network *int) time.Duration {
 	}
 	c.settle()
 	turn, todo := c.plan()
-	reached, unreachable := false, error(nil)
+	reached, unreachable, failures := false, error(nil), 0
 	for _, m := range todo {
 		err := c.fetch(ctx, m)
 		if ctx.Err() != nil {
@@ -59,12 +63,13 @@ func (c *Cache) round(ctx context.Context, network *int) time.Duration {
 		default:
 			if errors.Is(err, errNetwork) {
 				unreachable = err
+				failures++
 			} else if !errors.Is(err, errStall) {
 				reached = true
 			}
 			c.failed(m, err, reached)
 		}
-		if unreachable != nil && !reached {
+		if failures >= enough && !reached {
 			break // the others wait, too
 		}
 		c.settle()
@@ -94,7 +99,17 @@ func (c *Cache) plan() (turn int, todo []medium) {
 			todo = append(todo, m)
 		}
 	}
+	// Whatever failed comes after what did not.
+	slices.SortStableFunc(todo, func(a, b medium) int { return c.lastFailure(a).Compare(c.lastFailure(b)) })
 	return c.turn, todo
+}
+
+// lastFailure is when a medium failed, the zero time if it did not. It needs mu.
+func (c *Cache) lastFailure(m medium) time.Time {
+	if f := c.failures[m.key]; f != nil {
+		return f.last
+	}
+	return time.Time{}
 }
 
 // target is the program that media are fetched for. It needs mu.
@@ -159,7 +174,10 @@ func (c *Cache) settle() {
 		}
 		c.playing, c.unsaved = &filled, true
 	}
-	ready, unsaved := c.playable(filled), c.unsaved
+	ready, unsaved := c.onScreen(filled), c.unsaved
+	if !unsaved && c.coming == nil && c.whole(filled) {
+		c.problems.damage = ""
+	}
 	news := c.shown == nil || !reflect.DeepEqual(ready, *c.shown)
 	c.shown = &ready
 	c.mu.Unlock()
@@ -169,6 +187,11 @@ func (c *Cache) settle() {
 	if news {
 		c.cfg.Ready(clone(ready))
 	}
+}
+
+// whole reports whether nothing of a program is missing. It needs mu.
+func (c *Cache) whole(p program.Program) bool {
+	return !slices.ContainsFunc(c.media(p), func(m medium) bool { return !c.here(m) })
 }
 
 // next is the program that is to play now; coming is taken if it is complete. It needs mu.
@@ -183,15 +206,18 @@ func (c *Cache) next() *program.Program {
 			waiting = true
 		}
 	}
-	shows := c.shows(c.playing)
-	if !shows || !waiting && (files == 0 || c.shows(c.coming)) {
+	empty := c.playing == nil || c.starving == starved || !shows(c.onScreen(*c.playing))
+	if empty || !waiting && (files == 0 || shows(c.playable(*c.coming))) {
 		p := c.coming
-		c.coming, c.problems.program = nil, ""
+		c.coming, c.starving, c.problems.program = nil, fed, ""
 		c.freed(p)
 		return p
 	}
-	if !waiting {
+	if !waiting && !c.starve() {
 		c.problems.program = "Nothing of the server's new program can be had, so the old one goes on. Look at what failed, below."
+	}
+	if c.starving == starved {
+		return c.next() // with nothing of the old one left
 	}
 	b := c.bridge(*c.playing, *c.coming)
 	return &b
@@ -201,7 +227,7 @@ func (c *Cache) next() *program.Program {
 func (c *Cache) freed(p *program.Program) {
 	for _, f := range c.failures {
 		if f.full {
-			f.next = time.Time{}
+			f.again()
 		}
 	}
 	keep := map[string]bool{}
@@ -230,7 +256,7 @@ func (c *Cache) save(p program.Program) {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.unsaved, c.stored = false, nil
+	c.unsaved, c.stored, c.problems.storage = false, nil, ""
 }
 
 func (c *Cache) storageProblem(err error) {
