@@ -26,6 +26,7 @@ import (
 	"porthole/packages/internal/testkit"
 	"porthole/packages/internal/unixsock"
 	"porthole/packages/player/link"
+	"porthole/packages/player/playback"
 	"porthole/packages/player/spool"
 	"porthole/packages/player/trust"
 	device "porthole/packages/system/authority"
@@ -399,4 +400,16 @@ func readFile(t *testing.T, path string) (string, os.FileMode) {
 		t.Fatal(err)
 	}
 	return string(b), st.Mode().Perm()
+}
+
+func event(status, message string) playback.Event {
+	return playback.Event{Status: status, Message: message, Time: time.Now()}
+}
+
+func fingerprint(der []byte) string {
+	c, err := x509.ParseCertificate(der)
+	if err != nil {
+		return err.Error()
+	}
+	return trust.Fingerprint(c)
 }
