@@ -214,7 +214,7 @@ func TestOwn(t *testing.T) {
 		}
 	})}
 	var work sync.WaitGroup
-	work.Go(func() { own.Serve(l) }) //nolint:errcheck // ends with Close
+	work.Go(func() { own.Serve(l) })
 	t.Cleanup(func() {
 		p.stop()
 		own.Close()

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -192,16 +193,17 @@ type identity struct {
 	Success  *bool  `json:"success"`
 	Valid    *bool  `json:"valid"`
 	ID       number `json:"player_id"`
-	Name     string `json:"player_name"`
+	Name     text   `json:"player_name"`
 	AuthCode string `json:"auth_code"`
-	Error    string `json:"error"`
+	Error    text   `json:"error"`
+	Turned   text   `json:"orientation"`
 }
 
 // take keeps who we are.
 func (r *remote) take(i identity) error {
 	for _, good := range []*bool{i.Success, i.Valid} {
 		if good != nil && !*good {
-			return &statusError{status: http.StatusUnauthorized, text: oneLine(i.Error)}
+			return &statusError{status: http.StatusUnauthorized, text: oneLine(string(i.Error))}
 		}
 	}
 	if i.ID == 0 {
@@ -211,8 +213,11 @@ func (r *remote) take(i identity) error {
 		return &formatError{"it lets this screen in, and does not say as whom"}
 	}
 	before := r.kept
-	r.kept.PlayerID, r.kept.PlayerName = int64(i.ID), cmp.Or(oneLine(i.Name), r.kept.PlayerName)
+	r.kept.PlayerID, r.kept.PlayerName = int64(i.ID), cmp.Or(oneLine(string(i.Name)), r.kept.PlayerName)
 	r.kept.AuthCode = cmp.Or(i.AuthCode, r.kept.AuthCode)
+	if o := strings.ToLower(string(i.Turned)); slices.Contains([]string{"landscape", "portrait", "landscape-flipped", "portrait-flipped"}, o) {
+		r.kept.Orientation = o
+	}
 	r.verified = time.Now()
 	if r.kept != before {
 		r.l.saveKept(r.kept)

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"encoding/pem"
 	"testing"
+	"time"
 
 	"porthole/packages/internal/testkit"
 )
@@ -34,7 +35,7 @@ func FuzzPin(f *testing.F) {
 func FuzzKept(f *testing.F) {
 	c := testkit.WritePair(f, f.TempDir(), "x", 0o600)
 	good := kept{Servers: []record{{
-		Server: "a:443", Pins: (&Trust{}).pinsOf(append(chainOf(c), c), byFirstUse), Pending: newPending(chainOf(c), &RefusedError{Fingerprint: Fingerprint(c)}),
+		Server: "a:443", Pins: (&Trust{}).pinsOf(append(chainOf(c), c), byFirstUse), Pending: newPending(chainOf(c), &RefusedError{Fingerprint: Fingerprint(c)}, time.Now()),
 	}}}
 	b, err := json.Marshal(good)
 	if err != nil {

@@ -205,17 +205,17 @@ type screen struct {
 	cfg   trust.Config
 	log   *testkit.Log
 	roots *x509.CertPool
-	now   time.Time // the zero time: the real one, which is sure
+	now   time.Time // the zero time: the real one
 	*trust.Trust
 }
 
 func newScreen(t *testing.T) *screen {
 	s := &screen{t: t, log: &testkit.Log{}, roots: x509.NewCertPool()}
-	s.cfg = trust.Config{Log: slog.New(slog.NewTextHandler(s.log, nil)), Dir: filepath.Join(t.TempDir(), "player"), Roots: s.roots, Clock: func() (time.Time, bool) {
+	s.cfg = trust.Config{Log: slog.New(slog.NewTextHandler(s.log, nil)), Dir: filepath.Join(t.TempDir(), "player"), Roots: s.roots, Now: func() time.Time {
 		if s.now.IsZero() {
-			return time.Now(), true
+			return time.Now()
 		}
-		return s.now, false
+		return s.now
 	}}
 	s.restart()
 	return s

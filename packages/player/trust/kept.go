@@ -48,8 +48,8 @@ type pending struct {
 	Chain       [][]byte  `json:"chain"`
 }
 
-func newPending(chain []*x509.Certificate, why *RefusedError) *pending {
-	p := &pending{Time: time.Now().UTC(), Fingerprint: why.Fingerprint, Reason: why.Reason}
+func newPending(chain []*x509.Certificate, why *RefusedError, now time.Time) *pending {
+	p := &pending{Time: now.UTC(), Fingerprint: why.Fingerprint, Reason: why.Reason}
 	for _, c := range chain[:min(len(chain), maxChain)] {
 		p.Chain = append(p.Chain, c.Raw)
 	}
