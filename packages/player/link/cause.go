@@ -65,8 +65,8 @@ type problemError struct{ explanation }
 
 func (e *problemError) Error() string { return e.Problem }
 
-// errUpgraded means that the server is to be asked with TLS, and will be.
-var errUpgraded = errors.New("the server wants TLS")
+// errAgain means that it is to be tried again at once: the server is known better now.
+var errAgain = errors.New("the server is to be asked again")
 
 // unwrapURL takes the address away from an error of net/http: it may hold a code.
 func unwrapURL(err error) error {

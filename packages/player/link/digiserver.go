@@ -40,7 +40,7 @@ func (r *remote) followDigiServer(ctx context.Context) error {
 		r.kept.PlayerID, r.kept.PlayerName = list.PlayerID, list.PlayerName
 	}
 	p, leftOut := list.program()
-	p.PlayerID = r.kept.PlayerID
+	p.PlayerID, p.Orientation = r.kept.PlayerID, r.kept.Orientation
 	if p.PlayerName == "" {
 		p.PlayerName = r.kept.PlayerName
 	}

@@ -95,8 +95,9 @@ type Config struct {
 // Link is the way to the server.
 type Link struct {
 	cfg Config
-	// poll is how often an original server is asked, beat how often it is told that all is as before.
-	poll, beat time.Duration
+	// poll is how often an original server is asked, beat how often it is told that all is as before. stall is how long a
+	// medium may come without a byte.
+	poll, beat, stall time.Duration
 
 	again chan struct{} // tells who waits to try now
 	told  chan struct{} // tells that there is something to report
@@ -118,7 +119,7 @@ func New(cfg Config) *Link {
 		cfg.Log.Error("cannot make the folder for the signage server's auth code", "err", err)
 	}
 	return &Link{
-		cfg: cfg, poll: 20 * time.Second, beat: time.Minute,
+		cfg: cfg, poll: 20 * time.Second, beat: time.Minute, stall: 30 * time.Second,
 		again: make(chan struct{}, 1), told: make(chan struct{}, 1), changed: make(chan struct{}),
 	}
 }
@@ -255,7 +256,7 @@ func (l *Link) keep(ctx context.Context, s setup, at server) {
 		if ctx.Err() != nil {
 			return
 		}
-		if errors.Is(err, errUpgraded) {
+		if errors.Is(err, errAgain) {
 			continue
 		}
 		failures++
