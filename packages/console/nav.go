@@ -28,6 +28,7 @@ func (n navItem) is(path string, more ...string) navItem {
 
 // settingsPages are all pages of settings, with what one finds there.
 var settingsPages = []navItem{
+	{Path: "/screen", Text: "This screen", Hint: "What this device’s own screen plays, from where, when it is on; temperature and power."},
 	{Path: "/settings/signage", Text: "Signage", Hint: "Time zone, what screens show when nothing is planned, how players may come."},
 	{Path: "/settings/people", Text: "People", Hint: "Who may log in, and what they may do."},
 	{Path: "/settings/proxy", Text: "Proxy", Hint: "The public name, who may connect, the ports, the accounts for cameras."},
