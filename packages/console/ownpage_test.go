@@ -24,6 +24,8 @@ type playerFake struct {
 	status   map[string]any
 	approved []string
 	retries  int
+	// shot is what is on the screen.
+	shot []byte
 }
 
 // busyPlayer has something to say on everything.
@@ -62,6 +64,9 @@ func (p *playerFake) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	defer p.mu.Unlock()
 	mux := http.NewServeMux()
 	mux.Handle("/", playerWith("\xff\xd8picture"))
+	if p.shot != nil {
+		mux.HandleFunc("GET /screen.jpg", func(w http.ResponseWriter, _ *http.Request) { w.Write(p.shot) })
+	}
 	mux.HandleFunc("GET /status", jsonHandler(p.status))
 	mux.HandleFunc("POST /trust/approve", func(w http.ResponseWriter, r *http.Request) {
 		var in struct{ Fingerprint string }
@@ -156,7 +161,7 @@ func TestOwnPage(t *testing.T) {
 		`action="/screen/retry"`, "a camera</li>", `name="fingerprint" value="`+newPrint+`"`, oldPrint, "By its key, which was pinned.", "refused, signage.example.com", "Another &lt;certificate&gt;. SHA-256 "+newPrint,
 		"12 files here, 340 MB of at most 20.0 GB. Still to come: 3 files, 120 MB", "The card is full.", `<progress id="fetching" max="100" value="25">`, "Tour &lt;2&gt;.mp4, 25 %", "Gone.jpg",
 		"from the signage server, as the network has not told the time yet", "on until", "the hours say so", "81.5 °C, at most 84.0 °C since the start", "1000 of 1800 MHz, governor ondemand",
-		"The processor is slowed down now.", "The power supply has been too weak since the start.", "!The temperature",
+		"The processor is slowed down now.", "The power supply was too weak for moments since the start.", "!The temperature",
 		`<option value="">the usual one: performance</option>`, `<option value="ondemand" selected>ondemand: fast at once when there is work</option>`, `<option value="odd">odd</option>`,
 		`<option value="" selected>the display’s own choice</option><option value="1920x1080@60">1920 × 1080, 60 Hz</option><option value="1920x1080@50">`, "3840 × 2160, 29.97 Hz", "!nonsense",
 		"!<b>", `checked><label for="follow-other"`, `action="/screens/1/identify"`)

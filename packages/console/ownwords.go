@@ -303,10 +303,10 @@ func (f ownFacts) device() (facts []fact, troubles []string) {
 		now, since  bool
 		holds, held string
 	}{
-		{h.Now.UnderVoltage, since.UnderVoltage, "The power supply is too weak now.", "The power supply has been too weak since the start."},
-		{h.Now.Throttled, since.Throttled, "The processor is slowed down now.", "The processor has been slowed down since the start."},
-		{h.Now.Capped, since.Capped, "The processor’s speed is bounded now.", "The processor’s speed has been bounded since the start."},
-		{h.Now.Hot, since.Hot, "The temperature is at its soft limit now.", "The temperature has been at its soft limit since the start."},
+		{h.Now.UnderVoltage, since.UnderVoltage, "The power supply is too weak now.", "The power supply was too weak for moments since the start."},
+		{h.Now.Throttled, since.Throttled, "The processor is slowed down now.", "The processor was slowed down for a while since the start."},
+		{h.Now.Capped, since.Capped, "The processor’s speed is bounded now.", "The processor’s speed was bounded for a while since the start."},
+		{h.Now.Hot, since.Hot, "The temperature is at its soft limit now.", "The temperature was at its soft limit for a while since the start."},
 	} {
 		switch {
 		case l.now:
