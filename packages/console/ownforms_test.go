@@ -133,13 +133,13 @@ func TestOwnDisplay(t *testing.T) {
 
 	// The other page, and the zone, are news for player, too.
 	players := follow[settings.Player](d, "player")
-	v := next(t, players)
+	next(t, players)
 	b.post("/screens/1", "name", "Till", "orientation", "landscape-flipped", "group", "0", "playlist", "0")
-	if v = next(t, players); v.Settings.Orientation != "landscape-flipped" || v.Timezone != "UTC" {
+	if v := next(t, players); v.Settings.Orientation != "landscape-flipped" || v.Timezone != "UTC" {
 		t.Errorf("after the screen's page: %+v", v)
 	}
 	b.post("/settings/signage", "timezone", "Europe/Bucharest", "default_playlist", "0")
-	if v = next(t, players); v.Timezone != "Europe/Bucharest" {
+	if v := next(t, players); v.Timezone != "Europe/Bucharest" {
 		t.Errorf("after the zone's: %+v", v)
 	}
 	expect(t, "the zone", b.get("/screen").body, "The clock is that of Europe/Bucharest")
