@@ -135,6 +135,16 @@ func (a Agent) Ask(ctx context.Context, socket, path string, out any) error {
 	return nil
 }
 
+// Tell posts JSON to one of the appliance's sockets, as root.
+func (a Agent) Tell(ctx context.Context, socket, path string, in any) error {
+	b, err := json.Marshal(in)
+	if err != nil {
+		return fmt.Errorf("encode for %s: %w", path, err)
+	}
+	_, err = a.do(ctx, http.MethodPost, "/ask", url.Values{"socket": {socket}, "path": {path}}, b)
+	return err
+}
+
 // MoveClock sets the guest's clock forward, or back.
 func (a Agent) MoveClock(ctx context.Context, by time.Duration) error {
 	_, err := a.do(ctx, http.MethodPost, "/clock", url.Values{"seconds": {strconv.Itoa(int(by / time.Second))}}, nil)

@@ -238,6 +238,8 @@ func (s *showing) follows(t *testing.T, before, after string) {
 	}
 }
 
+const playerSocket = "/run/porthole/player/player.sock"
+
 // state is what player says of itself, as far as it concerns these tests.
 type state struct {
 	Presented uint64 `json:"presented"`
@@ -248,10 +250,18 @@ type state struct {
 		Skipped []struct{ Name, Reason string }  `json:"skipped"`
 		Gaps    struct{ Changes, Late, Max int } `json:"gaps"`
 	} `json:"playback"`
+	Link struct {
+		Connected     bool
+		Kind, Problem string
+		Step, Trust   string
+		Fingerprint   string
+		Pending       string
+		PendingCA     string `json:"pending_ca_fingerprint"`
+	} `json:"link"`
 }
 
 func (s *showing) state(ctx context.Context) (st state, err error) {
-	err = s.m.Agent().Ask(ctx, "/run/porthole/player/player.sock", "/status", &st)
+	err = s.m.Agent().Ask(ctx, playerSocket, "/status", &st)
 	return st, err
 }
 

@@ -36,7 +36,7 @@ func main() {
 	mux.HandleFunc("POST /open", tryOpen)
 	mux.HandleFunc("POST /kill", kill)
 	mux.HandleFunc("GET /find", find)
-	mux.HandleFunc("GET /ask", ask)
+	mux.HandleFunc("/ask", ask)
 	mux.HandleFunc("POST /clock", moveClock)
 	fmt.Fprintln(os.Stderr, "agent:", http.ListenAndServe(":7070", mux))
 	os.Exit(1)
@@ -172,16 +172,18 @@ func find(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// ask passes what one of the appliance's sockets answers to a GET.
+// ask passes a question on to one of the appliance's sockets, and what that answers.
 func ask(w http.ResponseWriter, r *http.Request) {
 	c := &http.Client{Transport: &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-		return (&net.Dialer{}).DialContext(ctx, "unix", r.FormValue("socket"))
+		return (&net.Dialer{}).DialContext(ctx, "unix", r.URL.Query().Get("socket"))
 	}}}
-	req, err := http.NewRequestWithContext(r.Context(), http.MethodGet, "http://socket"+r.FormValue("path"), nil)
+	q := r.URL.Query()
+	req, err := http.NewRequestWithContext(r.Context(), r.Method, "http://socket"+q.Get("path"), r.Body)
 	if err != nil {
 		answer(w, err)
 		return
 	}
+	req.Header.Set("Content-Type", "application/json")
 	res, err := c.Do(req)
 	if err != nil {
 		answer(w, err)
