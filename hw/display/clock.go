@@ -38,7 +38,7 @@ func (c *clock) vblank(ctx context.Context, ev drm.Event) (Vblank, error) {
 	// A CRTC that was off reports the last refresh before that with its first frame (seen with virtio-gpu and vkms).
 	at := time.Duration(ev.Sec)*time.Second + time.Duration(ev.Usec)*time.Microsecond
 	if at < c.asked || at <= c.last.Time {
-		at = monotonic()
+		at = Monotonic()
 	}
 	c.last.Time = at
 	c.started = time.Now()
@@ -57,11 +57,12 @@ func (c *clock) idle(ctx context.Context) (Vblank, error) {
 	}
 	c.started = next
 	c.last.Sequence++
-	c.last.Time = monotonic()
+	c.last.Time = Monotonic()
 	return c.last, nil
 }
 
-func monotonic() time.Duration {
+// Monotonic is CLOCK_MONOTONIC now: the clock of Vblank.Time.
+func Monotonic() time.Duration {
 	var ts unix.Timespec
 	if err := unix.ClockGettime(unix.CLOCK_MONOTONIC, &ts); err != nil {
 		return 0 // never happens: the clock is always there

@@ -26,6 +26,8 @@ var (
 	ErrSize = errors.New("frame does not have the size of the screen's mode")
 	// ErrVideo is a video that this hardware cannot show in this place: draw it into Base.
 	ErrVideo = errors.New("the display hardware cannot show this video")
+	// ErrVeil is a veil that this hardware cannot lay over the rest: mix it into Base.
+	ErrVeil = errors.New("the display hardware cannot lay a picture over the others")
 	// ErrNoFlip means that the hardware did not report that a frame is on the screen.
 	ErrNoFlip = errors.New("the display did not confirm the frame")
 )
@@ -81,6 +83,8 @@ type Info struct {
 	SizeMM image.Point
 	// VideoPlanes says that Frame.Video may be used: YUV 4:2:0 scaled by the hardware.
 	VideoPlanes bool
+	// Veils says that Frame.Veil may be used: another picture over all, transparent to any degree.
+	Veils bool
 	// Note is empty, or says in a sentence what is unusual, for example that the display told nothing about itself.
 	Note string
 }
@@ -94,6 +98,11 @@ type Frame struct {
 	Video *YUV
 	// VideoRect is in screen pixels and may reach beyond the screen; empty means all of it.
 	VideoRect image.Rectangle
+	// Veil lies over Base and Video, for crossfades: what was on the screen before. It has the mode's size; nil for none.
+	// Only when Info.Veils. One that was in the last frame already is not read again, so it must not change.
+	Veil *Image
+	// VeilShare is how much of Veil is seen, from 1 to 256; 256 hides all else.
+	VeilShare int
 }
 
 // Vblank is the moment a frame came on the screen.
@@ -108,14 +117,17 @@ type Vblank struct {
 type Screen interface {
 	// Info describes the screen; it does not block.
 	Info() Info
-	// Present shows a frame and returns when it is on the screen; the frame's memory is then the caller's again (also
-	// after an error). It never returns faster than the screen refreshes. Without a display it keeps the frame for the
-	// moment one is plugged in and returns after one refresh interval. Errors: ErrSize, ErrVideo, ErrClosed, ErrNoFlip,
-	// the context's; after any of them another frame may be tried.
+	// Present shows a frame and returns when it is on the screen; the frame's memory but Veil's is then the caller's again
+	// (also after an error). It never returns faster than the screen refreshes. Without a display it keeps the frame for the
+	// moment one is plugged in and returns after one refresh interval. Errors: ErrSize, ErrVideo, ErrVeil, ErrClosed,
+	// ErrNoFlip, the context's; after any of them another frame may be tried.
 	Present(ctx context.Context, f Frame) (Vblank, error)
 	// Blank shows black, or with off switches the signal off, so that a display goes to sleep. The next Present ends
 	// both.
 	Blank(ctx context.Context, off bool) error
+	// SetMode wants another mode from now on, as Options.Mode does. What is on the screen stays there, scaled. Where there is
+	// no such mode, Info.Note says so. It is no error when a screen has only one.
+	SetMode(ctx context.Context, wanted Mode) error
 	// Changes receives a value when a display was plugged in or out, or the mode changed: call Info again. It is never
 	// closed.
 	Changes() <-chan struct{}

@@ -19,7 +19,7 @@ import (
 type framebuffer struct {
 	sys     *sys.Sys
 	file    *os.File
-	info    Info
+	info    atomic.Pointer[Info]
 	changes chan struct{}
 	mem     []byte
 	vari    fbdev.Var
@@ -44,7 +44,7 @@ func openFramebuffer(opts Options) (*framebuffer, error) {
 			errs = append(errs, fmt.Errorf("open framebuffer: %w", err))
 			continue
 		}
-		s := &framebuffer{sys: opts.Sys, file: f, changes: make(chan struct{}), lock: make(chan struct{}, 1)}
+		s := &framebuffer{sys: opts.Sys, file: f, changes: make(chan struct{}, 1), lock: make(chan struct{}, 1)}
 		if err = s.start(opts); err == nil {
 			return s, nil
 		}
@@ -92,14 +92,40 @@ func (s *framebuffer) start(opts Options) error {
 	m := Mode{Width: w, Height: h, RefreshMilliHz: fbRefreshMilliHz(s.vari), Name: fmt.Sprintf("%dx%d", w, h), Preferred: true}
 	s.clock.interval = m.interval()
 	name := cString(fix.ID[:])
-	s.info = Info{
+	s.info.Store(&Info{
 		Kind: KindFramebuffer, Driver: name, Connector: name, Connected: true, Mode: m, Modes: []Mode{m},
 		SizeMM: image.Pt(sizeMM(s.vari.WidthMM), sizeMM(s.vari.HeightMM)),
-	}
-	if opts.Mode.Width > 0 && !matches(m, opts.Mode) {
-		s.info.Note = fmt.Sprintf("The framebuffer has one mode only: %s is used.", m)
-	}
+	})
+	s.note(opts.Mode)
 	return nil
+}
+
+// note says where the wanted mode is not to be had.
+func (s *framebuffer) note(wanted Mode) {
+	info := s.Info()
+	info.Note = ""
+	if wanted.Width > 0 && !matches(info.Mode, wanted) {
+		info.Note = fmt.Sprintf("The framebuffer has one mode only: %s is used.", info.Mode)
+	}
+	s.info.Store(&info)
+}
+
+// SetMode implements Screen: there is only one.
+func (s *framebuffer) SetMode(_ context.Context, wanted Mode) error {
+	if s.closed.Load() {
+		return ErrClosed
+	}
+	s.note(wanted)
+	tell(s.changes)
+	return nil
+}
+
+// tell puts a value in a channel of one place, unless there is one.
+func tell(changes chan<- struct{}) {
+	select {
+	case changes <- struct{}{}:
+	default:
+	}
 }
 
 // sizeMM turns "unknown" (drivers write -1) into 0.
@@ -124,7 +150,7 @@ func fbRefreshMilliHz(v fbdev.Var) int {
 }
 
 // Info implements Screen.
-func (s *framebuffer) Info() Info { return s.info }
+func (s *framebuffer) Info() Info { return *s.info.Load() }
 
 // Changes implements Screen: nothing ever changes.
 func (s *framebuffer) Changes() <-chan struct{} { return s.changes }
@@ -152,7 +178,7 @@ func (s *framebuffer) Present(ctx context.Context, f Frame) (Vblank, error) {
 		return Vblank{}, fmt.Errorf("no plane for video: %w", ErrVideo)
 	}
 	if f.Base != nil {
-		if err := f.Base.check(s.info.Mode); err != nil {
+		if err := f.Base.check(s.Info().Mode); err != nil {
 			return Vblank{}, err
 		}
 	}

@@ -45,6 +45,8 @@ type kms struct {
 	lit     bool // the hardware runs our layout
 	video   [2]*drm.Buffer
 	black   *drm.Buffer
+	veil    *drm.Buffer // nil, or what holds veilOf, the veil of the last frame
+	veilOf  *Image
 	retired []*drm.Buffer // free them when the next frame is on the screen
 	commits uint64        // the user data of commits, to tell their events apart
 	pending bool          // the event of the last commit is still to come
@@ -143,7 +145,7 @@ func (s *kms) describe(note string) {
 	l := s.layout
 	info := Info{
 		Kind: KindPrimary, Driver: s.board.card.Driver, Connector: l.out.name, Connected: l.out.connected(), Mode: l.mode,
-		Monitor: l.out.edid.monitor(), SizeMM: l.out.sizeMM, VideoPlanes: l.video != nil, Note: note,
+		Monitor: l.out.edid.monitor(), SizeMM: l.out.sizeMM, VideoPlanes: l.video != nil, Veils: l.veil != nil, Note: note,
 	}
 	if l.video != nil {
 		info.Kind = KindPlanes
@@ -199,7 +201,11 @@ func (s *kms) Present(ctx context.Context, f Frame) (Vblank, error) {
 		return s.clock.idle(ctx)
 	}
 	v, err := s.put(ctx, next)
-	if next.video != nil && refused(err) {
+	switch {
+	case !refused(err):
+	case next.veil != nil:
+		err = fmt.Errorf("%w: %w", ErrVeil, err)
+	case next.video != nil:
 		err = fmt.Errorf("%w: %w", ErrVideo, err)
 	}
 	if err == nil {
@@ -246,18 +252,22 @@ func (s *kms) put(ctx context.Context, next scene) (Vblank, error) {
 
 // attach makes a scene's buffers known to the kernel.
 func (s *kms) attach(sc scene) error {
-	if sc.video != nil {
-		if err := s.board.card.Attach(sc.video); err != nil {
+	for _, b := range sc.buffers() {
+		if err := s.board.card.Attach(b); err != nil {
 			return err
 		}
 	}
-	return s.board.card.Attach(sc.base)
+	return nil
 }
 
-// detach lets go of a scene that is on its way to the screen: it stays there even if this process is killed. It reports
-// false on kernels that cannot do that.
-func (s *kms) detach(sc scene) bool {
-	return (sc.video == nil || s.board.card.Detach(sc.video)) && s.board.card.Detach(sc.base)
+// detach lets go of a scene that is on its way to the screen: it stays there even if this process is killed. On kernels
+// that cannot do that it does nothing.
+func (s *kms) detach(sc scene) {
+	for _, b := range sc.buffers() {
+		if !s.board.card.Detach(b) {
+			return
+		}
+	}
 }
 
 // clear switches off what is not ours, in a commit without an event: the kernel refuses events for a CRTC that is and
@@ -280,7 +290,7 @@ func (s *kms) clear(ctx context.Context) error {
 // are never in the way of each other).
 func (s *kms) commit(ctx context.Context, r *drm.Request, flags uint32) error {
 	s.commits++
-	s.clock.asked = monotonic()
+	s.clock.asked = Monotonic()
 	deadline := time.Now().Add(flipTimeout)
 	for {
 		err := s.board.card.Commit(r, flags, s.commits)

@@ -3,6 +3,7 @@ package display
 import (
 	"fmt"
 	"image"
+	"slices"
 
 	"porthole/hw/internal/drm"
 )
@@ -30,6 +31,9 @@ func (s *kms) load(f Frame) (scene, error) {
 		if next.rect.Empty() {
 			next.rect = image.Rect(0, 0, s.layout.mode.Width, s.layout.mode.Height)
 		}
+	}
+	if err := s.loadVeil(f, &next); err != nil {
+		return scene{}, err
 	}
 	if f.Base != nil {
 		next.base = other(s.layout.base, s.shown.base)
@@ -70,6 +74,38 @@ func (s *kms) loadVideo(v *YUV) (*drm.Buffer, error) {
 	return b, nil
 }
 
+// loadVeil copies a frame's veil, unless that of the last frame is the same.
+func (s *kms) loadVeil(f Frame, next *scene) error {
+	if f.Veil == nil {
+		s.veilOf = nil
+		return nil
+	}
+	if s.layout.veil == nil || f.VeilShare < 1 || f.VeilShare > 256 {
+		return fmt.Errorf("veil with a share of %d of 256: %w", f.VeilShare, ErrVeil)
+	}
+	if err := f.Veil.check(s.layout.mode); err != nil {
+		return err
+	}
+	w, h := s.layout.mode.Width, s.layout.mode.Height
+	if s.veil != nil && (s.veil.Width != w || s.veil.Height != h || s.veil == s.shown.veil && s.veilOf != f.Veil) {
+		s.retired = append(s.retired, s.veil)
+		s.veil = nil
+	}
+	if s.veil == nil {
+		b, err := s.board.card.NewXRGB(w, h)
+		if err != nil {
+			return fmt.Errorf("%w: %w", ErrVeil, err)
+		}
+		s.veil, s.veilOf = b, nil
+	}
+	if s.veilOf != f.Veil {
+		copyLines(s.veil.Pix, s.veil.Strides[0], f.Veil.Pix, f.Veil.Stride, 4*w, h)
+		s.veilOf = f.Veil
+	}
+	next.veil, next.share = s.veil, f.VeilShare
+	return nil
+}
+
 // retireVideo gives the video buffers up; they may be on the screen until the next frame is.
 func (s *kms) retireVideo() {
 	for i, b := range s.video {
@@ -84,7 +120,7 @@ func (s *kms) retireVideo() {
 func (s *kms) sweep() {
 	keep := s.retired[:0]
 	for _, b := range s.retired {
-		if b == s.shown.video || b == s.shown.base {
+		if slices.Contains(s.shown.buffers(), b) {
 			keep = append(keep, b)
 			continue
 		}

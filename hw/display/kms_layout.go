@@ -15,6 +15,7 @@ type layout struct {
 	crtc    object
 	primary plane
 	video   *plane // nil when the hardware has none that scales YUV
+	veil    *plane // nil when the hardware has none that is transparent
 	info    drm.ModeInfo
 	mode    Mode
 	blob    uint32
@@ -28,6 +29,19 @@ type scene struct {
 	rect  image.Rectangle
 	full  bool
 	bt709 bool
+	veil  *drm.Buffer // nil for none
+	share int         // of veil, of 256
+}
+
+// buffers are those that a scene shows.
+func (sc scene) buffers() []*drm.Buffer {
+	list := []*drm.Buffer{sc.base}
+	for _, b := range []*drm.Buffer{sc.video, sc.veil} {
+		if b != nil {
+			list = append(list, b)
+		}
+	}
+	return list
 }
 
 // fit finds a layout for a plug: the first wanted mode that the kernel accepts. Buffers of old are used again when they
@@ -79,6 +93,7 @@ func (s *kms) try(out output, i int, m drm.ModeInfo, old *layout) (*layout, erro
 	}
 	if s.opts.Prefer != KindPrimary {
 		l.video = s.findVideo(l, i)
+		l.veil = s.findVeil(l, i)
 	}
 	return l, nil
 }
@@ -150,6 +165,27 @@ func (s *kms) findVideo(l *layout, crtc int) *plane {
 	return nil
 }
 
+// findVeil returns the first overlay plane above the others that can be transparent to any degree, or nil.
+func (s *kms) findVeil(l *layout, crtc int) *plane {
+	passed := l.video == nil
+	for _, p := range s.board.planes {
+		if l.video != nil && p.id == l.video.id {
+			passed = true
+			continue
+		}
+		a, ok := p.props["alpha"]
+		if !ok || a.Immutable || !p.is(planeOverlay, crtc, drm.FormatXRGB8888) || !p.above(l.primary) || !passed && !p.has("zpos") {
+			continue
+		}
+		l.veil = &p
+		if s.test(l, scene{base: l.base[0], veil: l.base[1], share: 128}) == nil {
+			return &p
+		}
+		l.veil = nil
+	}
+	return nil
+}
+
 // above tells whether a plane is or can be put above another. Without a zpos the kernel's order holds: overlays above.
 func (p plane) above(q plane) bool {
 	z, ok := p.props["zpos"]
@@ -167,6 +203,7 @@ func (s *kms) modeset(r *drm.Request, l *layout, sc scene) error {
 	l.primary.neutral(r)
 	l.primary.show(r, l.crtc.id, sc.base, image.Rect(0, 0, l.mode.Width, l.mode.Height))
 	s.showVideo(r, l, sc)
+	s.showVeil(r, l, sc)
 	return nil
 }
 
@@ -178,6 +215,9 @@ func (s *kms) flip(l *layout, old, sc scene) *drm.Request {
 	if old.video != nil || sc.video != nil {
 		s.showVideo(r, l, sc)
 	}
+	if old.veil != nil || sc.veil != nil {
+		s.showVeil(r, l, sc)
+	}
 	return r
 }
 
@@ -188,13 +228,24 @@ func (s *kms) showVideo(r *drm.Request, l *layout, sc scene) {
 		l.video.off(r)
 	default:
 		l.video.neutral(r)
-		if z, base := l.video.props["zpos"], l.primary.props["zpos"]; z.Value <= base.Value {
-			l.video.set(r, "zpos", base.Value+1)
-		}
+		l.video.set(r, "zpos", l.primary.props["zpos"].Value+1)
 		// Names of drivers/gpu/drm/drm_color_mgmt.c.
 		l.video.setEnum(r, "COLOR_ENCODING", choose(sc.bt709, "ITU-R BT.709 YCbCr", "ITU-R BT.601 YCbCr"))
 		l.video.setEnum(r, "COLOR_RANGE", choose(sc.full, "YCbCr full range", "YCbCr limited range"))
 		l.video.show(r, l.crtc.id, sc.video, sc.rect)
+	}
+}
+
+func (s *kms) showVeil(r *drm.Request, l *layout, sc scene) {
+	switch {
+	case l.veil == nil:
+	case sc.veil == nil:
+		l.veil.off(r)
+	default:
+		l.veil.set(r, "rotation", rotate0)
+		l.veil.set(r, "alpha", uint64(sc.share)*0xffff/256)
+		l.veil.set(r, "zpos", l.primary.props["zpos"].Value+2)
+		l.veil.show(r, l.crtc.id, sc.veil, image.Rect(0, 0, l.mode.Width, l.mode.Height))
 	}
 }
 
@@ -205,9 +256,12 @@ func choose(yes bool, a, b string) string {
 	return b
 }
 
+// rotate0 is DRM_MODE_ROTATE_0 (include/uapi/drm/drm_mode.h).
+const rotate0 = 1
+
 // neutral undoes what a former user may have left: rotation and transparency (drivers/gpu/drm/drm_blend.c).
 func (p plane) neutral(r *drm.Request) {
-	p.set(r, "rotation", 1) // DRM_MODE_ROTATE_0
+	p.set(r, "rotation", rotate0)
 	p.set(r, "alpha", 0xffff)
 }
 

@@ -93,11 +93,36 @@ func (s *kms) replug(ctx context.Context) bool {
 		s.lit = false
 	}
 	s.describe("")
-	select {
-	case s.changes <- struct{}{}:
-	default:
-	}
+	tell(s.changes)
 	return out.silent()
+}
+
+// SetMode implements Screen. Nothing flickers where the mode stays what it is.
+func (s *kms) SetMode(ctx context.Context, wanted Mode) error {
+	if err := s.acquire(ctx); err != nil {
+		return err
+	}
+	defer func() { <-s.lock }()
+	s.opts.Mode = wanted
+	out := s.layout.out
+	if err := s.settle(ctx); err != nil {
+		return err
+	}
+	var err error
+	if out.connected() && candidates(out.modes, wanted, out.silent())[0] != s.layout.info {
+		var l *layout
+		if l, err = s.fit(out, s.layout); err != nil {
+			return err
+		}
+		if l.info == s.layout.info {
+			s.discard(l, s.layout) // what was wanted does not work
+		} else if err = s.adopt(ctx, l); err != nil {
+			s.lit = false // the next frame sets everything up
+		}
+	}
+	s.describe("")
+	tell(s.changes)
+	return err
 }
 
 // unplug stops the signal; frames go on being kept.
@@ -112,11 +137,16 @@ func (s *kms) unplug(ctx context.Context, out output) error {
 
 // plug adapts to a display and shows it the last frame.
 func (s *kms) plug(ctx context.Context, out output) error {
-	old := s.layout
-	l, err := s.fit(out, old)
+	l, err := s.fit(out, s.layout)
 	if err != nil {
 		return err
 	}
+	return s.adopt(ctx, l)
+}
+
+// adopt goes over to another layout, with the last frame in it.
+func (s *kms) adopt(ctx context.Context, l *layout) error {
+	old := s.layout
 	if s.lit && (old.crtc.id != l.crtc.id || old.out.id != l.out.id) {
 		if err := s.dark(ctx); err != nil {
 			s.discard(l, old)
@@ -135,8 +165,10 @@ func (s *kms) plug(ctx context.Context, out output) error {
 	if l.video == nil {
 		s.shown.video = nil
 	}
+	s.shown.veil = nil // half of a fade is nothing to keep
 	blob := old.blob
 	s.layout, s.lit, s.clock.interval = l, false, l.mode.interval()
+	var err error
 	switch {
 	case !s.started || s.blank == signalOff:
 	case s.blank == black:
@@ -172,16 +204,18 @@ func (s *kms) Close() error {
 
 // leave lets go of what is on the screen without taking it off.
 func (s *kms) leave() bool {
-	if s.shown.video != nil && !s.board.card.Leave(s.shown.video) {
-		return false
+	for _, b := range s.shown.buffers() {
+		if !s.board.card.Leave(b) {
+			return false
+		}
 	}
-	return s.board.card.Leave(s.shown.base)
+	return true
 }
 
 // release frees everything and closes the card.
 func (s *kms) release() error {
 	s.retireVideo()
-	for _, b := range append(s.retired, s.black) {
+	for _, b := range append(s.retired, s.black, s.veil) {
 		if b != nil {
 			s.board.card.Free(b)
 		}

@@ -31,6 +31,14 @@ func (t Turn) Size(p image.Point) image.Point {
 	return p
 }
 
+// Back is the turn that undoes t.
+func (t Turn) Back() Turn { return (360 - t) % 360 }
+
+// Rect is where a part r of a picture of the size lies after the turn.
+func (t Turn) Rect(r image.Rectangle, size image.Point) image.Rectangle {
+	return unturn(r, t.Back(), t.Size(size))
+}
+
 // Place says which part of a picture of size src goes where in dst. Both results are empty if one of them is.
 func Place(mode Mode, src image.Point, dst image.Rectangle) (from, to image.Rectangle) {
 	from, to = image.Rectangle{Max: src}, dst

@@ -11,6 +11,7 @@ import (
 
 	"github.com/bluenviron/gortsplib/v5"
 	"github.com/bluenviron/gortsplib/v5/pkg/base"
+	"github.com/bluenviron/gortsplib/v5/pkg/description"
 	"github.com/pion/rtp"
 )
 
@@ -70,14 +71,18 @@ func Play(ctx context.Context, cfg PlayConfig, sink Sink) error {
 	if cfg.User != "" {
 		u.User = url.UserPassword(cfg.User, cfg.Password)
 	}
-	err := play(client, (*base.URL)(u), sink)
+	err := play(client, (*base.URL)(u), sink, all)
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
 	return fmt.Errorf("play camera %s: %w", cfg.Camera, err)
 }
 
-func play(client *gortsplib.Client, u *base.URL, sink Sink) error {
+// all is every track of a Hub: it has none that nobody can read.
+func all(desc *description.Session) ([]*description.Media, error) { return desc.Medias, nil }
+
+// play reads the tracks that are chosen.
+func play(client *gortsplib.Client, u *base.URL, sink Sink, choose func(*description.Session) ([]*description.Media, error)) error {
 	desc, _, err := client.Describe(u)
 	switch statusOf(err) {
 	case base.StatusNotFound:
@@ -90,13 +95,17 @@ func play(client *gortsplib.Client, u *base.URL, sink Sink) error {
 	if err != nil {
 		return err
 	}
-	if err := client.SetupAll(desc.BaseURL, desc.Medias); err != nil {
+	medias, err := choose(desc)
+	if err != nil {
+		return err
+	}
+	if err := client.SetupAll(desc.BaseURL, medias); err != nil {
 		return err
 	}
 	var tracks []Track
 	// With TCP all packets come from one goroutine; the mutex costs nothing and does not depend on it.
 	var mu sync.Mutex
-	for _, m := range desc.Medias {
+	for _, m := range medias {
 		for _, f := range m.Formats {
 			r, err := newUnits(len(tracks), f)
 			if err != nil {

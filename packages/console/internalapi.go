@@ -114,16 +114,22 @@ func (c *console) view(ctx context.Context, process string) (any, error) {
 		live, err := liveView(ctx, tx, around.PublicName)
 		return settings.Signaling{Revision: revision, Hostname: host, Cameras: refs, SignalingPort: around.SignalingPort, Live: live}, err
 	}
-	own, err := playerSettings(ctx, tx)
-	if err != nil {
-		return nil, err
+	return c.playerView(ctx, tx, settings.Player{Revision: revision, Hostname: host, Cameras: refs})
+}
+
+// playerView adds to v what the screen shows, when, and from where.
+func (c *console) playerView(ctx context.Context, q querier, v settings.Player) (_ settings.Player, err error) {
+	if v.Settings, err = playerSettings(ctx, q); err != nil {
+		return v, err
 	}
-	refused, err := refusals(ctx, tx)
-	if err != nil {
-		return nil, err
+	if v.Notices, err = refusals(ctx, q); err != nil {
+		return v, err
 	}
-	identify, err := c.ownIdentify(ctx, tx)
-	return settings.Player{Revision: revision, Hostname: host, Cameras: refs, Settings: own, Notices: refused, Identify: identify}, err
+	if v.Timezone, err = timezone(ctx, q); err != nil {
+		return v, err
+	}
+	v.Identify, err = c.ownIdentify(ctx, q)
+	return v, err
 }
 
 // proxyView adds to v what lets readers in, without passwords and tokens.

@@ -34,6 +34,7 @@ var problemTitles = map[string]string{
 	"storage":     "The storage needs a look",
 	"certificate": "The certificate needs a look",
 	"processes":   "Something has stopped working",
+	"processor":   "The processor needs a look",
 	"boot":        "The card needs a look",
 }
 

@@ -83,10 +83,6 @@ func (c *console) applyProvision(ctx context.Context, p provisioning) error {
 	}
 	cameras, refused := c.provisionedCameras(p.Provision.Cameras)
 	problems := slices.Concat(p.Problems, refused)
-	player, err := playerValues(p.Provision.Player)
-	if err != nil {
-		return err
-	}
 	accounts, wrong := provisionedAccounts(p.Provision.Accounts)
 	// Screens go first, in their own transactions: if the rest fails, all of it is done once more.
 	noScreens, err := c.provisionScreens(ctx, p.Provision)
@@ -119,15 +115,14 @@ func (c *console) applyProvision(ctx context.Context, p provisioning) error {
 		if err != nil {
 			return err
 		}
-		problems = slices.Concat(found, unknown, noRelay)
+		noTrust, err := provisionPlayer(ctx, tx, p.Provision.Player)
+		if err != nil {
+			return err
+		}
+		problems = slices.Concat(found, unknown, noRelay, noTrust)
 		kept, err := json.Marshal(problems)
 		if err != nil {
 			return fmt.Errorf("encode problems: %w", err)
-		}
-		for k, v := range player {
-			if err := setPlayerSetting(ctx, tx, k, v); err != nil {
-				return err
-			}
 		}
 		_, err = tx.ExecContext(ctx, "INSERT INTO provisions (digest, applied, problems, dismissed) VALUES (?, ?, ?, ?)",
 			p.Digest, time.Now().Unix(), string(kept), len(problems) == 0)
@@ -227,17 +222,4 @@ func keepChosen(cam *settings.Camera, old settings.Camera) {
 		cam.Options = old.Options
 	}
 	cam.AlwaysOn = cam.AlwaysOn || old.AlwaysOn
-}
-
-// playerValues splits the player's settings by key; what the file did not give is not among them.
-func playerValues(p provision.Player) (map[string]json.RawMessage, error) {
-	b, err := json.Marshal(p)
-	if err != nil {
-		return nil, fmt.Errorf("encode player settings: %w", err)
-	}
-	var m map[string]json.RawMessage
-	if err := json.Unmarshal(b, &m); err != nil {
-		return nil, fmt.Errorf("split player settings: %w", err)
-	}
-	return m, nil
 }

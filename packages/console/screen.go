@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"database/sql"
-	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
@@ -156,47 +155,4 @@ func (b *backends) shot(ctx context.Context, small bool) ([]byte, error) {
 		return nil, fmt.Errorf("read the picture of the screen: %w", err)
 	}
 	return shot, nil
-}
-
-// playerSettings returns what is kept for player.
-func playerSettings(ctx context.Context, q querier) (settings.PlayerSettings, error) {
-	var s settings.PlayerSettings
-	rows, err := q.QueryContext(ctx, "SELECT key, value FROM player_settings")
-	if err != nil {
-		return s, fmt.Errorf("read player settings: %w", err)
-	}
-	defer rows.Close()
-	m := map[string]json.RawMessage{}
-	for rows.Next() {
-		var k, v string
-		if err := rows.Scan(&k, &v); err != nil {
-			return s, fmt.Errorf("read player setting: %w", err)
-		}
-		m[k] = json.RawMessage(v)
-	}
-	if err := rows.Err(); err != nil {
-		return s, fmt.Errorf("read player settings: %w", err)
-	}
-	b, err := json.Marshal(m)
-	if err == nil {
-		err = json.Unmarshal(b, &s)
-	}
-	if err != nil {
-		return s, fmt.Errorf("understand player settings: %w", err)
-	}
-	return s, nil
-}
-
-// setPlayerSetting keeps a value under the key of its JSON name in settings.PlayerSettings.
-func setPlayerSetting(ctx context.Context, tx *sql.Tx, key string, value any) error {
-	b, err := json.Marshal(value)
-	if err != nil {
-		return fmt.Errorf("encode player setting %s: %w", key, err)
-	}
-	_, err = tx.ExecContext(ctx, `INSERT INTO player_settings (key, value) VALUES (?, ?)
-		ON CONFLICT (key) DO UPDATE SET value = excluded.value`, key, string(b))
-	if err != nil {
-		return fmt.Errorf("keep player setting %s: %w", key, err)
-	}
-	return nil
 }

@@ -79,7 +79,7 @@ func TestChooseScreen(t *testing.T) {
 	d.addCamera(b, "name", "Yard", "url", "rtsp://192.168.1.30/s")
 	players := follow[settings.Player](d, "player")
 	v := next(t, players)
-	if d := cmp.Diff([]settings.CameraRef{{ID: "demo", Name: "Demo camera"}, {ID: "yard", Name: "Yard"}}, v.Cameras); d != "" || v.Settings != (settings.PlayerSettings{}) {
+	if d := cmp.Diff([]settings.CameraRef{{ID: "demo", Name: "Demo camera"}, {ID: "yard", Name: "Yard"}}, v.Cameras); d != "" || !cmp.Equal(v.Settings, settings.PlayerSettings{}) || v.Timezone != "UTC" {
 		t.Errorf("first settings %+v\n%s", v, d)
 	}
 	for _, step := range []struct {
@@ -94,7 +94,7 @@ func TestChooseScreen(t *testing.T) {
 		if a := b.post("/screen", "show", step.choose); a.status != http.StatusSeeOther || a.location != "/" {
 			t.Fatalf("%s: %d\n%s", step.choose, a.status, a.body)
 		}
-		if v = next(t, players); v.Settings != step.want {
+		if v = next(t, players); !cmp.Equal(v.Settings, step.want) {
 			t.Errorf("%s: player is told %+v, want %+v", step.choose, v.Settings, step.want)
 		}
 		if page := b.get("/").body; !strings.Contains(page, `<option value="`+step.choose+`" selected>`) || !strings.Contains(page, "The screen shows this now") {
@@ -130,7 +130,7 @@ func TestScreenNotices(t *testing.T) {
 		v = next(t, players)
 	}
 	want := settings.PlayerSettings{Show: settings.ShowPicture, Picture: "menu.png"}
-	if v.Settings != want || len(v.Notices) != 2 || v.Notices[0] != "line 3: hostname: use lowercase letters" || !strings.HasPrefix(v.Notices[1], "camera.id: ") {
+	if !cmp.Equal(v.Settings, want) || len(v.Notices) != 2 || v.Notices[0] != "line 3: hostname: use lowercase letters" || !strings.HasPrefix(v.Notices[1], "camera.id: ") {
 		t.Fatalf("player is told %+v", v)
 	}
 	b := d.browser()

@@ -118,8 +118,39 @@ func (s *store) write(ctx context.Context, f func(*sql.Tx) error) error {
 	return nil
 }
 
-// Write is write for the packages that keep something of their own here; it is what db.DB asks for.
-func (s *store) Write(ctx context.Context, f func(*sql.Tx) error) error { return s.write(ctx, f) }
+// Write is write for the packages that keep something of their own here; it is what db.DB asks for. The device's zone and
+// how its screen hangs are among that, and player follows them.
+func (s *store) Write(ctx context.Context, f func(*sql.Tx) error) error {
+	news := false
+	err := s.write(ctx, func(tx *sql.Tx) error {
+		before, err := forPlayer(ctx, tx)
+		if err != nil {
+			return err
+		}
+		if err := f(tx); err != nil {
+			return err
+		}
+		after, err := forPlayer(ctx, tx)
+		if err != nil || after == before {
+			return err
+		}
+		news = true
+		return countRevision(ctx, tx)
+	})
+	if err == nil && news {
+		s.wake()
+	}
+	return err
+}
+
+// forPlayer is what player follows of that which others write.
+func forPlayer(ctx context.Context, q querier) (facts [2]string, err error) {
+	if facts[0], err = timezone(ctx, q); err != nil {
+		return facts, err
+	}
+	facts[1], err = ownOrientation(ctx, q)
+	return facts, err
+}
 
 // Reader is for reading only: it refuses to write.
 func (s *store) Reader() *sql.DB { return s.r }
@@ -130,20 +161,28 @@ func (s *store) change(ctx context.Context, f func(*sql.Tx) error) error {
 		if err := f(tx); err != nil {
 			return err
 		}
-		_, err := tx.ExecContext(ctx, "UPDATE settings SET value = CAST(CAST(value AS INTEGER) + 1 AS TEXT) WHERE key = 'revision'")
-		if err != nil {
-			return fmt.Errorf("count revision: %w", err)
-		}
-		return nil
+		return countRevision(ctx, tx)
 	})
-	if err != nil {
-		return err
+	if err == nil {
+		s.wake()
 	}
+	return err
+}
+
+func countRevision(ctx context.Context, tx *sql.Tx) error {
+	_, err := tx.ExecContext(ctx, "UPDATE settings SET value = CAST(CAST(value AS INTEGER) + 1 AS TEXT) WHERE key = 'revision'")
+	if err != nil {
+		return fmt.Errorf("count revision: %w", err)
+	}
+	return nil
+}
+
+// wake wakes everybody who waits for another revision.
+func (s *store) wake() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	close(s.changed)
 	s.changed = make(chan struct{})
-	return nil
 }
 
 // waitOther waits until the revision is not after and returns it; false when ctx ended first. A reset database may have

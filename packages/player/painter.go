@@ -30,12 +30,20 @@ func (painter) Status(dst *display.Image, s stage.Status) {
 }
 
 // Picture implements stage.Painter.
-func (painter) Picture(dst *display.Image, r image.Rectangle, m image.Image) {
+func (painter) Picture(dst *display.Image, r image.Rectangle, m image.Image, fit render.Mode, turn render.Turn) {
 	if d, ok := m.(*display.Image); ok {
 		m = (*render.Image)(d)
 	}
-	render.Draw((*render.Image)(dst).SubImage(r), m, render.Stretch, 0, color.RGBA{A: 0xff})
+	render.Draw((*render.Image)(dst).SubImage(r), m, fit, turn, color.RGBA{A: 0xff})
 }
+
+// Text implements stage.Painter.
+func (painter) Text(dst *display.Image, text string) {
+	render.Text((*render.Image)(dst), dst.Rect, text)
+}
+
+// Log implements stage.Painter.
+func (painter) Log(dst *display.Image, lines []render.Line) { render.Log((*render.Image)(dst), lines) }
 
 // Video implements stage.Painter.
 func (painter) Video(dst *display.Image, r image.Rectangle, v *display.YUV) {

@@ -15,7 +15,7 @@ func main() {
 		Name: "proxy",
 		Flags: func(fs *flag.FlagSet) {
 			fs.StringVar(&https, "https", ":443", "`address` for HTTPS and RTSPS; empty switches it off")
-			fs.StringVar(&http, "http", ":80", "`address` for plain HTTP, which redirects to https; empty switches it off")
+			fs.StringVar(&http, "http", ":80", "`address` for plain HTTP, which redirects to https (/api answers by itself); empty switches it off")
 			fs.StringVar(&iceTCP, "ice-tcp", ":8443", "`address` for the live view over TCP beside -https, the number of signaling's -ice-udp (Chrome refuses 443 on private addresses); empty switches it off")
 			fs.StringVar(&test, "test", ":5001", "`address` for plain RTSP from the local networks while the setting test_socket is on; empty: never")
 			fs.StringVar(&testUDP, "test-udp", ":5004", "`address` for RTP of -test's readers over UDP, an even port (RTCP is on the next); empty: over TCP only")

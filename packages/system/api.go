@@ -1,16 +1,19 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"io"
 	"log/slog"
 	"net/http"
+	"strconv"
 	"time"
 
 	"porthole/packages/internal/unixsock"
 	"porthole/packages/system/authority"
+	"porthole/packages/system/health"
 	"porthole/packages/system/intake"
 	"porthole/packages/system/supervisor"
 )
@@ -21,6 +24,8 @@ type api struct {
 	device     *authority.Device
 	intake     *intake.Intake
 	supervisor *supervisor.Client
+	tail       *supervisor.Tail
+	processor  *health.Watch
 	problems   *problems
 }
 
@@ -31,6 +36,9 @@ func (a *api) handler() http.Handler {
 	mux.Handle("GET /problems", a.problems)
 	mux.Handle("GET /processes/{name}/log", consoleOnly(a.logLines))
 	mux.Handle("POST /processes/{name}/restart", consoleOnly(a.restart))
+	mux.HandleFunc("GET /log", a.wholeLog)
+	mux.HandleFunc("GET /hardware", func(w http.ResponseWriter, _ *http.Request) { answer(w, a.processor.Report()) })
+	mux.Handle("POST /governor", consoleOnly(a.governor))
 	mux.Handle("GET /provision", consoleOnly(a.provision))
 	mux.Handle("POST /provision/taken", consoleOnly(a.taken))
 	return mux
@@ -66,6 +74,44 @@ func (a *api) logLines(w http.ResponseWriter, r *http.Request) {
 		lines = []supervisor.Line{}
 	}
 	answer(w, map[string]any{"lines": lines})
+}
+
+// logWait is how long a question for the log of all processes waits for a line.
+const logWait = 20 * time.Second
+
+// wholeLog answers with the lines of all processes after a number.
+func (a *api) wholeLog(w http.ResponseWriter, r *http.Request) {
+	after, err := strconv.ParseInt(cmp.Or(r.URL.Query().Get("after"), "0"), 10, 64)
+	if err != nil || after < 0 {
+		refuse(w, http.StatusBadRequest, "after must be the number of the last line you have, 0 for none")
+		return
+	}
+	ctx, cancel := context.WithTimeout(r.Context(), logWait)
+	defer cancel()
+	lines := a.tail.After(ctx, after)
+	if lines == nil {
+		lines = []supervisor.Entry{}
+	}
+	answer(w, map[string]any{"lines": lines})
+}
+
+// governor sets how the kernel chooses the processor's speed.
+func (a *api) governor(w http.ResponseWriter, r *http.Request) {
+	var in struct{ Governor *string }
+	if err := json.NewDecoder(io.LimitReader(r.Body, 4096)).Decode(&in); err != nil || in.Governor == nil {
+		refuse(w, http.StatusBadRequest, "send {\"governor\":…}, empty for the usual one")
+		return
+	}
+	switch err := a.processor.SetGovernor(*in.Governor); {
+	case errors.Is(err, health.ErrFixed):
+		refuse(w, http.StatusConflict, err.Error())
+	case errors.Is(err, health.ErrUnknown):
+		refuse(w, http.StatusUnprocessableEntity, err.Error())
+	case err != nil:
+		a.fail(w, err)
+	default:
+		w.WriteHeader(http.StatusNoContent)
+	}
 }
 
 func (a *api) restart(w http.ResponseWriter, r *http.Request) {

@@ -7,9 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"os"
-	"time"
 
-	"porthole/hw/cpufreq"
 	"porthole/hw/devperm"
 	"porthole/hw/uevent"
 )
@@ -48,40 +46,4 @@ func handOver(ctx context.Context, log *slog.Logger, nodes devperm.Nodes, events
 		}
 		tell(nodes.GrantNew(ev, gid))
 	}
-}
-
-// lateDriver is how long after the start the driver that sets the processor's speed may come.
-const lateDriver = 20 * time.Second
-
-// setGovernor chooses how the kernel sets the processor's speed. A machine that cannot change it is no error, nor is a
-// governor that the kernel does not have: the device works with another one.
-func setGovernor(ctx context.Context, log *slog.Logger, cpus cpufreq.FS, governor string) error {
-	if governor == "" {
-		return nil
-	}
-	err := cpus.SetGovernor(governor)
-	if errors.Is(err, cpufreq.ErrNoDevice) {
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-time.After(lateDriver):
-			err = cpus.SetGovernor(governor)
-		}
-	}
-	if errors.Is(err, cpufreq.ErrNoDevice) {
-		log.Info("the processor's speed is fixed")
-		return nil
-	}
-	if err != nil {
-		log.Warn("cannot set the processor's governor", "err", err)
-	}
-	policies, err := cpus.Policies()
-	if err != nil {
-		log.Warn("cannot read the processor's governor", "err", err)
-		return nil
-	}
-	for _, p := range policies {
-		log.Info("processor", "policy", p.ID, "cpus", p.CPUs, "governor", p.Governor, "khz", p.CurrentFreqKHz, "max_khz", p.MaxFreqKHz)
-	}
-	return nil
 }

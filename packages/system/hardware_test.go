@@ -1,23 +1,17 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"log/slog"
 	"os"
 	"path/filepath"
-	"strings"
 	"sync"
 	"syscall"
 	"testing"
-	"testing/synctest"
-	"time"
 
 	"golang.org/x/sys/unix"
 
-	"porthole/hw/cpufreq"
 	"porthole/hw/devperm"
-	"porthole/hw/hwtest"
 	"porthole/hw/uevent"
 	"porthole/packages/internal/unixsock"
 )
@@ -89,71 +83,6 @@ func TestHandOver(t *testing.T) {
 	cancel()
 	if err := <-ended; err != nil {
 		t.Error(err)
-	}
-}
-
-const governorFile = "sys/devices/system/cpu/cpufreq/policy0/scaling_governor"
-
-func cpu(t *testing.T) string {
-	dir := filepath.Dir(governorFile)
-	return hwtest.Tree(t, map[string]string{
-		governorFile: "ondemand\n", dir + "/scaling_available_governors": "ondemand performance \n", dir + "/affected_cpus": "0 1 2 3\n",
-		dir + "/scaling_cur_freq": "600000\n", dir + "/scaling_max_freq": "1800000\n",
-	})
-}
-
-func TestGovernor(t *testing.T) {
-	for name, c := range map[string]struct{ governor, want, said string }{
-		"performance": {"performance", "performance", "governor=performance khz=600000 max_khz=1800000"},
-		"left alone":  {"", "ondemand\n", ""},
-		"unknown":     {"warp", "ondemand\n", "unknown governor"},
-	} {
-		t.Run(name, func(t *testing.T) {
-			root := cpu(t)
-			var log bytes.Buffer
-			if err := setGovernor(t.Context(), slog.New(slog.NewTextHandler(&log, nil)), cpufreq.FS{Root: root}, c.governor); err != nil {
-				t.Fatal(err)
-			}
-			if b, err := os.ReadFile(filepath.Join(root, governorFile)); err != nil || string(b) != c.want {
-				t.Errorf("governor %q, %v", b, err)
-			}
-			if !strings.Contains(log.String(), c.said) {
-				t.Errorf("the log does not say %q: %s", c.said, log.String())
-			}
-		})
-	}
-}
-
-// TestLateGovernor: the driver may come after system has started, or never, which is no error.
-func TestLateGovernor(t *testing.T) {
-	for name, comes := range map[string]bool{"late": true, "never": false} {
-		t.Run(name, func(t *testing.T) {
-			root := cpu(t)
-			policy := filepath.Join(root, filepath.Dir(governorFile))
-			if err := os.Rename(policy, policy+".away"); err != nil {
-				t.Fatal(err)
-			}
-			synctest.Test(t, func(t *testing.T) {
-				var log bytes.Buffer
-				ended := make(chan error, 1)
-				go func() {
-					ended <- setGovernor(t.Context(), slog.New(slog.NewTextHandler(&log, nil)), cpufreq.FS{Root: root}, "performance")
-				}()
-				<-time.After(lateDriver / 2)
-				if comes {
-					if err := os.Rename(policy+".away", policy); err != nil {
-						t.Fatal(err)
-					}
-				}
-				if err := <-ended; err != nil || strings.Contains(log.String(), "level=WARN") {
-					t.Errorf("%v, %s", err, log.String())
-				}
-				b, _ := os.ReadFile(filepath.Join(root, governorFile))
-				if got := string(b) == "performance"; got != comes {
-					t.Errorf("governor %q", b)
-				}
-			})
-		})
 	}
 }
 

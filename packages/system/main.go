@@ -13,12 +13,13 @@ import (
 	"golang.org/x/sync/errgroup"
 	"golang.org/x/sys/unix"
 
-	"porthole/hw/cpufreq"
 	"porthole/hw/devperm"
+	"porthole/hw/thermal"
 	"porthole/hw/uevent"
 	"porthole/packages/internal/daemon"
 	"porthole/packages/internal/unixsock"
 	"porthole/packages/system/authority"
+	"porthole/packages/system/health"
 	"porthole/packages/system/heartbeat"
 	"porthole/packages/system/intake"
 	"porthole/packages/system/supervisor"
@@ -74,9 +75,15 @@ func serve(ctx context.Context, env daemon.Env, o options) error {
 	})
 	transport := unixsock.Transport(o.gokrazySocket)
 	defer transport.CloseIdleConnections()
+	hardware := health.Config{Log: env.Log, Firmware: thermal.Firmware{}, Governor: o.governor}
+	if !env.SingleUser {
+		hardware.StateFile, hardware.GovernorFile = filepath.Join(env.StateDir(), "processor.json"), filepath.Join(state, "governor")
+	}
+	processor := health.New(hardware)
+	processes := supervisor.New(transport)
 	a := &api{
-		log: env.Log, device: device, intake: in, supervisor: supervisor.New(transport),
-		problems: &problems{permFile: filepath.Join(env.RunDir, "perm-status.json"), device: device, intake: in},
+		log: env.Log, device: device, intake: in, supervisor: processes, tail: supervisor.NewTail(processes), processor: processor,
+		problems: &problems{permFile: filepath.Join(env.RunDir, "perm-status.json"), device: device, intake: in, processor: processor},
 	}
 	sock, err := unixsock.Listen(env.Socket("system"), unixsock.Allow(env.SingleUser, "console", "player"))
 	if err != nil {
@@ -86,16 +93,18 @@ func serve(ctx context.Context, env daemon.Env, o options) error {
 
 	g, ctx := errgroup.WithContext(ctx)
 	if !env.SingleUser {
-		a.runDevice(ctx, g, env, o)
+		a.runDevice(ctx, g, env)
 	}
 	g.Go(func() error { return device.Watch(ctx) })
 	g.Go(func() error { return a.supervisor.Watch(ctx) })
+	g.Go(func() error { return a.tail.Run(ctx) })
+	g.Go(func() error { return processor.Run(ctx) })
 	g.Go(func() error { return unixsock.Serve(ctx, sock, a.handler()) })
 	return g.Wait()
 }
 
-// runDevice starts what only a device has: hardware of its own, and a watchdog.
-func (a *api) runDevice(ctx context.Context, g *errgroup.Group, env daemon.Env, o options) {
+// runDevice starts what only a device has: a watchdog.
+func (a *api) runDevice(ctx context.Context, g *errgroup.Group, env daemon.Env) {
 	console := unixsock.NewClient(env.Socket("console"))
 	heart := heartbeat.New(heartbeat.Config{
 		Log: env.Log, Dir: env.StateDir(), CountFile: filepath.Join(env.PermDir, "system", "restarts"),
@@ -107,7 +116,6 @@ func (a *api) runDevice(ctx context.Context, g *errgroup.Group, env daemon.Env, 
 		}},
 	})
 	a.problems.heart = heart
-	g.Go(func() error { return setGovernor(ctx, env.Log, cpufreq.FS{}, o.governor) })
 	g.Go(func() error {
 		defer console.Close()
 		return heart.Run(ctx)

@@ -6,15 +6,17 @@ import (
 	"io"
 	"net/http"
 	"os"
+	"time"
 
 	"porthole/packages/system/authority"
+	"porthole/packages/system/health"
 	"porthole/packages/system/intake"
 )
 
 // problem is something the owner should know, until it is mended.
 type problem struct {
-	// Area is "storage", "certificate", "processes", "boot" (the boot partition) or "porthole.toml" (a line of it, which
-	// console knows from the provisioning).
+	// Area is "storage", "certificate", "processes", "processor", "boot" (the boot partition) or "porthole.toml" (a line of
+	// it, which console knows from the provisioning).
 	Area string `json:"area"`
 	// Text is a sentence or two: what is wrong and what to do.
 	Text string `json:"text"`
@@ -27,7 +29,8 @@ type problems struct {
 	device   *authority.Device
 	intake   *intake.Intake
 	// heart says what has stopped working; nil under hostrun.
-	heart interface{ Problem() string }
+	heart     interface{ Problem() string }
+	processor *health.Watch
 }
 
 func (p *problems) list() []problem {
@@ -43,6 +46,9 @@ func (p *problems) list() []problem {
 	}
 	add("storage", storage)
 	add("certificate", p.device.Public().Problem)
+	for _, text := range p.processor.Problems(time.Now()) {
+		add("processor", text)
+	}
 	lines, trouble := p.intake.Problems()
 	for _, text := range trouble {
 		add("boot", text)

@@ -129,6 +129,40 @@ func TestCalls(t *testing.T) {
 		call(http.MethodGet, "/processes", nil, &list)
 		return len(list) == 1 && list[0].Name == "runs" && list[0].State == "running"
 	})
+	until(t, "its words are in the log of all", func() bool {
+		var log struct {
+			Lines []struct {
+				Seq                   int64
+				Process, Stream, Text string
+				Time                  time.Time
+			}
+		}
+		call(http.MethodGet, "/log", nil, &log)
+		for _, l := range log.Lines {
+			if l.Process == "runs" && l.Stream == "stdout" && l.Text == "good morning" && l.Seq > 0 && !l.Time.IsZero() {
+				return true
+			}
+		}
+		return false
+	})
+	var hardware struct{ Governors []string }
+	if status := call(http.MethodGet, "/hardware", nil, &hardware); status != http.StatusOK || hardware.Governors != nil {
+		t.Errorf("the processor: %d, %+v", status, hardware)
+	}
+	for _, c := range []struct {
+		method, target string
+		in             any
+		want           int
+	}{
+		{http.MethodPost, "/governor", map[string]string{"governor": "performance"}, http.StatusConflict}, // not ours under hostrun
+		{http.MethodPost, "/governor", map[string]string{}, http.StatusBadRequest},
+		{http.MethodGet, "/log?after=x", nil, http.StatusBadRequest},
+		{http.MethodGet, "/log?after=-1", nil, http.StatusBadRequest},
+	} {
+		if status := call(c.method, c.target, c.in, nil); status != c.want {
+			t.Errorf("%s %s %v: %d, want %d", c.method, c.target, c.in, status, c.want)
+		}
+	}
 	until(t, "its words are read", func() bool {
 		var log struct {
 			Lines []struct{ Stream, Text string }

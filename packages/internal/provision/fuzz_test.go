@@ -23,6 +23,7 @@ func FuzzParse(f *testing.F) {
 		"[live]\nturn='turn:a turns:[::1]:5'\nturn_secret='s'\nturn_secret='t'\ntotal=1_0\nper_camera=+5\nmax_minutes=0\npublic_address='[::ffff:1.2.3.4]'\nstun='a:1'", "live.stun='x'\nlive.total=9999999999999999999\n[live]\nturn=''",
 		screens, "player.show='camera'\n[[player]]\nown=true\n[player]\n", "[[player]]\nown=true\nquickconnect_code='a'\nquickconnect_code='b'\nname=3\n[[player]]\nown=true",
 		"[[player]]\nhostname='a'\nquickconnect_code='123456'\nquickconnect_code='654321'\nplain_http=true\n[[player]]\nhostname='a'\n[player]\nshow='camera'",
+		playerFile, "[player]\npin='''\n-----BEGIN\n'''\nhours='0:00-0:00'\nlog=true\ntimeout=0x5\nretry_delay=-1\n", "[[player]]\nown=true\ntrust='pinned'\nmode='800x600'\noff='black'",
 		"[[camera]]\nid='a'\nurl='rtsp://u:p@h'\npassword='q'\nuser=''\n", "admin.password = '0123456789' #\n[admin]\npassword='0123456789'",
 	} {
 		f.Add([]byte(s))
@@ -78,6 +79,14 @@ func FuzzParse(f *testing.F) {
 			if wrong.Field != "turn_secret" || len(got.Live.TURN) == 0 || got.Live.TURNSecret != "" {
 				t.Errorf("live view %+v taken: %v", got.Live, wrong)
 			}
+		}
+		p := got.Player
+		own := settings.PlayerSettings{
+			Show: p.Show, Picture: p.Picture, Camera: p.Camera, Server: p.Server, Hostname: p.Hostname, QuickConnectCode: p.QuickConnectCode, Orientation: p.Orientation,
+			Timeout: p.Timeout, RetryAttempts: p.RetryAttempts, RetryDelay: p.RetryDelay, Trust: p.Trust, Pin: p.Pin, Mode: p.Mode, Hours: p.Hours, Off: p.Off,
+		}
+		if n, wrong := own.Normalize(); !cmp.Equal(own, n) || len(wrong) > 0 && (len(wrong) > 1 || wrong[0].Field != "trust") {
+			t.Errorf("player %+v taken: %v", own, wrong)
 		}
 		got.AdminPassword, got.Player.QuickConnectCode, got.Live.TURNSecret = "", "", ""
 		if d := cmp.Diff(got, left); d != "" {

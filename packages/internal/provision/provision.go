@@ -69,6 +69,17 @@ type Player struct {
 	QuickConnectCode string `json:"quickconnect_code,omitempty"`
 	// Orientation is "landscape", "portrait", "landscape-flipped" or "portrait-flipped".
 	Orientation string `json:"orientation,omitempty"`
+	// What follows is as in settings.PlayerSettings.
+	Timeout       int              `json:"timeout,omitempty"`
+	RetryAttempts int              `json:"retry_attempts,omitempty"`
+	RetryDelay    int              `json:"retry_delay,omitempty"`
+	Trust         settings.Trust   `json:"trust,omitempty"`
+	Pin           string           `json:"pin,omitempty"`
+	Mode          string           `json:"mode,omitempty"`
+	Hours         []settings.Hours `json:"hours,omitempty"`
+	Off           settings.Off     `json:"off,omitempty"`
+	// Log is nil where the file says nothing.
+	Log *bool `json:"log,omitempty"`
 }
 
 // Screen is a player that this device's signage server shall know. Empty parts leave a known one's as they are.

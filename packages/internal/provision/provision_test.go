@@ -160,10 +160,10 @@ func TestRefused(t *testing.T) {
 		"server with path":     {"[player]\nserver = \"https://s/x\"", []string{"2 player.server: must end"}, provision.File{}},
 		"server with password": {"[player]\nserver = \"https://a:b@s\"", []string{"2 player.server: must not hold"}, provision.File{}},
 		"server without name":  {"[player]\nserver = \"signage\"", []string{"2 player.server: write it like"}, provision.File{}},
-		"bad show":             {"[player]\nshow = \"tv\"\ncamera = \"x\"", []string{"2 player.show: must be \"status\", \"picture\" or \"camera\""}, provision.File{Player: provision.Player{Camera: "x"}}},
+		"bad show":             {"[player]\nshow = \"tv\"\ncamera = \"x\"", []string{"2 player.show: must be \"status\", \"picture\", \"camera\" or \"program\""}, provision.File{Player: provision.Player{Camera: "x"}}},
 		"picture in a folder":  {"[player]\npicture = \"../tls/key.pem\"\nshow = \"picture\"", []string{"2 player.picture: without a folder"}, provision.File{Player: provision.Player{Show: "picture"}}},
 		"screen's bad camera":  {"[player]\ncamera = \"Front door\"\npicture = \"\"", []string{"2 player.camera: lowercase", "3 player.picture: must not be empty"}, provision.File{}},
-		"bad orientation":      {"[player]\norientation = \"up\"\nhostname = \"\"", []string{"2 player.orientation: must be", "3 player.hostname: 1 to 200"}, provision.File{}},
+		"bad orientation":      {"[player]\norientation = \"up\"\nhostname = \"\"", []string{"2 player.orientation: must be", "3 player.hostname: must not be empty"}, provision.File{}},
 
 		"camera without url":      {"\n[[camera]]\nid = \"a\"", []string{"2 camera.url: is missing; the camera is left out"}, provision.File{}},
 		"camera without id":       {"[[camera]]\nurl = \"rtsp://h/s\"", []string{"1 camera.id: is missing"}, provision.File{}},

@@ -9,7 +9,9 @@ import (
 const minCode, maxCode, maxWord = 6, 200, 100
 
 // ownOnly are the settings of [player] that say what this device's own screen shows, or connect it to another server.
-func ownOnly() []string { return []string{"show", "picture", "camera", "server"} }
+func ownOnly() []string {
+	return []string{"show", "picture", "camera", "server", "timeout", "retry_attempts", "retry_delay", "trust", "pin", "mode", "hours", "off", "log"}
+}
 
 // ofOwn are all settings of [player].
 func ofOwn() []string { return append(ownOnly(), "hostname", "quickconnect_code", "orientation") }
@@ -37,11 +39,10 @@ func (r *reader) finishScreen(p *pending) {
 		*to = v
 	}
 	if v, ok := given("orientation"); ok {
-		if reason := checkOrientation(v); reason != "" {
+		if reason := setOrientation(&s.Orientation, v); reason != "" {
 			r.refuse(p, "orientation", reason)
 			return
 		}
-		s.Orientation = v
 	}
 	if e, ok := p.values["plain_http"]; ok {
 		on := e.text == "true"
@@ -71,7 +72,7 @@ func (r *reader) finishOwn(p *pending, s Screen) {
 		if !ok {
 			continue
 		}
-		v := e.text
+		v := e.text + e.number
 		if key == "orientation" {
 			v = s.Orientation
 		}

@@ -21,6 +21,9 @@ camera = "door"
 server = "https://signage.example.com"
 hostname = "shop-till"
 quickconnect_code = "theirs"
+timeout = 5
+log = true
+hours = "mon-fri 08:00-20:00"
 
 [[player]]
 hostname = "tv-window"
@@ -41,6 +44,7 @@ func TestScreens(t *testing.T) {
 	want := provision.File{
 		Player: provision.Player{
 			Show: settings.ShowCamera, Camera: "door", Server: "https://signage.example.com", Hostname: "shop-till", QuickConnectCode: "theirs", Orientation: "portrait",
+			Timeout: 5, Log: new(true), Hours: []settings.Hours{{Weekdays: 31, FromMinute: 480, ToMinute: 1200}},
 		},
 		Screens: []provision.Screen{
 			{Own: true, Name: "Till", Group: "Inside", Playlist: "Menu", Orientation: "portrait"},
@@ -71,7 +75,7 @@ func TestScreensRefused(t *testing.T) {
 		"quoted switch":   {"[[player]]\nhostname = \"x\"\nplain_http = \"no\"", "line 3: player.plain_http: must be true or false, without quotes; the player is left out"},
 		"own and http":    {"[[player]]\nown = true\nplain_http = true", "line 3: player.plain_http: is for other players; the own screen needs no network to reach its server; the player is left out"},
 		"own, bad camera": {"[[player]]\nown = true\ncamera = \"A B\"", "line 3: player.camera: use 1 to 32 lowercase letters, digits and hyphens, with a letter or digit at both ends (\"t\" and \"probe-\" are taken); the player is left out"},
-		"unknown key":     {"[[player]]\nid = \"x\"\nhostname = \"tv0\"", "line 2: player.id: unknown setting; here there are own, hostname, quickconnect_code, name, group, playlist, orientation, plain_http, show, picture, camera, server"},
+		"unknown key":     {"[[player]]\nid = \"x\"\nhostname = \"tv0\"", "line 2: player.id: unknown setting; here there are own, hostname, quickconnect_code, name, group, playlist, orientation, plain_http, show, picture, camera, server, timeout, retry_attempts, retry_delay, trust, pin, mode, hours, off, log"},
 		"key twice":       {"[[player]]\nhostname = \"tv0\"\nhostname = \"x\"", "line 3: player.hostname: is already set on line 2; this line is left out"},
 	} {
 		got, problems := provision.Parse([]byte(c.in + "\n[[player]]\nhostname = \"tv\"\n"))

@@ -3,10 +3,9 @@ package provision
 import (
 	"bytes"
 	"cmp"
-	"errors"
 	"fmt"
+	"maps"
 	"net/netip"
-	"net/url"
 	"regexp"
 	"slices"
 	"strings"
@@ -19,6 +18,13 @@ import (
 
 // setters returns what takes each setting outside cameras: it stores a value, or says why not.
 func setters() map[string]func(f *File, v string) (reason string) {
+	all := playerSetters()
+	maps.Copy(all, deviceSetters())
+	return all
+}
+
+// deviceSetters are those that are not of the screen.
+func deviceSetters() map[string]func(f *File, v string) (reason string) {
 	return map[string]func(*File, string) string{
 		"hostname": func(f *File, v string) string {
 			if err := settings.CheckHostname(v); err != nil {
@@ -86,74 +92,7 @@ func setters() map[string]func(f *File, v string) (reason string) {
 		"live.per_camera":  func(f *File, v string) string { return places(&f.Live.PerCamera, v) },
 		"live.total":       func(f *File, v string) string { return places(&f.Live.Total, v) },
 		"live.max_minutes": func(f *File, v string) string { return minutes(&f.Live.MaxMinutes, v) },
-		"player.show": func(f *File, v string) string {
-			return shown(settings.PlayerSettings{Show: settings.Show(v)}, v, func() { f.Player.Show = settings.Show(v) })
-		},
-		"player.picture": func(f *File, v string) string {
-			return shown(settings.PlayerSettings{Picture: v}, v, func() { f.Player.Picture = v })
-		},
-		"player.camera": func(f *File, v string) string {
-			return shown(settings.PlayerSettings{Camera: v}, v, func() { f.Player.Camera = v })
-		},
-		"player.server": func(f *File, v string) string {
-			server, reason := checkServer(v)
-			if reason == "" {
-				f.Player.Server = server
-			}
-			return reason
-		},
-		"player.hostname":          func(f *File, v string) string { return short(&f.Player.Hostname, v) },
-		"player.quickconnect_code": func(f *File, v string) string { return short(&f.Player.QuickConnectCode, v) },
-		"player.orientation": func(f *File, v string) string {
-			reason := checkOrientation(v)
-			if reason == "" {
-				f.Player.Orientation = v
-			}
-			return reason
-		},
 	}
-}
-
-// shown takes a setting on what to show if it is right.
-func shown(s settings.PlayerSettings, v string, take func()) (reason string) {
-	if v == "" {
-		return "must not be empty; put a # in front of the line to leave it off"
-	}
-	var wrong *settings.FieldError
-	if err := s.Check(); errors.As(err, &wrong) {
-		return wrong.Reason
-	}
-	take()
-	return ""
-}
-
-func short(to *string, v string) string {
-	if v = strings.TrimSpace(v); v == "" || len(v) > 200 {
-		return "use 1 to 200 bytes"
-	}
-	*to = v
-	return ""
-}
-
-func checkOrientation(v string) (reason string) {
-	if !slices.Contains([]string{"landscape", "portrait", "landscape-flipped", "portrait-flipped"}, v) {
-		return `must be "landscape", "portrait", "landscape-flipped" or "portrait-flipped"`
-	}
-	return ""
-}
-
-// checkServer returns the origin (RFC 6454 section 4) of a signage server.
-func checkServer(v string) (origin, reason string) {
-	u, err := url.Parse(strings.TrimSpace(v))
-	switch {
-	case err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Hostname() == "":
-		return "", `is not an address; write it like "https://signage.example.com"`
-	case u.User != nil:
-		return "", "must not hold a user or password"
-	case strings.Trim(u.Path, "/") != "" || u.RawQuery != "" || u.Fragment != "":
-		return "", `must end after the server's name or port, like "https://signage.example.com:8443"`
-	}
-	return u.Scheme + "://" + u.Host, ""
 }
 
 // dnsName is a name with at least one dot (RFC 1123 section 2.1).
@@ -189,13 +128,18 @@ func checkAllowed(v string) (list []string, reason string) {
 // checkValue refuses what is not of the kind its key has.
 func checkValue(e expression, key string) string {
 	switch key {
-	case "always_on", "only_own_network", "own", "plain_http":
+	case "always_on", "only_own_network", "own", "plain_http", "log":
 		if e.value != unstable.Bool {
 			return "must be true or false, without quotes"
 		}
-	case "per_camera", "total", "max_minutes":
+	case "per_camera", "total", "max_minutes", "timeout", "retry_attempts", "retry_delay":
 		if e.value != unstable.Integer {
 			return "must be a whole number, without quotes"
+		}
+	case "pin":
+		// A certificate has several lines.
+		if e.value != unstable.String {
+			return `must be a text in quotes, like "…"`
 		}
 	default:
 		return checkText(e)

@@ -1,10 +1,6 @@
 package settings
 
-import (
-	"strings"
-	"time"
-	"unicode"
-)
+import "time"
 
 // Player is what player needs to know.
 type Player struct {
@@ -110,25 +106,3 @@ const (
 	ShowCamera  Show = "camera"
 	ShowProgram Show = "program" // the playlists and schedule of the signage server
 )
-
-// Check reports what is wrong with the settings on what to show. The error is a *FieldError.
-func (s PlayerSettings) Check() error {
-	switch s.Show {
-	case "", ShowStatus, ShowPicture, ShowCamera:
-	default:
-		return &FieldError{"show", `must be "status", "picture" or "camera"`}
-	}
-	if s.Picture != "" && !fileName(s.Picture) {
-		return &FieldError{"picture", "use the name of a file, without a folder, at most 200 bytes"}
-	}
-	if s.Camera != "" {
-		if reason := checkCameraID(s.Camera); reason != "" {
-			return &FieldError{"camera", reason}
-		}
-	}
-	return nil
-}
-
-func fileName(name string) bool {
-	return len(name) <= 200 && !strings.HasPrefix(name, ".") && !strings.ContainsAny(name, `/\`) && !strings.ContainsFunc(name, unicode.IsControl)
-}

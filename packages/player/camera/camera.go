@@ -126,7 +126,10 @@ func (w *Watcher) Run(ctx context.Context) {
 func words(err error) string {
 	var item *decode.Error
 	var codec *codecError
+	var stream *rtsp.StreamError
 	switch {
+	case errors.As(err, &stream):
+		return stream.Error()
 	case errors.Is(err, rtsp.ErrNoCamera):
 		return "the device has no camera of that name"
 	case errors.Is(err, rtsp.ErrUnavailable):

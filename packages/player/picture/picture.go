@@ -49,6 +49,22 @@ func Load(ctx context.Context, path string, size image.Point, child Child) (imag
 		return nil, fmt.Errorf("open picture: %w", err)
 	}
 	defer f.Close()
+	return decodeFile(ctx, f, size, child)
+}
+
+// LoadFile is Load for a file that is open.
+func LoadFile(ctx context.Context, f *os.File, size image.Point, child Child) (image.Image, error) {
+	st, err := f.Stat()
+	if err == nil {
+		err = admit(st)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("open picture: %w", err)
+	}
+	return decodeFile(ctx, f, size, child)
+}
+
+func decodeFile(ctx context.Context, f *os.File, size image.Point, child Child) (image.Image, error) {
 	config, format, err := image.DecodeConfig(f)
 	here := err == nil && cost(config, format) <= maxMemory
 	if here {
@@ -83,12 +99,21 @@ func open(path string) (*os.File, error) {
 		return nil, ErrMissing
 	case err != nil:
 		return nil, err
-	case !st.Mode().IsRegular():
-		return nil, ErrFormat
-	case st.Size() > maxFile:
-		return nil, fmt.Errorf("%w: %d MB, at most %d are read", ErrLarge, st.Size()>>20, maxFile>>20)
+	}
+	if err := admit(st); err != nil {
+		return nil, err
 	}
 	return os.Open(path)
+}
+
+func admit(st os.FileInfo) error {
+	switch {
+	case !st.Mode().IsRegular():
+		return ErrFormat
+	case st.Size() > maxFile:
+		return fmt.Errorf("%w: %d MB, at most %d are read", ErrLarge, st.Size()>>20, maxFile>>20)
+	}
+	return nil
 }
 
 // cost is about how many bytes decoding takes at its peak, the turned copy included.

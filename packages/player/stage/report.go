@@ -44,15 +44,15 @@ func (s *Stage) Report() Report {
 	return s.report
 }
 
-// Shot returns a copy of what is on the screen, and a number that changes with every frame; nil before the first.
+// Shot returns a copy of what is on the screen, standing upright, and a number that changes with every frame; nil before the first.
 func (s *Stage) Shot() (*display.Image, uint64) {
 	s.mu.Lock()
-	n := s.report.Presented
+	n, turn := s.report.Presented, s.scene.turn
 	s.mu.Unlock()
 	if n == 0 {
 		return nil, 0
 	}
 	s.drawing.Lock()
 	defer s.drawing.Unlock()
-	return s.canvas.shot(s.cfg.Painter), n
+	return s.canvas.shot(s.cfg.Painter, turn), n
 }

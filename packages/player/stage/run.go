@@ -21,6 +21,9 @@ const (
 	maxFailures = 20
 )
 
+// errReopen ends a performance whose screen is to be opened anew.
+var errReopen = errors.New("the screen is to be opened anew")
+
 // Run shows what the stage is given until ctx ends. While there is no screen it draws on Fallback and keeps looking: the
 // driver may be late, another program may own the screen, and the device node may not be ours yet.
 func (s *Stage) Run(ctx context.Context) error {
@@ -29,7 +32,10 @@ func (s *Stage) Run(ctx context.Context) error {
 	said := ""
 	for retry := firstRetry; ctx.Err() == nil; {
 		if s.cfg.Open == nil {
-			return s.perform(ctx, s.cfg.Fallback, "")
+			if err := s.perform(ctx, s.cfg.Fallback, ""); !errors.Is(err, errReopen) {
+				return err
+			}
+			continue
 		}
 		screen, err := s.cfg.Open(ctx)
 		if err != nil {
@@ -44,7 +50,7 @@ func (s *Stage) Run(ctx context.Context) error {
 			until, cancel := context.WithTimeout(ctx, retry)
 			err := s.perform(until, s.cfg.Fallback, problem)
 			cancel()
-			if err != nil {
+			if err != nil && !errors.Is(err, errReopen) {
 				return fmt.Errorf("draw off-screen: %w", err)
 			}
 			retry = min(2*retry, longest(err))
@@ -85,97 +91,9 @@ func words(err error) string {
 
 // drop releases every picture.
 func (s *Stage) drop() {
-	if _, p, _ := s.take(); p != nil {
-		p.Release()
-	}
+	s.take().release()
 	s.drawing.Lock()
 	defer s.drawing.Unlock()
 	s.canvas.keep(nil)
-}
-
-// perform shows scenes on one screen until ctx ends, or the screen takes no frame any more.
-func (s *Stage) perform(ctx context.Context, screen display.Screen, problem string) error {
-	info := s.look(screen, problem)
-	failures := 0
-	var again <-chan time.Time
-	for redraw := true; ; {
-		err := s.present(ctx, screen, info, redraw)
-		again, redraw = nil, err != nil
-		switch {
-		case ctx.Err() != nil:
-			return nil
-		case err == nil:
-			failures = 0
-		case errors.Is(err, display.ErrClosed):
-			return err
-		case errors.Is(err, display.ErrVideo):
-			// Drawn from now on.
-			s.cfg.Log.Info("the display hardware cannot show this video; drawing it", "err", err)
-			info.VideoPlanes = false
-			continue
-		case errors.Is(err, display.ErrSize):
-			info = s.look(screen, problem)
-			fallthrough
-		default:
-			if failures++; failures == 1 {
-				s.cfg.Log.Warn("cannot show a frame; trying again", "err", err)
-			}
-			if failures == maxFailures {
-				return err
-			}
-			again = time.After(retryFrame)
-		}
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-s.wake:
-		case <-again:
-		case <-screen.Changes():
-			info, redraw = s.look(screen, problem), true
-		}
-	}
-}
-
-// look takes note of what the screen is now.
-func (s *Stage) look(screen display.Screen, problem string) display.Info {
-	info := screen.Info()
-	s.mu.Lock()
-	was := s.report.Screen
-	s.report.Screen = screenReport(info, problem)
-	is := s.report.Screen
-	s.mu.Unlock()
-	if was.Problem = is.Problem; was != is {
-		s.cfg.Log.Info("screen", "kind", is.Kind, "driver", is.Driver, "connector", is.Connector, "connected", is.Connected,
-			"mode", is.Mode, "monitor", is.Monitor, "note", is.Note)
-	}
-	s.drawing.Lock()
-	defer s.drawing.Unlock()
-	s.canvas.resize(info)
-	return info
-}
-
-// present shows the scene as it is now, if that is news or has to be drawn again.
-func (s *Stage) present(ctx context.Context, screen display.Screen, info display.Info, redraw bool) error {
-	sc, p, fresh := s.take()
-	if sc.kind == Nothing || !fresh && !redraw {
-		return nil
-	}
-	s.drawing.Lock()
-	if p != nil || sc.kind != ShowCamera {
-		s.canvas.keep(p)
-	}
-	f := s.canvas.compose(s.cfg.Painter, sc, info.VideoPlanes)
-	s.drawing.Unlock()
-	if _, err := screen.Present(ctx, f); err != nil {
-		// What the screen shows now is not known: the next frame says everything.
-		s.drawing.Lock()
-		s.canvas.layout = layout{}
-		s.drawing.Unlock()
-		return err
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.report.Presented++
-	s.report.Showing = sc.kind
-	return nil
+	s.canvas.forget()
 }

@@ -13,46 +13,14 @@ import (
 	"porthole/packages/player/camera"
 )
 
-// Painter draws. All of it is clipped to dst.
-type Painter interface {
-	// Status draws the whole status screen.
-	Status(dst *display.Image, s Status)
-	// Picture draws m into r, scaled; what is transparent lies over black.
-	Picture(dst *display.Image, r image.Rectangle, m image.Image)
-	// Video draws v into r, scaled.
-	Video(dst *display.Image, r image.Rectangle, v *display.YUV)
-	// Strip fills r with a line of text, to be read from across a room.
-	Strip(dst *display.Image, r image.Rectangle, text string)
-	// Note lays a small text over the lower edge of r.
-	Note(dst *display.Image, r image.Rectangle, text string)
-	// Banner lays a text over the middle of dst, to be read from across a room.
-	Banner(dst *display.Image, text string)
-}
+// Light is whether the screen is on.
+type Light string
 
-// Status is what the status screen says; empty parts are left out.
-type Status struct {
-	Name      string
-	Addresses []string
-	// URL is the console's address, shown also as a QR code.
-	URL                    string
-	Fingerprint, ClaimCode string
-	// Unreachable says that nobody can open the console.
-	Unreachable bool
-	// Messages are sentences about what is wrong, the most important first.
-	Messages []string
-	// Minute is the time, for the clock.
-	Minute time.Time
-}
-
-// Kind names what is on the screen.
-type Kind string
-
-// What can be on the screen.
+// What a screen can be.
 const (
-	Nothing     Kind = "nothing"
-	ShowStatus  Kind = "status"
-	ShowPicture Kind = "picture"
-	ShowCamera  Kind = "camera"
+	Lit       Light = ""       // on
+	Black     Light = "black"  // a black picture
+	SignalOff Light = "signal" // no signal: the display goes to sleep
 )
 
 // Config is what a Stage needs.
@@ -63,17 +31,8 @@ type Config struct {
 	// Fallback is used while there is no screen. Run closes it.
 	Fallback display.Screen
 	Painter  Painter
-}
-
-// scene says what is to be on the screen.
-type scene struct {
-	kind    Kind
-	status  Status
-	picture image.Image
-	// note lies over pictures of both kinds, strip below them.
-	note, strip string
-	// banner lies over all of it.
-	banner string
+	// Clock is that of a screen whose time is not the world's; nil for all others.
+	Clock Clock
 }
 
 // Stage shows things on a screen. Its methods may be called from any goroutine and do not wait for the screen.
@@ -88,29 +47,54 @@ type Stage struct {
 	// pending is the camera's newest picture while it waits to be shown.
 	pending *camera.Picture
 	report  Report
+	// source is asked before each refresh, want is what the screen's light should be.
+	source Source
+	want   Light
+	reopen bool
+	// wanted is the mode.
+	wanted display.Mode
 
 	drawing sync.Mutex // guards what follows; only Run's goroutine changes it
 	canvas  canvas
+
+	// These are of Run's goroutine alone.
+	line timeline
+	// unshown says that a source gave something that is not on the screen yet.
+	unshown bool
+	// held says that the last frame has a video that the hardware shows: it is gone with a frame without.
+	held bool
+	// light is how dimmed was made.
+	light  Light
+	dimmed display.Screen
+	// tuned is the mode that tunedFor was asked for last.
+	tuned    display.Mode
+	tunedFor display.Screen
 }
 
 // New returns a Stage. Run shows what it is given.
 func New(cfg Config) *Stage {
-	return &Stage{cfg: cfg, wake: make(chan struct{}, 1), scene: scene{kind: Nothing}, report: Report{Showing: Nothing}}
+	if cfg.Clock == nil {
+		cfg.Clock = wall{time.Now()}
+	}
+	return &Stage{
+		cfg: cfg, wake: make(chan struct{}, 1), scene: scene{kind: Nothing}, report: Report{Showing: Nothing},
+		line: timeline{clock: cfg.Clock},
+	}
 }
 
 // Status shows the status screen.
 func (s *Stage) Status(st Status) {
-	s.change(nil, func(n *scene) { n.kind, n.status, n.picture = ShowStatus, st, nil })
+	s.change(nil, func(n *scene) { n.kind, n.status, n.still = ShowStatus, &st, nil })
 }
 
 // Picture shows a picture. Nobody may change it any more.
 func (s *Stage) Picture(m image.Image) {
-	s.change(nil, func(n *scene) { n.kind, n.picture = ShowPicture, m })
+	s.change(nil, func(n *scene) { n.kind, n.still = ShowPicture, &Still{picture: m} })
 }
 
 // Video shows a camera's picture, and releases it when another has taken its place.
 func (s *Stage) Video(p camera.Picture) {
-	s.change(&p, func(n *scene) { n.kind, n.picture = ShowCamera, nil })
+	s.change(&p, func(n *scene) { n.kind, n.still = ShowCamera, nil })
 }
 
 // Words puts a note over a picture and a strip below it; both may be empty. The status screen shows neither.
@@ -142,7 +126,7 @@ func (s *Stage) Banner(text string) {
 func (s *Stage) change(p *camera.Picture, f func(*scene)) {
 	s.mu.Lock()
 	f(&s.scene)
-	s.fresh = true
+	s.fresh, s.source = true, nil
 	if s.pending != nil {
 		s.pending.Release()
 		s.report.Dropped++
@@ -159,11 +143,44 @@ func (s *Stage) poke() {
 	}
 }
 
-// take returns what is to be shown, and whether that is news; the picture is the caller's.
-func (s *Stage) take() (sc scene, p *camera.Picture, fresh bool) {
+// taken is what is to be shown, and whether that is news; the picture is its owner's.
+type taken struct {
+	scene   scene
+	picture *camera.Picture
+	fresh   bool
+	source  Source
+	light   Light
+	mode    display.Mode
+	reopen  bool
+}
+
+// release gives back a picture that is not shown.
+func (t taken) release() {
+	if t.picture != nil {
+		t.picture.Release()
+	}
+}
+
+func (s *Stage) take() taken {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	p, fresh = s.pending, s.fresh
-	s.pending, s.fresh = nil, false
-	return s.scene, p, fresh
+	t := taken{s.scene, s.pending, s.fresh, s.source, s.want, s.wanted, s.reopen}
+	s.pending, s.fresh, s.reopen = nil, false, false
+	return t
+}
+
+// Light switches the screen on or off. While it is off nothing is shown and no source is asked.
+func (s *Stage) Light(l Light) {
+	s.mu.Lock()
+	s.want = l
+	s.mu.Unlock()
+	s.poke()
+}
+
+// Reopen gives the screen back and opens it anew, for one that shows nothing any more.
+func (s *Stage) Reopen() {
+	s.mu.Lock()
+	s.reopen = true
+	s.mu.Unlock()
+	s.poke()
 }

@@ -18,6 +18,7 @@ import (
 
 	"porthole/hw/display"
 	"porthole/media/decode"
+	"porthole/media/render"
 	"porthole/packages/player/camera"
 	"porthole/packages/player/stage"
 )
@@ -44,8 +45,12 @@ func (p *painter) paint(dst *display.Image, r image.Rectangle, what string) {
 func (p *painter) Status(dst *display.Image, s stage.Status) {
 	p.paint(dst, dst.Rect, "status "+s.Name)
 }
-func (p *painter) Picture(dst *display.Image, r image.Rectangle, _ image.Image) {
+func (p *painter) Picture(dst *display.Image, r image.Rectangle, _ image.Image, _ render.Mode, _ render.Turn) {
 	p.paint(dst, r, "picture")
+}
+func (p *painter) Text(dst *display.Image, text string) { p.paint(dst, dst.Rect, "text "+text) }
+func (p *painter) Log(dst *display.Image, lines []render.Line) {
+	p.paint(dst, dst.Rect, fmt.Sprint("log of ", len(lines)))
 }
 func (p *painter) Video(dst *display.Image, r image.Rectangle, v *display.YUV) {
 	p.paint(dst, r, fmt.Sprintf("video %d", v.Y[0]))
@@ -117,8 +122,9 @@ func (s *screen) Present(ctx context.Context, f display.Frame) (display.Vblank, 
 	return display.Vblank{}, ctx.Err()
 }
 
-func (s *screen) Blank(context.Context, bool) error { return nil }
-func (s *screen) Changes() <-chan struct{}          { return s.changes }
+func (s *screen) Blank(context.Context, bool) error           { return nil }
+func (s *screen) SetMode(context.Context, display.Mode) error { return nil }
+func (s *screen) Changes() <-chan struct{}                    { return s.changes }
 
 func (s *screen) Close() error {
 	s.mu.Lock()

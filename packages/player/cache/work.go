@@ -1,0 +1,261 @@
+package cache
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"reflect"
+	"time"
+
+	"porthole/packages/internal/program"
+	"porthole/packages/internal/retry"
+)
+
+// idle is how long nothing is looked at while nothing is missing.
+const idle = time.Hour
+
+// spaceForProgram is what is freed for a program that cannot be written, in bytes.
+const spaceForProgram = 1 << 20
+
+// work fetches what is wanted until ctx ends.
+func (c *Cache) work(ctx context.Context) {
+	network := 0 // failures to reach the server, in a row
+	for ctx.Err() == nil {
+		wait := c.round(ctx, &network)
+		t := time.NewTimer(wait)
+		select {
+		case <-ctx.Done():
+		case <-c.wake:
+			network = 0
+		case <-t.C:
+		}
+		t.Stop()
+	}
+}
+
+// round tries once whatever is missing, and says how long to wait then.
+func (c *Cache) round(ctx context.Context, network *int) time.Duration {
+	if err := c.disk.prepare(); err != nil {
+		c.storageProblem(err)
+	}
+	c.settle()
+	turn, todo := c.plan()
+	reached, unreachable := false, error(nil)
+	for _, m := range todo {
+		err := c.fetch(ctx, m)
+		if ctx.Err() != nil {
+			return 0
+		}
+		if c.turned(turn) {
+			return 0
+		}
+		switch {
+		case err == nil:
+			reached = true
+			c.arrived(m)
+		case storage(err):
+			c.storageProblem(err)
+			return retry.Backoff(1, mostPause, mostPause)
+		default:
+			if errors.Is(err, errNetwork) {
+				unreachable = err
+			} else if !errors.Is(err, errStall) {
+				reached = true
+			}
+			c.failed(m, err, reached)
+		}
+		if unreachable != nil && !reached {
+			break // the others wait, too
+		}
+		c.settle()
+	}
+	if unreachable != nil && !reached {
+		*network++
+		c.serverProblem(unreachable)
+		return retry.Backoff(*network, leastPause, mostPause)
+	}
+	if reached {
+		*network = 0
+		c.serverProblem(nil)
+	}
+	return c.pause()
+}
+
+// plan is what to fetch now, for the program that is counted so.
+func (c *Cache) plan() (turn int, todo []medium) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	target := c.target()
+	if target == nil {
+		return c.turn, nil
+	}
+	for _, m := range c.media(*target) {
+		if f := c.failures[m.key]; !c.fresh(m) && (f == nil || !time.Now().Before(f.next)) {
+			todo = append(todo, m)
+		}
+	}
+	return c.turn, todo
+}
+
+// target is the program that media are fetched for. It needs mu.
+func (c *Cache) target() *program.Program {
+	if c.coming != nil {
+		return c.coming
+	}
+	return c.playing
+}
+
+func (c *Cache) turned(turn int) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.turn != turn
+}
+
+// pause is how long nothing is to be done.
+func (c *Cache) pause() time.Duration {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	wait := idle
+	if c.unsaved {
+		wait = mostPause
+	}
+	target := c.target()
+	if target == nil {
+		return wait
+	}
+	for _, m := range c.media(*target) {
+		if c.fresh(m) {
+			continue
+		}
+		if f := c.failures[m.key]; f != nil {
+			wait = min(wait, time.Until(f.next))
+		} else {
+			wait = 0
+		}
+	}
+	return max(wait, 0)
+}
+
+// arrived takes note of a medium that is here now.
+func (c *Cache) arrived(m medium) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	delete(c.failures, m.key)
+	c.problems.storage = ""
+}
+
+// settle takes the coming program if all of it is here that can be had, else what cannot wait of it, and tells who plays.
+func (c *Cache) settle() {
+	c.mu.Lock()
+	next := c.next()
+	if next == nil {
+		c.mu.Unlock()
+		return
+	}
+	filled := c.fill(*next)
+	if c.playing == nil || !reflect.DeepEqual(filled, *c.playing) {
+		if !c.unsaved {
+			c.stored = c.playing
+		}
+		c.playing, c.unsaved = &filled, true
+	}
+	ready, unsaved := c.playable(filled), c.unsaved
+	news := c.shown == nil || !reflect.DeepEqual(ready, *c.shown)
+	c.shown = &ready
+	c.mu.Unlock()
+	if unsaved {
+		c.save(filled)
+	}
+	if news {
+		c.cfg.Ready(clone(ready))
+	}
+}
+
+// next is the program that is to play now; coming is taken if it is complete. It needs mu.
+func (c *Cache) next() *program.Program {
+	if c.coming == nil {
+		return c.playing
+	}
+	waiting, files := false, 0
+	for _, m := range c.media(*c.coming) {
+		files++
+		if f := c.failures[m.key]; !c.fresh(m) && (f == nil || !f.out) {
+			waiting = true
+		}
+	}
+	shows := c.shows(c.playing)
+	if !shows || !waiting && (files == 0 || c.shows(c.coming)) {
+		p := c.coming
+		c.coming, c.problems.program = nil, ""
+		c.freed(p)
+		return p
+	}
+	if !waiting {
+		c.problems.program = "Nothing of the server's new program can be had, so the old one goes on. Look at what failed, below."
+	}
+	b := c.bridge(*c.playing, *c.coming)
+	return &b
+}
+
+// freed gives up what only the old program has needed. It needs mu.
+func (c *Cache) freed(p *program.Program) {
+	for _, f := range c.failures {
+		if f.full {
+			f.next = time.Time{}
+		}
+	}
+	keep := map[string]bool{}
+	for _, m := range c.media(*p) {
+		keep[m.key] = true
+	}
+	for key := range c.disk.parts {
+		if !keep[key] {
+			c.disk.removePart(key)
+		}
+	}
+}
+
+// save writes what plays. Where that fails it plays all the same, and is written later.
+func (c *Cache) save(p program.Program) {
+	err := c.disk.saveProgram(p)
+	if isNoSpace(err) {
+		// Media of the program that is on the disk are kept; anything else makes room.
+		if errRoom := c.room(spaceForProgram); errRoom == nil {
+			err = c.disk.saveProgram(p)
+		}
+	}
+	if err != nil {
+		c.storageProblem(err)
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.unsaved, c.stored = false, nil
+}
+
+func (c *Cache) storageProblem(err error) {
+	text := "The program and its media cannot be kept (" + err.Error() + "). Restart the device; if this comes back, replace the SD card."
+	if isFull(err) {
+		text = "The disk is full, so the program cannot be kept. Use a larger SD card, or fewer or smaller media."
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.problems.storage != text {
+		c.cfg.Log.Error("cannot keep the program and its media", "err", err)
+	}
+	c.problems.storage = text
+}
+
+// serverProblem notes that the server cannot be reached for media; nil: it can.
+func (c *Cache) serverProblem(err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if err == nil {
+		c.problems.server = ""
+		return
+	}
+	if c.problems.server == "" {
+		c.cfg.Log.Warn("media cannot be fetched; what is here goes on", "err", err)
+	}
+	c.problems.server = fmt.Sprintf("Media cannot be fetched (%v); what is here goes on. It is tried again until it works.", err)
+}

@@ -1,0 +1,270 @@
+package playback
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"porthole/packages/internal/program"
+)
+
+const (
+	// planEvery bounds how late it is noticed that something else is due.
+	planEvery = 200 * time.Millisecond
+	// lead and liveLead are how long before it is due the next item is made ready; what lives comes over the network all
+	// that time.
+	lead, liveLead = 20 * time.Second, 8 * time.Second
+	// close is how near the end another candidate is made ready too, for one that is not after slow.
+	closing, slow = 5 * time.Second, 2 * time.Second
+	// maxQueue bounds the candidates: each may be a decoder with its memory.
+	maxQueue = 3
+	// patience is how long an item stays whose playlist is not due any more: items end by themselves, but some last for hours.
+	patience = time.Minute
+	// darkFor is how long the screen is off before everything is put away.
+	darkFor = 10 * time.Second
+	// near is how far the prediction of an item's end may be off.
+	near = 2 * time.Second
+)
+
+// planner keeps the next item ready until ctx ends.
+func (e *Engine) planner(ctx context.Context) {
+	tick := time.NewTicker(planEvery)
+	defer tick.Stop()
+	for {
+		e.plan(ctx)
+		e.beat.Add(1)
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		case <-e.wake:
+		}
+	}
+}
+
+// plan looks what is due and what has to be made ready for it.
+func (e *Engine) plan(ctx context.Context) {
+	asked, lit := e.cfg.Stage.Plays(e)
+	e.mu.Lock()
+	attach, detach, tell := false, false, func() {}
+	switch {
+	case ctx.Err() != nil || e.schedule == nil:
+	case e.rest(lit):
+	default:
+		now := e.cfg.Now()
+		e.now = e.schedule.At(now)
+		if !e.aim(ctx, now) {
+			e.clear()
+			tell = e.play(false)
+			detach = asked
+			break
+		}
+		attach = !asked && (e.cur != nil || slices.ContainsFunc(e.queue, func(a *act) bool { return a.phase == ready }))
+		if attach {
+			e.change.begin = e.cur != nil
+			e.seen.asked = time.Now()
+		}
+	}
+	e.mu.Unlock()
+	switch {
+	case attach:
+		e.cfg.Stage.Play(e)
+	case detach:
+		e.cfg.Stage.Play(nil)
+	}
+	tell()
+}
+
+// rest puts everything away while the screen is off, and reports that.
+func (e *Engine) rest(lit bool) bool {
+	if lit {
+		e.dark = time.Time{}
+		return false
+	}
+	if e.dark.IsZero() {
+		e.dark = time.Now()
+	}
+	if time.Since(e.dark) < darkFor {
+		return false
+	}
+	if e.cur != nil {
+		e.place = e.cur.place
+	}
+	e.clear()
+	return true
+}
+
+// aim decides what comes next; false when there is nothing to show at all.
+func (e *Engine) aim(ctx context.Context, now time.Time) bool {
+	if empty(e.now) {
+		e.drop(0)
+		return e.cur != nil && e.linger(now)
+	}
+	remains := e.left()
+	want := due{e.schedule.At(now.Add(max(remains, 0)))}
+	urgent := e.cur != nil && (e.cur.due.Interrupt != e.now.Interrupt || e.cur.due.Text != e.now.Text)
+	if urgent || e.cur == nil {
+		want, remains = due{e.now}, 0
+	}
+	e.cut = e.cur != nil && !e.cur.due.same(due{e.now}) && !e.linger(now)
+	if e.cut {
+		want, remains = due{e.now}, 0
+	}
+	if e.cur == nil || e.cur.due.same(due{e.now}) {
+		e.stale = time.Time{}
+		if e.cur != nil {
+			e.cur.due = due{e.now} // perhaps by another rule
+		}
+	}
+	for i, a := range e.queue {
+		if !e.fits(a, want, now, remains) {
+			e.drop(i)
+			e.place = e.last()
+			break
+		}
+	}
+	if l := want.Playlist; l != nil || want.Text != "" {
+		e.topUp(ctx, want, remains)
+	}
+	return e.cur != nil || len(e.queue) > 0
+}
+
+// linger reports whether an item may stay though its playlist is not due any more: it may end by itself, within bounds.
+func (e *Engine) linger(now time.Time) bool {
+	if e.stale.IsZero() {
+		e.stale = time.Now()
+	}
+	return e.cur.due.Interrupt == 0 && !e.change.ended && time.Since(e.stale) < patience
+}
+
+func empty(n program.Now) bool { return n.Playlist == nil && n.Text == "" }
+
+// last is the place after which the next candidate comes.
+func (e *Engine) last() place {
+	if n := len(e.queue); n > 0 {
+		return e.queue[n-1].place
+	}
+	if e.cur != nil {
+		return e.cur.place
+	}
+	return e.place
+}
+
+// left is how long the item on the screen still takes: 0 when it is over, negative while that is not known.
+func (e *Engine) left() time.Duration {
+	if e.cur == nil || e.change.ended {
+		return 0
+	}
+	return e.cur.show.left(e.seen.refresh)
+}
+
+// fits reports whether a candidate is of what is due at the end of the item on the screen, which is known to within near.
+func (e *Engine) fits(a *act, want due, now time.Time, remains time.Duration) bool {
+	if a.due.same(want) {
+		return true
+	}
+	at := now.Add(max(remains, 0))
+	return a.due.Interrupt == e.now.Interrupt &&
+		(a.due.same(due{e.schedule.At(at.Add(-near))}) || a.due.same(due{e.schedule.At(at.Add(near))}))
+}
+
+// topUp begins to make the next item ready, if it is time, and another one when that takes too long.
+func (e *Engine) topUp(ctx context.Context, want due, remains time.Duration) {
+	if time.Now().Before(e.hold) {
+		return
+	}
+	waiting := 0
+	for _, a := range e.queue {
+		if a.phase == ready {
+			return
+		}
+		waiting++
+		if time.Since(a.began) < slow || remains > closing || remains < 0 {
+			return
+		}
+	}
+	if waiting >= maxQueue {
+		return
+	}
+	item, at := e.choose(want)
+	ahead := lead
+	if item.Kind == "camera" || item.Kind == "stream" {
+		ahead = liveLead
+	}
+	if waiting == 0 && remains > ahead || slices.ContainsFunc(e.queue, func(a *act) bool { return a.place == at }) {
+		return
+	}
+	e.place = at
+	e.queue = append(e.queue, e.begin(ctx, item, want, at))
+}
+
+// choose is the next item of what is due.
+func (e *Engine) choose(want due) (program.Item, place) {
+	l := want.Playlist
+	if l == nil {
+		return program.Item{Kind: "text", Text: want.Text, Fit: "stretch"}, place{}
+	}
+	i := e.place.following(l)
+	if r := e.resume; want.Interrupt == 0 && r.playlist != 0 {
+		// What was cut off begins anew.
+		if r.playlist == l.ID && r.index < len(l.Items) && l.Items[r.index].ID == r.item {
+			i = r.index
+		}
+		e.resume = place{}
+	}
+	return l.Items[i], place{l.ID, i, l.Items[i].ID}
+}
+
+// begin makes an item ready.
+func (e *Engine) begin(ctx context.Context, item program.Item, want due, at place) *act {
+	a := &act{item: item, due: want, place: at, began: time.Now()}
+	if c := e.cur; c != nil && c.err == nil && item.Kind != "video" && sameItem(item, c.item) && want.Interrupt == c.due.Interrupt {
+		a.extends, a.phase, a.cancel = c, ready, func() {}
+		return a
+	}
+	ctx, a.cancel = context.WithCancel(ctx)
+	e.work.Go(func() { e.perform(ctx, a) })
+	return a
+}
+
+// perform makes an item ready and keeps it going until ctx ends.
+func (e *Engine) perform(ctx context.Context, a *act) {
+	defer a.cancel()
+	s, err := e.open(ctx, a.item)
+	if !e.settle(a, s, err) {
+		a.cancel()
+	}
+	if s != nil {
+		s.run(ctx)
+	}
+}
+
+// settle takes note of an item that is ready, or failed.
+func (e *Engine) settle(a *act, s show, err error) bool {
+	defer e.poke()
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	i := slices.Index(e.queue, a)
+	if i < 0 {
+		return false // nobody wants it any more
+	}
+	if err == nil {
+		a.show, a.phase = s, ready
+		return true
+	}
+	a.phase = failed
+	e.queue = slices.Delete(e.queue, i, i+1)
+	e.skip(a.item, err)
+	e.failed++
+	if n := itemCount(a.due); e.failed >= n {
+		e.hold = time.Now().Add(min(time.Second<<min(e.failed/n-1, 5), 30*time.Second))
+	}
+	return false
+}
+
+func itemCount(d due) int {
+	if d.Playlist == nil {
+		return 1
+	}
+	return max(len(d.Playlist.Items), 1)
+}

@@ -1,0 +1,216 @@
+package playback
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"porthole/packages/player/stage"
+)
+
+// fadeLength is how long a crossfade takes, or half of what is shown then.
+const fadeLength = 500 * time.Millisecond
+
+// full is the share of a crossfade that is over.
+const full = 256
+
+// Next implements stage.Source.
+func (e *Engine) Next(r stage.Refresh) stage.Change {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.seen.asked, e.seen.refresh = time.Now(), r
+	if e.over(r) {
+		if n := e.pick(); n != nil {
+			e.enter(n, r)
+			e.poke()
+		}
+	}
+	c := e.frame(r)
+	if e.change.unshown > 0 && e.seen.waiting.IsZero() {
+		e.seen.waiting = e.seen.asked
+	}
+	return c
+}
+
+// over reports whether the next item's time has come.
+func (e *Engine) over(r stage.Refresh) bool {
+	c := &e.change
+	switch {
+	case c.ended:
+	case e.cur == nil || e.cutting():
+		c.ended, c.over, c.at = true, r, r.Time
+	default:
+		end, known, err := e.cur.show.end(r)
+		if err != nil {
+			e.cur.err = err
+			e.skip(e.cur.item, err)
+			end, known = min(end, r.Time), true
+		}
+		late := r.Time - end
+		if !known || late < -r.Interval/2 {
+			return false
+		}
+		c.ended, c.over, c.at = true, r, end
+		// The stage may have had no time to ask at the right refresh.
+		if missed := (late + r.Interval/2) / r.Interval; missed > 0 && err == nil {
+			c.over.Time -= missed * r.Interval
+		}
+		e.poke()
+	}
+	return true
+}
+
+// cutting says that the item on the screen has to go before its time is over.
+func (e *Engine) cutting() bool {
+	if e.cut {
+		return true
+	}
+	for _, a := range e.queue {
+		if a.phase == ready {
+			return a.due.Interrupt != e.cur.due.Interrupt
+		}
+	}
+	return false
+}
+
+var errLate = errors.New("it was not ready in time")
+
+// pick takes the first candidate that is ready from the queue, and drops those before it.
+func (e *Engine) pick() *act {
+	for i, a := range e.queue {
+		if a.phase != ready || a.extends != nil && e.cur.err != nil {
+			continue
+		}
+		for _, b := range e.queue[:i] {
+			e.skip(b.item, errLate)
+			b.cancel()
+		}
+		e.queue = e.queue[i+1:]
+		return a
+	}
+	return nil
+}
+
+// enter puts an item on the screen.
+func (e *Engine) enter(n *act, r stage.Refresh) {
+	old := e.cur
+	start := r.Time
+	if d := r.Time - e.change.at; old != nil && d > -r.Interval && d < r.Interval {
+		start = e.change.at // so that nothing adds up
+	}
+	e.failed, e.cut = 0, false
+	if n.extends != nil {
+		n.extends.show.begin(start)
+		old.item, old.due, old.place = n.item, n.due, n.place
+		e.change.ended = false
+		return
+	}
+	if old != nil && n.due.Interrupt != 0 && old.due.Interrupt == 0 {
+		e.resume = old.place
+	}
+	n.show.begin(start)
+	e.cur = n
+	last := e.change
+	e.change = change{over: last.over, pending: true, begin: true, counts: old != nil, unshown: last.unshown}
+	if l := n.due.Playlist; old != nil && l != nil && l.Transition == "crossfade" && n.due.Interrupt == old.due.Interrupt {
+		e.change.fading, e.change.fade, e.change.length = true, r.Time, fadeLength
+		if n.length() > 0 {
+			e.change.length = min(fadeLength, n.length()/2)
+		}
+	}
+	if old != nil {
+		old.cancel()
+	}
+	for i, a := range e.queue {
+		if a.extends != nil { // of what is gone
+			e.drop(i)
+			e.place = e.last()
+			break
+		}
+	}
+}
+
+// drop takes a candidate and those after it from the queue.
+func (e *Engine) drop(from int) {
+	for _, a := range e.queue[from:] {
+		a.cancel()
+	}
+	e.queue = e.queue[:from]
+}
+
+// frame is what is new at a refresh.
+func (e *Engine) frame(r stage.Refresh) stage.Change {
+	if e.cur == nil {
+		return stage.Change{}
+	}
+	c, dropped := e.cur.show.next(r)
+	e.cur.dropped += uint64(dropped)
+	if e.change.begin {
+		if c.Still == nil && c.Video == nil {
+			c = e.cur.show.all()
+		}
+		if c.Still != nil || c.Video != nil {
+			c.Begin, e.change.begin = true, false
+		}
+	}
+	if c.Still != nil || c.Video != nil {
+		e.change.unshown++
+	}
+	if f := &e.change; f.fading && !f.begin {
+		share := int((r.Time - f.fade + r.Interval) * full / max(f.length, r.Interval))
+		c.Fading, c.Share = true, min(max(share, 1), full)
+		f.fading = c.Share < full
+	}
+	return c
+}
+
+// Shown implements stage.Source.
+func (e *Engine) Shown(r stage.Refresh) {
+	e.mu.Lock()
+	var events []Event
+	tell := func() {}
+	e.seen.shown, e.seen.waiting = time.Now(), time.Time{}
+	if a := e.cur; a != nil && e.change.unshown > 0 {
+		a.presented++
+		a.dropped += uint64(e.change.unshown - 1)
+		e.change.unshown = 0
+		e.seen.restarted = time.Time{}
+		if e.change.pending {
+			e.change.pending = false
+			a.since = e.cfg.Now()
+			if e.change.counts {
+				e.gaps.count(r, e.change.over)
+			}
+			events = e.announce(a)
+			tell = e.play(true)
+		}
+	}
+	e.mu.Unlock()
+	tell()
+	for _, ev := range events {
+		e.cfg.Report(ev)
+	}
+}
+
+// count notes a change that was on the screen at one refresh and could have been at another.
+func (g *Gaps) count(shown, first stage.Refresh) {
+	g.Changes++
+	late := (shown.Time - first.Time + shown.Interval/2) / shown.Interval
+	if late > 0 {
+		g.Late++
+		g.Max = max(g.Max, uint64(late))
+	}
+}
+
+// announce says which item is on the screen, once.
+func (e *Engine) announce(a *act) []Event {
+	n := announced{item: a.item.ID, name: name(a.item)}
+	if l := a.due.Playlist; l != nil {
+		n.version, n.playlist = l.Version, l.ID
+	}
+	if n == e.announced {
+		return nil
+	}
+	e.announced = n
+	return []Event{{Status: "playing", Message: fmt.Sprintf("Showing %s.", n.name), Item: n.item, Version: n.version, Time: e.cfg.Now()}}
+}

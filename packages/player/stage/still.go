@@ -1,0 +1,71 @@
+package stage
+
+import (
+	"image"
+	"sync"
+
+	"porthole/hw/display"
+	"porthole/media/render"
+)
+
+// Still is a picture or a text that fills the screen, made ready by Stage.Prepare. When the screen is another by the time it
+// is shown, it is drawn again.
+type Still struct {
+	picture image.Image
+	fit     render.Mode
+	text    string
+
+	mu       sync.Mutex // guards what follows
+	geometry Geometry
+	// drawn is for geometry, and does not change any more.
+	drawn *display.Image
+}
+
+// prepare draws a still for a geometry, unless that was done.
+func (st *Still) prepare(painter Painter, g Geometry) *display.Image {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	if g.Size.X <= 0 || g.Size.Y <= 0 {
+		return nil
+	}
+	if st.geometry == g && st.drawn != nil {
+		return st.drawn
+	}
+	m := display.NewImage(image.Rectangle{Max: g.Size})
+	st.draw(painter, m, g.Turn, image.Rectangle{Max: g.Turn.Size(g.Size)})
+	st.geometry, st.drawn = g, m
+	return m
+}
+
+// draw draws a still into an area, which is where it lies before dst was turned, and returns where its picture is there.
+func (st *Still) draw(painter Painter, dst *display.Image, turn render.Turn, area image.Rectangle) image.Rectangle {
+	page := turn.Size(dst.Rect.Size())
+	if st.picture == nil {
+		overlay(dst, turn, area, func(m *display.Image) { painter.Text(m, st.text) })
+		return area
+	}
+	rect, mode := area, st.fit
+	if mode != render.Fill && mode != render.Stretch {
+		rect, mode = fit(st.picture.Bounds().Size(), area), render.Stretch
+	}
+	painter.Picture(dst, turn.Rect(rect, page), st.picture, mode, turn)
+	return rect
+}
+
+// overlay lets draw paint on a part of dst as it is seen by a viewer: area is where it lies before dst was turned, and
+// what is drawn on has its coordinates.
+func overlay(dst *display.Image, turn render.Turn, area image.Rectangle, draw func(*display.Image)) {
+	if turn == 0 {
+		draw(dst.SubImage(area).(*display.Image))
+		return
+	}
+	on := dst.SubImage(turn.Rect(area, turn.Size(dst.Rect.Size()))).(*display.Image)
+	m := display.NewImage(area)
+	rotate(m, on, turn.Back())
+	draw(m)
+	rotate(on, m, turn)
+}
+
+func rotate(dst, src *display.Image, turn render.Turn) {
+	_ = render.Rotate((*render.Image)(dst), (*render.Image)(src), turn) // the sizes fit by construction
+}
