@@ -65,3 +65,11 @@ func BenchmarkStatusScreen(b *testing.B) {
 		render.StatusScreen(dst, ordinary())
 	}
 }
+
+func BenchmarkLog1080p(b *testing.B) {
+	dst := render.NewImage(1920, 1080)
+	lines := logLines(60)
+	for b.Loop() {
+		render.Log(dst, lines)
+	}
+}

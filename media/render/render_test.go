@@ -292,3 +292,32 @@ func TestImage(t *testing.T) {
 		t.Error("a part outside of the picture")
 	}
 }
+
+// TestDrawMuchSmaller: of a picture that is scaled down many times, every part counts.
+func TestDrawMuchSmaller(t *testing.T) {
+	src := image.NewGray(image.Rect(7, 5, 7+1600, 5+1200))
+	for x := 0; x < 1600; x += 16 { // one line in 16 is white: a sixteenth of the light
+		for y := range 1200 {
+			src.SetGray(7+x+3, 5+y, color.Gray{0xff})
+		}
+	}
+	for _, m := range []image.Image{src, grayImage(src)} {
+		dst := render.NewImage(100, 75)
+		render.Draw(dst, m, render.Stretch, 0, color.RGBA{})
+		for _, p := range []image.Point{{0, 0}, {50, 30}, {99, 74}, {33, 71}} {
+			if c := dst.At(p.X, p.Y).(color.RGBA); c.R < 8 || c.R > 24 || c.R != c.B {
+				t.Errorf("%T at %v: %v, want about 16", m, p, c)
+			}
+		}
+	}
+}
+
+func grayImage(src *image.Gray) *render.Image {
+	m := render.NewImage(src.Rect.Dx(), src.Rect.Dy())
+	for y := range src.Rect.Dy() {
+		for x := range src.Rect.Dx() {
+			m.Set(x, y, src.GrayAt(src.Rect.Min.X+x, src.Rect.Min.Y+y))
+		}
+	}
+	return m
+}

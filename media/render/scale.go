@@ -114,9 +114,32 @@ func fillAround(dst *Image, r image.Rectangle, c color.RGBA) {
 // scale puts sr of src into r of dst; transparent parts show black.
 func scale(dst *Image, r image.Rectangle, src image.Image, sr image.Rectangle) {
 	if m, ok := src.(*Image); ok { // already in the right order
-		draw.ApproxBiLinear.Scale(dst.swapped(), r, m.swapped(), sr, draw.Src, nil)
+		small, part := halve(m.swapped(), sr, r.Size())
+		draw.ApproxBiLinear.Scale(dst.swapped(), r, small, part, draw.Src, nil)
 		return
 	}
-	draw.ApproxBiLinear.Scale(dst.swapped(), r, src, sr, draw.Src, nil)
+	small, part := halve(src, sr, r.Size())
+	draw.ApproxBiLinear.Scale(dst.swapped(), r, small, part, draw.Src, nil)
 	dst.swap(r)
+}
+
+// halve returns a part of a picture halved until it is at most twice as wide and high as it is to be: ApproxBiLinear looks at
+// four pixels only, and would lose thin lines and letters of a larger one.
+func halve(src image.Image, part image.Rectangle, size image.Point) (image.Image, image.Rectangle) {
+	for size.X > 0 && size.Y > 0 {
+		half := part.Size()
+		if half.X > 2*size.X {
+			half.X = (half.X + 1) / 2
+		}
+		if half.Y > 2*size.Y {
+			half.Y = (half.Y + 1) / 2
+		}
+		if half == part.Size() {
+			break
+		}
+		m := image.NewRGBA(image.Rectangle{Max: half})
+		draw.ApproxBiLinear.Scale(m, m.Rect, src, part, draw.Src, nil)
+		src, part = m, m.Rect
+	}
+	return src, part
 }

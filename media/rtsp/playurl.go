@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/bluenviron/gortsplib/v5"
-	"github.com/bluenviron/gortsplib/v5/pkg/base"
 	"github.com/bluenviron/gortsplib/v5/pkg/description"
 )
 
@@ -51,7 +50,7 @@ func PlayURL(ctx context.Context, address string, sink Sink) error {
 		client.Close()
 		disarm()
 	}()
-	err = play(client, (*base.URL)(at), sink, func(desc *description.Session) ([]*description.Media, error) {
+	err = play(client, at, sink, func(desc *description.Session) ([]*description.Media, error) {
 		return usable(desc, true, ans.note)
 	})
 	switch {

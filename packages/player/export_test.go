@@ -14,6 +14,9 @@ import (
 	"porthole/packages/player/facts"
 )
 
+// Painter is what the stage draws with.
+type Painter = painter
+
 // Screen is what the director directs.
 type Screen = screen
 

@@ -7,7 +7,6 @@ import (
 	"strings"
 	"time"
 
-	"porthole/media/render"
 	"porthole/packages/internal/program"
 	"porthole/packages/player/stage"
 )
@@ -87,6 +86,8 @@ type act struct {
 	err   error
 	// extends is the act on the screen if this one is the same once more, which goes on then.
 	extends *act
+	// late says that another candidate was ready before this one.
+	late bool
 
 	since              time.Time
 	presented, dropped uint64
@@ -97,8 +98,6 @@ func (a *act) state() *ItemState {
 		ID: a.item.ID, Kind: a.item.Kind, Name: name(a.item), Since: a.since, Presented: a.presented, Dropped: a.dropped,
 	}
 }
-
-func (a *act) fit() render.Mode { return render.Mode(a.item.Fit) }
 
 // length is how long the item is shown; 0 means a video's own length.
 func (a *act) length() time.Duration { return time.Duration(a.item.DurationMS) * time.Millisecond }

@@ -21,6 +21,7 @@ type Stage interface {
 	Play(stage.Source)
 	Plays(stage.Source) (asked, lit bool)
 	Prepare(m image.Image, fit render.Mode) *stage.Still
+	PrepareText(text string) *stage.Still
 	Size() image.Point
 	Reopen()
 }
@@ -43,7 +44,7 @@ type Config struct {
 	Picture func(context.Context, *os.File) (image.Image, error)
 	// Dir is where the reason of the last restart is kept; it must exist.
 	Dir string
-	// Report takes what the server is to hear, Changed is called when State().Playing has changed. Both must not block and
+	// Report takes what the server is to hear, Changed is called when State().Playing has changed, and must not block. Both
 	// may be nil.
 	Report  func(Event)
 	Changed func()
@@ -81,6 +82,7 @@ type Engine struct {
 	playing   bool
 	announced announced
 	reported  map[int64]complaint
+	unsaid    []Event
 	skipped   []Skipped
 	gaps      Gaps
 	restarts  int
@@ -206,6 +208,7 @@ func (e *Engine) Run(ctx context.Context) error {
 	quiet := e.play(false)
 	e.mu.Unlock()
 	quiet()
+	e.tell()
 	e.work.Wait()
 	return nil
 }

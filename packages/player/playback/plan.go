@@ -2,6 +2,7 @@ package playback
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"time"
 
@@ -32,6 +33,7 @@ func (e *Engine) planner(ctx context.Context) {
 	defer tick.Stop()
 	for {
 		e.plan(ctx)
+		e.tell()
 		e.beat.Add(1)
 		select {
 		case <-ctx.Done():
@@ -101,9 +103,11 @@ func (e *Engine) aim(ctx context.Context, now time.Time) bool {
 		return e.cur != nil && e.linger(now)
 	}
 	remains := e.left()
+	if e.cur != nil && e.cur.due.Interrupt != 0 && !e.now.Until.IsZero() && (remains < 0 || remains > e.now.Until.Sub(now)) {
+		remains = e.now.Until.Sub(now)
+	}
 	want := due{e.schedule.At(now.Add(max(remains, 0)))}
-	urgent := e.cur != nil && (e.cur.due.Interrupt != e.now.Interrupt || e.cur.due.Text != e.now.Text)
-	if urgent || e.cur == nil {
+	if e.cur == nil || e.urgent() {
 		want, remains = due{e.now}, 0
 	}
 	e.cut = e.cur != nil && !e.cur.due.same(due{e.now}) && !e.linger(now)
@@ -246,7 +250,14 @@ func (e *Engine) settle(a *act, s show, err error) bool {
 	defer e.mu.Unlock()
 	i := slices.Index(e.queue, a)
 	if i < 0 {
-		return false // nobody wants it any more
+		// Nobody wants it any more. Why it took so long is known now.
+		if silent := (*errLive)(nil); a.late && !errors.As(err, &silent) {
+			err = errLate
+		}
+		if a.late {
+			e.skip(a.item, err)
+		}
+		return false
 	}
 	if err == nil {
 		a.show, a.phase = s, ready

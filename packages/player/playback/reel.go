@@ -187,7 +187,7 @@ func (r *reel) fault() error {
 // close ends the decoder and gives back the frames that were not due.
 func (r *reel) close() {
 	r.cancel()
-	r.decoder.Close() //nolint:errcheck // it has none
+	r.decoder.Close()
 	r.work.Wait()
 	r.mu.Lock()
 	defer r.mu.Unlock()

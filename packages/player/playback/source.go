@@ -65,12 +65,20 @@ func (e *Engine) cutting() bool {
 	if e.cut {
 		return true
 	}
+	if !e.urgent() {
+		return false
+	}
 	for _, a := range e.queue {
-		if a.phase == ready {
-			return a.due.Interrupt != e.cur.due.Interrupt
+		if a.phase == ready && a.due.Interrupt == e.now.Interrupt && a.due.Text == e.now.Text {
+			return true
 		}
 	}
 	return false
+}
+
+// urgent says that an interruption has begun or ended, which does not wait for the end of an item.
+func (e *Engine) urgent() bool {
+	return e.cur.due.Interrupt != e.now.Interrupt || e.cur.due.Text != e.now.Text
 }
 
 var errLate = errors.New("it was not ready in time")
@@ -82,7 +90,7 @@ func (e *Engine) pick() *act {
 			continue
 		}
 		for _, b := range e.queue[:i] {
-			e.skip(b.item, errLate)
+			b.late = true
 			b.cancel()
 		}
 		e.queue = e.queue[i+1:]
@@ -167,7 +175,6 @@ func (e *Engine) frame(r stage.Refresh) stage.Change {
 // Shown implements stage.Source.
 func (e *Engine) Shown(r stage.Refresh) {
 	e.mu.Lock()
-	var events []Event
 	tell := func() {}
 	e.seen.shown, e.seen.waiting = time.Now(), time.Time{}
 	if a := e.cur; a != nil && e.change.unshown > 0 {
@@ -181,15 +188,13 @@ func (e *Engine) Shown(r stage.Refresh) {
 			if e.change.counts {
 				e.gaps.count(r, e.change.over)
 			}
-			events = e.announce(a)
+			e.announce(a)
+			e.poke()
 			tell = e.play(true)
 		}
 	}
 	e.mu.Unlock()
 	tell()
-	for _, ev := range events {
-		e.cfg.Report(ev)
-	}
 }
 
 // count notes a change that was on the screen at one refresh and could have been at another.
@@ -203,14 +208,13 @@ func (g *Gaps) count(shown, first stage.Refresh) {
 }
 
 // announce says which item is on the screen, once.
-func (e *Engine) announce(a *act) []Event {
+func (e *Engine) announce(a *act) {
 	n := announced{item: a.item.ID, name: name(a.item)}
 	if l := a.due.Playlist; l != nil {
 		n.version, n.playlist = l.Version, l.ID
 	}
-	if n == e.announced {
-		return nil
+	if n != e.announced {
+		e.announced = n
+		e.say(Event{Status: "playing", Message: fmt.Sprintf("Showing %s.", n.name), Item: n.item, Version: n.version, Time: a.since})
 	}
-	e.announced = n
-	return []Event{{Status: "playing", Message: fmt.Sprintf("Showing %s.", n.name), Item: n.item, Version: n.version, Time: e.cfg.Now()}}
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"image"
+	"image/color"
 	"time"
 
 	"porthole/media/render"
@@ -27,10 +28,7 @@ func (e *Engine) open(ctx context.Context, i program.Item) (show, error) {
 	case "image":
 		return e.openPicture(ctx, i)
 	case "text":
-		size := e.cfg.Stage.Size()
-		m := render.NewImage(size.X, size.Y)
-		render.Text(m, m.Rect, i.Text)
-		return newStill(e.cfg.Stage, m, i), nil
+		return newStill(e.cfg.Stage.PrepareText(i.Text), i), nil
 	case "video":
 		return openVideo(ctx, e.cfg, i)
 	case "camera", "stream":
@@ -58,7 +56,20 @@ func (e *Engine) openPicture(ctx context.Context, i program.Item) (show, error) 
 	if err != nil {
 		return nil, err
 	}
-	return newStill(e.cfg.Stage, m, i), nil
+	return newStill(e.cfg.Stage.Prepare(shrink(m, e.cfg.Stage.Size()), render.Mode(i.Fit)), i), nil
+}
+
+// shrink makes a picture smaller that is much larger than the screen, however that is turned: the picture is kept as long as
+// it is shown.
+func shrink(m image.Image, screen image.Point) image.Image {
+	size, side := m.Bounds().Size(), max(screen.X, screen.Y)
+	least := min(size.X, size.Y)
+	if side <= 1 || least <= side*3/2 {
+		return m
+	}
+	small := render.NewImage(max(size.X*side/least, 1), max(size.Y*side/least, 1))
+	render.Draw(small, m, render.Stretch, 0, color.RGBA{A: 0xff})
+	return small
 }
 
 // still is a picture or a text.
@@ -68,9 +79,8 @@ type still struct {
 	began   time.Duration
 }
 
-func newStill(s Stage, m image.Image, i program.Item) *still {
-	length := time.Duration(i.DurationMS) * time.Millisecond
-	return &still{picture: s.Prepare(m, render.Mode(i.Fit)), length: length}
+func newStill(s *stage.Still, i program.Item) *still {
+	return &still{picture: s, length: time.Duration(i.DurationMS) * time.Millisecond}
 }
 
 func (s *still) begin(at time.Duration)                 { s.began = at }

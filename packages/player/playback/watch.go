@@ -69,10 +69,11 @@ func (e *Engine) judge(asked, lit bool) error {
 		e.seen = seen{restarted: time.Now(), asked: time.Now(), refresh: e.seen.refresh}
 		e.failed, e.hold = 0, time.Time{}
 	}
+	e.say(Event{Status: "restarting", Message: "Playing begins anew: " + reason + ".", Time: k.Time})
 	e.mu.Unlock()
 	e.keep(k)
-	e.cfg.Report(Event{Status: "restarting", Message: "Playing begins anew: " + reason + ".", Time: k.Time})
 	if again {
+		e.tell()
 		return fmt.Errorf("%w: %s", ErrStuck, reason)
 	}
 	e.cfg.Log.Error("a frame is overdue; playing begins anew", "reason", reason)

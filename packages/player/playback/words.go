@@ -50,7 +50,28 @@ func (e *Engine) skip(i program.Item, err error) {
 	if l := e.now.Playlist; l != nil {
 		ev.Version = l.Version
 	}
-	e.cfg.Report(ev)
+	e.say(ev)
+}
+
+// maxUnsaid bounds the events that were not handed on yet.
+const maxUnsaid = 1000
+
+// say keeps an event for tell. The caller holds e.mu.
+func (e *Engine) say(ev Event) {
+	if len(e.unsaid) < maxUnsaid {
+		e.unsaid = append(e.unsaid, ev)
+	}
+}
+
+// tell hands on what was said, without e.mu: whoever takes it may be slow.
+func (e *Engine) tell() {
+	e.mu.Lock()
+	events := e.unsaid
+	e.unsaid = nil
+	e.mu.Unlock()
+	for _, ev := range events {
+		e.cfg.Report(ev)
+	}
 }
 
 // words says err to the owner of the screen.

@@ -72,6 +72,9 @@ func (c *canvas) keep(p *camera.Picture) {
 
 // change takes what a source has changed.
 func (c *canvas) change(painter Painter, n Change) {
+	if n.nothing() {
+		return
+	}
 	if n.Begin {
 		c.from = nil
 		if n.Fading {
@@ -193,7 +196,7 @@ func (c *canvas) stillContent(painter Painter, sc scene, still *Still, area, str
 	if !c.arrange(painter, l, strip) {
 		return display.Frame{Base: c.base}, false
 	}
-	rect := still.draw(painter, c.base, sc.turn, area)
+	rect := still.drawInto(painter, c.base, sc.turn, area)
 	c.words(painter, sc, rect)
 	return display.Frame{Base: c.base}, true
 }

@@ -48,10 +48,10 @@ func (s *Stage) Run(ctx context.Context) error {
 				said = problem
 			}
 			until, cancel := context.WithTimeout(ctx, retry)
-			err := s.perform(until, s.cfg.Fallback, problem)
+			drawn := s.perform(until, s.cfg.Fallback, problem)
 			cancel()
-			if err != nil && !errors.Is(err, errReopen) {
-				return fmt.Errorf("draw off-screen: %w", err)
+			if drawn != nil && !errors.Is(drawn, errReopen) {
+				return fmt.Errorf("draw off-screen: %w", drawn)
 			}
 			retry = min(2*retry, longest(err))
 			continue

@@ -11,11 +11,12 @@ import (
 // Still is a picture or a text that fills the screen, made ready by Stage.Prepare. When the screen is another by the time it
 // is shown, it is drawn again.
 type Still struct {
-	picture image.Image
-	fit     render.Mode
-	text    string
+	fit  render.Mode
+	text string
 
-	mu       sync.Mutex // guards what follows
+	mu sync.Mutex // guards what follows
+	// picture is nil for a text.
+	picture  image.Image
 	geometry Geometry
 	// drawn is for geometry, and does not change any more.
 	drawn *display.Image
@@ -32,12 +33,40 @@ func (st *Still) prepare(painter Painter, g Geometry) *display.Image {
 		return st.drawn
 	}
 	m := display.NewImage(image.Rectangle{Max: g.Size})
+	small := st.reduced(painter, max(g.Size.X, g.Size.Y))
+	if st.fit != render.Fill {
+		st.picture = small
+	}
 	st.draw(painter, m, g.Turn, image.Rectangle{Max: g.Turn.Size(g.Size)})
+	st.picture = small
 	st.geometry, st.drawn = g, m
 	return m
 }
 
-// draw draws a still into an area, which is where it lies before dst was turned, and returns where its picture is there.
+// reduced is the picture scaled down into a square, if it is larger: a photograph would take several times the memory of what is
+// shown of it, for a display that may never be turned or changed.
+func (st *Still) reduced(painter Painter, side int) image.Image {
+	if st.picture == nil {
+		return nil
+	}
+	size := st.picture.Bounds().Size()
+	if size.X <= side && size.Y <= side {
+		return st.picture
+	}
+	m := display.NewImage(image.Rectangle{Max: fit(size, image.Rect(0, 0, side, side)).Size()})
+	painter.Picture(m, m.Rect, st.picture, render.Stretch, 0)
+	return m
+}
+
+// drawInto is draw, for a still that others may prepare meanwhile.
+func (st *Still) drawInto(painter Painter, dst *display.Image, turn render.Turn, area image.Rectangle) image.Rectangle {
+	st.mu.Lock()
+	defer st.mu.Unlock()
+	return st.draw(painter, dst, turn, area)
+}
+
+// draw draws a still into an area, which is where it lies before dst was turned, and returns where its picture is there;
+// st.mu is held.
 func (st *Still) draw(painter Painter, dst *display.Image, turn render.Turn, area image.Rectangle) image.Rectangle {
 	page := turn.Size(dst.Rect.Size())
 	if st.picture == nil {
