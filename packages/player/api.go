@@ -19,6 +19,7 @@ import (
 	"porthole/packages/player/clock"
 	"porthole/packages/player/link"
 	"porthole/packages/player/playback"
+	"porthole/packages/player/power"
 	"porthole/packages/player/stage"
 	"porthole/packages/player/trust"
 )
@@ -42,6 +43,7 @@ type status struct {
 	Link     link.State       `json:"link"`
 	Cache    cache.State      `json:"cache"`
 	Clock    clock.State      `json:"clock"`
+	Power    power.State      `json:"power"`
 	Trust    []trust.Decision `json:"trust"`
 }
 
@@ -49,14 +51,14 @@ type status struct {
 const maxDecisions = 50
 
 // state says how it goes.
-func (d *director) state() (cam *camera.State, problems []string) {
+func (d *director) state() (cam *camera.State, problems []string, light power.State) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.watcher != nil {
 		s := d.watcher.State()
 		cam = &s
 	}
-	return cam, append([]string{}, d.problems...)
+	return cam, append([]string{}, d.problems...), d.power
 }
 
 // shots makes pictures of a stage in two sizes.
@@ -76,7 +78,7 @@ func handler(st *stage.Stage, d *director, c *content, pictures shots) http.Hand
 		}
 		slices.Reverse(answer.Trust)
 		answer.Trust = answer.Trust[:min(len(answer.Trust), maxDecisions)]
-		answer.Camera, answer.Problems = d.state()
+		answer.Camera, answer.Problems, answer.Power = d.state()
 		w.Header().Set("Content-Type", "application/json")
 		json.NewEncoder(w).Encode(answer) //nolint:errcheck // the caller has gone
 	})

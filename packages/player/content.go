@@ -59,10 +59,7 @@ func (o Options) content(st *stage.Stage, shot func() ([]byte, error), changed f
 		log.Error("no folder for what is to be shown", "err", err)
 	}
 	c.clock = clock.New(clock.Config{Log: log, Dir: dir, Built: daemon.Built(), Jumped: changed})
-	c.trust = trust.Open(trust.Config{Log: log, Dir: dir, Clock: func() (time.Time, bool) {
-		s := c.clock.State()
-		return s.Now, s.Source != clock.LastKnown
-	}})
+	c.trust = trust.Open(trust.Config{Log: log, Dir: dir, Now: c.clock.Now})
 	c.spool = spool.New(spool.Config{Log: log, Dir: filepath.Join(dir, "spool")})
 	c.link = link.New(link.Config{
 		Log: log, Dir: dir, Agent: "Porthole/" + daemon.Version(), Console: unixsock.Transport(o.Env.Socket("console-internal")),

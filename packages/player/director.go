@@ -15,7 +15,9 @@ import (
 	"porthole/media/rtsp"
 	"porthole/packages/internal/settings"
 	"porthole/packages/player/camera"
+	"porthole/packages/player/clock"
 	"porthole/packages/player/facts"
+	"porthole/packages/player/power"
 	"porthole/packages/player/stage"
 )
 
@@ -28,6 +30,8 @@ type screen interface {
 	Banner(text string)
 	Orient(render.Turn)
 	Mode(display.Mode)
+	Light(stage.Light)
+	Log([]render.Line)
 }
 
 // programme is what plays a program (content).
@@ -55,8 +59,9 @@ type director struct {
 	stamp func(name string) string
 	port  string
 	now   func() time.Time
-	// content plays programs.
-	content programme
+	// content plays programs, follower follows the log of all processes.
+	content  programme
+	follower func(ctx context.Context, show func([]render.Line))
 
 	wake chan struct{}
 	// fatal takes why the process should begin anew.
@@ -78,6 +83,9 @@ type director struct {
 	pictureErr error
 	problems   []string
 	asked      asked
+	power      power.State
+	// logs ends what shows the log; nil while nothing does.
+	logs func()
 }
 
 // run directs until ctx ends, or nothing helps but a new process.
@@ -89,6 +97,7 @@ func (d *director) run(ctx context.Context) error {
 	defer work.Wait()
 	stop := func() {}
 	defer func() { stop() }()
+	defer func() { d.showLog(false, nil) }()
 	tick := time.NewTicker(500 * time.Millisecond)
 	defer tick.Stop()
 	for {
@@ -96,6 +105,9 @@ func (d *director) run(ctx context.Context) error {
 			stop()
 			stop = start(ctx, &work, begin)
 		}
+		d.showLog(d.wantsLog(), func() func() {
+			return start(ctx, &work, func(ctx context.Context) { d.follower(ctx, d.screen.Log) })
+		})
 		select {
 		case <-ctx.Done():
 			return nil
@@ -154,6 +166,8 @@ func (d *director) direct() (begin func(context.Context)) {
 	if d.want.show == settings.ShowProgram && d.asked.playing && d.shown != d.want {
 		d.shown, d.status = d.want, nil
 	}
+	d.power = power.At(d.view.Settings, d.view.Timezone, d.asked.clock.Now, d.asked.clock.Source != clock.LastKnown)
+	d.screen.Light(light(d.power))
 	plan := d.plan()
 	d.problems = plan.problems
 	d.screen.Orient(stage.Turn(cmp.Or(d.view.Settings.Orientation, d.asked.orientation)))
@@ -169,6 +183,35 @@ func (d *director) direct() (begin func(context.Context)) {
 	now := d.now()
 	d.screen.Banner(cmp.Or(d.view.Identify.Now(now), d.asked.identify.Now(d.asked.clock.Now)))
 	return begin
+}
+
+// light is how a screen is that is on or off.
+func light(p power.State) stage.Light {
+	switch {
+	case p.On:
+		return stage.Lit
+	case p.Off == settings.OffBlack:
+		return stage.Black
+	}
+	return stage.SignalOff
+}
+
+// wantsLog says whether the screen is to show the log.
+func (d *director) wantsLog() bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.view.Settings.Log
+}
+
+// showLog begins and ends showing the log; only run calls it.
+func (d *director) showLog(want bool, begin func() (end func())) {
+	switch {
+	case want && d.logs == nil:
+		d.logs = begin()
+	case !want && d.logs != nil:
+		d.logs()
+		d.logs = nil
+	}
 }
 
 // wantedMode is a mode as the settings have it; what they have wrong is the display's own.

@@ -9,6 +9,7 @@ import (
 
 	"porthole/hw/display"
 	"porthole/media/decode"
+	"porthole/media/render"
 	"porthole/media/rtsp"
 	"porthole/packages/internal/settings"
 	"porthole/packages/player/cache"
@@ -63,6 +64,11 @@ func NewDirector(ctx context.Context, s Screen) (d *Director, wait func() error)
 	dir := &director{
 		log: slog.New(slog.DiscardHandler), screen: s, port: "443", now: time.Now, wake: make(chan struct{}, 1),
 		fatal: make(chan error, 1), content: program,
+		follower: func(ctx context.Context, show func([]render.Line)) {
+			show([]render.Line{{Text: "a line"}})
+			<-ctx.Done()
+			show(nil)
+		},
 		play:  func(context.Context, string, rtsp.Sink) error { return rtsp.ErrUnavailable },
 		open:  func(context.Context, decode.Live) (*decode.Decoder, error) { return nil, nil },
 		load:  func(context.Context, string) (image.Image, error) { return image.NewGray(image.Rect(0, 0, 1, 1)), nil },
@@ -98,7 +104,7 @@ func (d *Director) Video() {
 
 // Problems are what GET /status says.
 func (d *Director) Problems() []string {
-	_, p := d.d.state()
+	_, p, _ := d.d.state()
 	return p
 }
 

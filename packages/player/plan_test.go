@@ -30,6 +30,20 @@ type screen struct {
 	banner      string
 	turn        render.Turn
 	mode        display.Mode
+	light       stage.Light
+	log         []render.Line
+}
+
+func (s *screen) Light(l stage.Light) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.light = l
+}
+
+func (s *screen) Log(lines []render.Line) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.log = lines
 }
 
 func (s *screen) Orient(turn render.Turn) {

@@ -13,6 +13,7 @@ import (
 	"porthole/packages/player/clock"
 	"porthole/packages/player/facts"
 	"porthole/packages/player/link"
+	"porthole/packages/player/stage"
 )
 
 // TestProgramSayings: while no program plays, the status screen says why and what to do.
@@ -38,7 +39,7 @@ func TestProgramSayings(t *testing.T) {
 			"To connect this screen, open " + server + "/screens/pair and type the code BCDF-2345.",
 		},
 		"a problem": {
-			player.NewAsked(false, link.State{Kind: link.Porthole, Problem: "It is wrong.", Step: "Mend it."}, cache.State{}, good), "", "It is wrong. Mend it.",
+			player.NewAsked(false, link.State{Kind: link.Porthole, Server: server, Problem: "It is wrong.", Step: "Mend it."}, cache.State{}, good), "", "It is wrong. Mend it.",
 		},
 		"downloads": {
 			player.NewAsked(false, link.State{Kind: link.Own, Connected: true}, cache.State{Missing: 3, MissingBytes: 12_300_000}, good), "",
@@ -124,4 +125,32 @@ func TestProgramFails(t *testing.T) {
 // reachable is a device in a network, with an owner.
 var reachable = facts.Facts{
 	Addresses: []netip.Addr{netip.MustParseAddr("10.0.0.9")}, Claim: facts.Claim{Known: true, Claimed: true},
+}
+
+// TestScreenHoursAndLog: the screen is on in its hours, and shows the log while that is wanted.
+func TestScreenHoursAndLog(t *testing.T) {
+	direct(t, func(t *testing.T, d *player.Director, s *screen) {
+		// The bubble's time begins on a Saturday at midnight UTC.
+		d.Program(player.NewAsked(true, link.State{}, cache.State{}, clock.State{Source: clock.System, Now: time.Now()}))
+		view := settings.Player{Timezone: "UTC", Settings: settings.PlayerSettings{Log: true, Hours: []settings.Hours{{Weekdays: 127, FromMinute: 480, ToMinute: 1200}}}}
+		state := func(v settings.Player) (stage.Light, int) {
+			d.View(v)
+			s.after(time.Second)
+			s.mu.Lock()
+			defer s.mu.Unlock()
+			return s.light, len(s.log)
+		}
+		if light, lines := state(view); light != stage.SignalOff || lines != 1 {
+			t.Errorf("at night: %q, %d lines of log", light, lines)
+		}
+		view.Settings.Off = settings.OffBlack
+		if light, _ := state(view); light != stage.Black {
+			t.Errorf("black at night: %q", light)
+		}
+		d.Program(player.NewAsked(true, link.State{}, cache.State{}, clock.State{Source: clock.System, Now: time.Now().Add(9 * time.Hour)}))
+		view.Settings.Log = false
+		if light, lines := state(view); light != stage.Lit || lines != 0 {
+			t.Errorf("by day: %q, %d lines of log", light, lines)
+		}
+	})
 }

@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"porthole/hw/display"
+	"porthole/media/render"
 	"porthole/packages/internal/daemon"
 	"porthole/packages/internal/settings"
 	"porthole/packages/internal/unixsock"
@@ -63,6 +64,7 @@ func Run(ctx context.Context, o Options) error {
 	shots := newShots(sc)
 	c := o.content(sc, shots.large.jpeg, d.poke)
 	d.content = c
+	d.follower = func(ctx context.Context, show func([]render.Line)) { followLog(ctx, system, show) }
 	gatherer := facts.New(facts.Config{
 		System: system, Console: console, StorageFile: filepath.Join(o.Env.RunDir, "perm-status.json"),
 		Hostname: o.Hostname, Addresses: o.Addresses, Changed: d.setFacts,
