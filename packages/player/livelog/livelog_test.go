@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -27,25 +28,36 @@ type entry = struct {
 
 // system answers like system does: with the lines after a number, or after a while with none.
 type system struct {
+	mu    sync.Mutex // guards what follows
 	lines []entry
 	fail  error
 	asked int
 }
 
+func (s *system) change(f func()) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	f()
+}
+
 func (s *system) Call(ctx context.Context, _, target string, _, out any) (int, error) {
-	s.asked++
-	if s.fail != nil {
-		return 0, s.fail
-	}
 	var after int64
 	if _, err := fmt.Sscanf(target, "/log?after=%d", &after); err != nil {
 		return 0, err
 	}
 	var news []entry
-	for _, e := range s.lines {
-		if e.Seq > after {
-			news = append(news, e)
+	var fail error
+	s.change(func() {
+		s.asked++
+		fail = s.fail
+		for _, e := range s.lines {
+			if e.Seq > after {
+				news = append(news, e)
+			}
 		}
+	})
+	if fail != nil {
+		return 0, fail
 	}
 	if len(news) == 0 {
 		select {
@@ -85,11 +97,12 @@ func TestFollow(t *testing.T) {
 		if l := shown(); l == nil || len(l) != 0 {
 			t.Errorf("before the first line: %v", l)
 		}
-		s.lines = []entry{
+		three := []entry{
 			{1, at(1), "console", `time=2026-03-04T11:00:01.000Z level=WARN msg="cannot renew \"x\"" err="no network" n=1`},
 			{2, at(2), "proxy", "panic: something"},
 			{3, at(3), "player", "time=2026-03-04T11:00:03.000Z level=ERROR msg=short"},
 		}
+		s.change(func() { s.lines = three })
 		l := shown()
 		if len(l) != 3 {
 			t.Fatalf("shown: %v", l)
@@ -101,22 +114,26 @@ func TestFollow(t *testing.T) {
 		if l[1].Text != "panic: something" || l[2].Text != "short" || l[2].Level != slog.LevelError {
 			t.Errorf("the others: %+v", l[1:])
 		}
-		for i := range 1000 {
-			s.lines = append(s.lines, entry{int64(4 + i), at(4), "proxy", fmt.Sprint("line ", i)})
-		}
+		s.change(func() {
+			for i := range 1000 {
+				s.lines = append(s.lines, entry{int64(4 + i), at(4), "proxy", fmt.Sprint("line ", i)})
+			}
+		})
 		if l := shown(); len(l) != 250 || l[249].Text != "line 999" {
 			t.Errorf("of many lines %d are shown", len(l))
 		}
 
 		// System is gone, and comes back with a log of its own.
-		s.fail, s.asked = errors.New("connection refused"), 0
+		s.change(func() { s.fail, s.asked = errors.New("connection refused"), 0 })
 		if l := shown(); len(l) != 251 || !strings.Contains(l[250].Text, "cannot be read") {
 			t.Errorf("without system: %d, %+v", len(l), l[len(l)-1])
 		}
-		if s.asked < 3 || s.asked > 60 {
-			t.Errorf("system was asked %d times in 30 s", s.asked)
-		}
-		s.fail, s.lines = nil, []entry{{1, at(9), "system", "hello"}}
+		s.change(func() {
+			if s.asked < 3 || s.asked > 60 {
+				t.Errorf("system was asked %d times in 30 s", s.asked)
+			}
+			s.fail, s.lines = nil, []entry{{1, at(9), "system", "hello"}}
+		})
 		if l := shown(); len(l) != 1 || l[0].Text != "hello" {
 			t.Errorf("with another system: %v", l)
 		}
@@ -128,17 +145,11 @@ func TestFollow(t *testing.T) {
 
 // TestFollowRests: a process that writes without end does not make the screen draw without end.
 func TestFollowRests(t *testing.T) {
-	s := &system{}
-	for i := range 100_000 {
-		s.lines = append(s.lines, entry{int64(i + 1), at(1), "proxy", "again"})
-	}
-	n := int64(0)
-	busy := busySystem{s, &n}
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 		defer cancel()
 		shown := 0
-		livelog.Follow(ctx, busy, "", func([]render.Line) { shown++ })
+		livelog.Follow(ctx, &busySystem{}, "", func([]render.Line) { shown++ })
 		if shown < 10 || shown > 60 {
 			t.Errorf("drawn %d times in 10 s", shown)
 		}
@@ -146,14 +157,11 @@ func TestFollowRests(t *testing.T) {
 }
 
 // busySystem has a new line whenever it is asked.
-type busySystem struct {
-	*system
-	n *int64
-}
+type busySystem struct{ n int64 }
 
-func (s busySystem) Call(_ context.Context, _, _ string, _, out any) (int, error) {
-	*s.n++
-	return 200, livelog.Fill(out, []entry{{*s.n, at(1), "proxy", "again"}})
+func (s *busySystem) Call(_ context.Context, _, _ string, _, out any) (int, error) {
+	s.n++
+	return 200, livelog.Fill(out, []entry{{s.n, at(1), "proxy", "again"}})
 }
 
 func FuzzLine(f *testing.F) {
