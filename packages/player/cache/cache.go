@@ -113,6 +113,7 @@ type Cache struct {
 	stored  *program.Program // what is on the disk, if that is another; guarded by mu
 	heard   time.Time        // when Want was called last; guarded by mu
 	shown   *program.Program // what Ready was last told, or Current at the start; guarded by mu
+	met     time.Time        // when the source's server has answered last, guarded by mu
 	turn    int              // counts programs; guarded by mu
 
 	// starving says whether media of what plays are given up for what is coming, ration which is kept. Guarded by mu.

@@ -218,6 +218,16 @@ func TestLeftOut(t *testing.T) {
 			func(s *server, i *program.Item) { s.files[i.URL] = nil },
 			func(s *server, i *program.Item) { s.files[i.URL] = content(2, 1000) }, "empty", 1,
 		},
+		"no hash": {
+			func(_ *server, i *program.Item) { i.SHA256 = "../../" + i.SHA256 }, nil, "no valid SHA-256", 0,
+		},
+		"no address": {
+			func(_ *server, i *program.Item) { i.URL = "" }, nil, "no address", 0,
+		},
+		"more than it says": {
+			func(s *server, _ *program.Item) { s.more = 100 },
+			func(s *server, _ *program.Item) { s.more = 0 }, "changed", 15,
+		},
 		"the server fails": {
 			func(s *server, i *program.Item) { s.errs[i.URL] = fmt.Errorf("%w: 500", cache.ErrServer) },
 			func(s *server, i *program.Item) { delete(s.errs, i.URL) }, "500", 15,
@@ -236,7 +246,7 @@ func TestLeftOut(t *testing.T) {
 				p.plays(1, old)
 				c.harm(s, &a)
 				p.Want(show(2, a, b))
-				if c.tries > 0 {
+				if c.reason != "" {
 					p.plays(2, b)
 					st := p.State()
 					if len(st.Failed) != 1 || st.Failed[0].Name != "a" || !strings.Contains(st.Failed[0].Reason, c.reason) || st.Missing != 1 || st.Coming != 0 {
@@ -251,6 +261,10 @@ func TestLeftOut(t *testing.T) {
 					if n != c.tries {
 						t.Errorf("%d tries, want %d", n, c.tries)
 					}
+				}
+				if c.heal == nil {
+					p.stop()
+					return
 				}
 				s.set(func() { c.heal(s, &a) })
 				p.plays(2, a, b)

@@ -49,9 +49,8 @@ type download struct {
 	f    *os.File
 	hash hash.Hash
 	// at is how many bytes there are; side.Done of them are synced.
-	at     int64
-	side   sidecar
-	gained int64
+	at   int64
+	side sidecar
 }
 
 // openDownload goes on where the last one stopped, if there was one.
@@ -232,7 +231,6 @@ func (d *download) write(b []byte) error {
 	}
 	d.hash.Write(b[:n])
 	d.at += int64(n)
-	d.gained += int64(n)
 	d.tell()
 	if err != nil {
 		return &diskError{"write file", err}

@@ -40,6 +40,7 @@ type server struct {
 	errs  map[string]error  // by address, "*" for all
 	// cut, if set, ends a body after so many bytes. whole never resumes. asked has each request.
 	cut    int
+	more   int // bytes that come after what was said
 	whole  bool
 	unsaid bool // sizes are not said
 	asked  []request
@@ -121,6 +122,9 @@ func (s *server) Get(ctx context.Context, url string, offset int64, tag string) 
 	var body io.Reader = bytes.NewReader(rest)
 	if s.cut > 0 && s.cut < len(rest) {
 		body = io.MultiReader(bytes.NewReader(rest[:s.cut]), brokenReader{})
+	}
+	if s.more > 0 && len(b) > 500 {
+		body = bytes.NewReader(append(bytes.Clone(rest), make([]byte, s.more)...))
 	}
 	size := int64(len(b))
 	if s.unsaid {

@@ -42,9 +42,9 @@ func (c *Cache) round(ctx context.Context, network *int) time.Duration {
 	c.settle()
 	c.trim()
 	turn, todo := c.plan()
-	reached, unreachable, failures := false, error(nil), 0
+	begun, unreachable, failures := time.Now(), error(nil), 0
 	for _, m := range todo {
-		err := c.fetch(ctx, m)
+		err := c.fetch(ctx, m, turn)
 		if ctx.Err() != nil {
 			return 0
 		}
@@ -53,7 +53,6 @@ func (c *Cache) round(ctx context.Context, network *int) time.Duration {
 		}
 		switch {
 		case err == nil:
-			reached = true
 			c.arrived(m)
 		case storage(err):
 			c.storageProblem(err)
@@ -62,22 +61,20 @@ func (c *Cache) round(ctx context.Context, network *int) time.Duration {
 			if errors.Is(err, errNetwork) {
 				unreachable = err
 				failures++
-			} else if !errors.Is(err, errStall) {
-				reached = true
 			}
-			c.failed(m, err, reached)
+			c.failed(m, err, c.metSince(begun))
 		}
-		if failures >= enough && !reached {
+		if failures >= enough && !c.metSince(begun) {
 			break // the others wait, too
 		}
 		c.settle()
 	}
-	if unreachable != nil && !reached {
+	if unreachable != nil && !c.metSince(begun) {
 		*network++
 		c.serverProblem(unreachable)
 		return retry.Backoff(*network, leastPause, mostPause)
 	}
-	if reached {
+	if c.metSince(begun) {
 		*network = 0
 		c.serverProblem(nil)
 	}
@@ -147,6 +144,13 @@ func (c *Cache) pause() time.Duration {
 		}
 	}
 	return max(wait, 0)
+}
+
+// metSince reports whether the server has answered since then.
+func (c *Cache) metSince(t time.Time) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return !c.met.Before(t)
 }
 
 // arrived takes note of a medium that is here now.
@@ -219,13 +223,23 @@ func (c *Cache) next() *program.Program {
 		return p
 	}
 	if !waiting && !c.starve() {
-		c.problems.program = "Nothing of the server's new program can be had, so the old one goes on. Look at what failed, below."
+		c.problems.program = "Nothing of the server's new program can be had, so the old one goes on. " + c.firstReason()
 	}
 	if c.starving == starved {
 		return c.next() // with nothing of the old one left
 	}
 	b := c.bridge(*c.playing, *c.coming)
 	return &b
+}
+
+// firstReason is why a medium of the coming program cannot be had. It needs mu.
+func (c *Cache) firstReason() string {
+	for _, m := range c.media(*c.coming) {
+		if f := c.failures[m.key]; f != nil && f.out {
+			return m.name + ": " + f.reason
+		}
+	}
+	return ""
 }
 
 // freed gives up what only the old program has needed. It needs mu.
