@@ -100,6 +100,8 @@ type Config struct {
 type Cache struct {
 	cfg  Config
 	wake chan struct{}
+	// syncEvery is the constant, except in tests with small files.
+	syncEvery int64
 
 	mu      sync.Mutex
 	disk    disk             // guarded by mu
@@ -111,6 +113,7 @@ type Cache struct {
 	stored  *program.Program // what is on the disk, if that is another; guarded by mu
 	heard   time.Time        // when Want was called last; guarded by mu
 	shown   *program.Program // what Ready was last told, or Current at the start; guarded by mu
+	met     time.Time        // when the source's server has answered last, guarded by mu
 	turn    int              // counts programs; guarded by mu
 
 	// starving says whether media of what plays are given up for what is coming, ration which is kept. Guarded by mu.
@@ -136,7 +139,7 @@ type progress struct {
 // New returns the cache with what is on the disk. It needs no network, and no working disk either: State then says what is wrong.
 func New(cfg Config) *Cache {
 	c := &Cache{
-		cfg: cfg, wake: make(chan struct{}, 1),
+		cfg: cfg, wake: make(chan struct{}, 1), syncEvery: syncEvery,
 		checked: map[string]bool{}, failures: map[string]*failure{},
 	}
 	c.load()
@@ -186,8 +189,14 @@ func (c *Cache) renew() {
 	c.turn++
 	c.starving = fed
 	clear(c.checked)
-	clear(c.failures)
-	if c.current != nil && !c.needed()[c.current.key] {
+	keep := c.needed()
+	for key, f := range c.failures {
+		if !keep[key] {
+			delete(c.failures, key)
+		}
+		f.next = time.Time{}
+	}
+	if c.current != nil && !keep[c.current.key] {
 		c.current.cancel()
 	}
 	select {

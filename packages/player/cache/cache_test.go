@@ -112,14 +112,14 @@ func TestResume(t *testing.T) {
 	for name, c := range map[string]struct {
 		hashed  bool
 		between func(s *server, item *program.Item, dir string) // while the device is off
-		offset  int64                                           // from which it goes on
+		offset  int64                                           // from which it goes on, -1: wherever
 	}{
 		"hash":          {true, func(*server, *program.Item, string) {}, 40_000},
 		"hash, no tag":  {true, func(s *server, i *program.Item, _ string) { s.tags[i.URL] = "none" }, 40_000},
 		"tag":           {false, func(*server, *program.Item, string) {}, 40_000},
 		"no ranges":     {true, func(s *server, _ *program.Item, _ string) { s.whole = true }, 40_000},
 		"changed":       {false, func(s *server, i *program.Item, _ string) { s.files[i.URL] = content(9, size) }, 40_000},
-		"another hash":  {true, func(s *server, i *program.Item, _ string) { *i = s.put("m", content(9, size)) }, 0},
+		"another hash":  {true, func(s *server, i *program.Item, _ string) { *i = s.put("m", content(9, size)) }, -1},
 		"lost sidecar":  {true, func(_ *server, i *program.Item, d string) { os.Remove(filepath.Join(d, "parts", i.SHA256+".json")) }, 0},
 		"lost bytes":    {true, func(_ *server, i *program.Item, d string) { os.Truncate(filepath.Join(d, "parts", i.SHA256), 30_000) }, 0},
 		"broken bytes":  {true, func(_ *server, i *program.Item, d string) { scribble(filepath.Join(d, "parts", i.SHA256), 20_000) }, 40_000},
@@ -155,7 +155,7 @@ func TestResume(t *testing.T) {
 					t.Errorf("it has another content")
 				}
 			})
-			if first := s.requests()[0]; first.offset != c.offset {
+			if first := s.requests()[0]; c.offset >= 0 && first.offset != c.offset {
 				t.Errorf("it goes on from %d, want %d", first.offset, c.offset)
 			}
 		})
@@ -218,6 +218,16 @@ func TestLeftOut(t *testing.T) {
 			func(s *server, i *program.Item) { s.files[i.URL] = nil },
 			func(s *server, i *program.Item) { s.files[i.URL] = content(2, 1000) }, "empty", 1,
 		},
+		"no hash": {
+			func(_ *server, i *program.Item) { i.SHA256 = "../../" + i.SHA256 }, nil, "no valid SHA-256", 0,
+		},
+		"no address": {
+			func(_ *server, i *program.Item) { i.URL = "" }, nil, "no address", 0,
+		},
+		"more than it says": {
+			func(s *server, _ *program.Item) { s.more = 100 },
+			func(s *server, _ *program.Item) { s.more = 0 }, "changed", 15,
+		},
 		"the server fails": {
 			func(s *server, i *program.Item) { s.errs[i.URL] = fmt.Errorf("%w: 500", cache.ErrServer) },
 			func(s *server, i *program.Item) { delete(s.errs, i.URL) }, "500", 15,
@@ -236,7 +246,7 @@ func TestLeftOut(t *testing.T) {
 				p.plays(1, old)
 				c.harm(s, &a)
 				p.Want(show(2, a, b))
-				if c.tries > 0 {
+				if c.reason != "" {
 					p.plays(2, b)
 					st := p.State()
 					if len(st.Failed) != 1 || st.Failed[0].Name != "a" || !strings.Contains(st.Failed[0].Reason, c.reason) || st.Missing != 1 || st.Coming != 0 {
@@ -251,6 +261,10 @@ func TestLeftOut(t *testing.T) {
 					if n != c.tries {
 						t.Errorf("%d tries, want %d", n, c.tries)
 					}
+				}
+				if c.heal == nil {
+					p.stop()
+					return
 				}
 				s.set(func() { c.heal(s, &a) })
 				p.plays(2, a, b)
@@ -393,4 +407,57 @@ func TestNoDisk(t *testing.T) {
 	if !bytes.Contains([]byte(p.log.String()), []byte("cannot keep")) {
 		t.Error("nothing in the log")
 	}
+}
+
+// TestRestless: a server that sends another program every minute does not keep a bad medium from being left out.
+func TestRestless(t *testing.T) {
+	s := newServer()
+	old, a, b := s.put("old", content(1, 1000)), s.put("a", content(2, 1000)), s.put("b", content(3, 1000))
+	s.set(func() { s.errs[a.URL] = cache.ErrServer })
+	synctest.Test(t, func(t *testing.T) {
+		p := newPlayer(t, t.TempDir(), s)
+		p.Want(show(1, old))
+		p.plays(1, old)
+		for n := range int64(60) {
+			next := show(2, a, b)
+			next.Screenshot = n
+			p.Want(next)
+			<-time.After(time.Minute)
+		}
+		p.plays(2, b)
+		// The next one tries it before it is taken without.
+		s.set(func() { delete(s.errs, a.URL) })
+		p.Want(show(3, a, b))
+		p.plays(3, a, b)
+		if p.wasReady(3, b) {
+			t.Error("it was taken without a")
+		}
+		p.stop()
+	})
+}
+
+// TestSameAgain: a restart and the same program again change nothing on the disk, and nobody is told.
+func TestSameAgain(t *testing.T) {
+	s, dir := newServer(), t.TempDir()
+	a := s.put("a", content(1, 1000))
+	synctest.Test(t, func(t *testing.T) {
+		p := newPlayer(t, dir, s)
+		p.Want(show(1, a))
+		p.plays(1, a)
+		p.stop()
+		before, err := os.Stat(filepath.Join(dir, "program.json"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		p = newPlayer(t, dir, s)
+		again := show(1, a)
+		again.Time = time.Now()
+		p.Want(again)
+		<-time.After(time.Hour)
+		p.stop()
+		after, err := os.Stat(filepath.Join(dir, "program.json"))
+		if err != nil || len(p.ready) != 0 || !os.SameFile(before, after) {
+			t.Errorf("%d times ready, %v", len(p.ready), err)
+		}
+	})
 }

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"hash"
 	"io"
+	"io/fs"
 	"os"
 	"time"
 
@@ -48,9 +49,8 @@ type download struct {
 	f    *os.File
 	hash hash.Hash
 	// at is how many bytes there are; side.Done of them are synced.
-	at     int64
-	side   sidecar
-	gained int64
+	at   int64
+	side sidecar
 }
 
 // openDownload goes on where the last one stopped, if there was one.
@@ -98,8 +98,9 @@ func (d *download) sidecarPath() string { return d.c.disk.path(partsDir, d.m.key
 // seek makes the file as long as that: what is there before counts. 0 begins anew.
 func (d *download) seek(at int64) error {
 	if at == 0 {
-		d.hash.Reset()
-		d.side = sidecar{Size: -1}
+		if err := d.forget(); err != nil {
+			return err
+		}
 	}
 	if err := d.f.Truncate(at); err != nil {
 		return &diskError{"shorten file", err}
@@ -109,6 +110,23 @@ func (d *download) seek(at int64) error {
 	}
 	d.at = at
 	d.tell()
+	return nil
+}
+
+// forget begins anew. What is said to be on the disk must not outlive what is.
+func (d *download) forget() error {
+	d.hash.Reset()
+	d.side = sidecar{Size: -1}
+	err := os.Remove(d.sidecarPath())
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err == nil {
+		err = durable.SyncDir(d.c.disk.path(partsDir))
+	}
+	if err != nil {
+		return &diskError{"begin file anew", err}
+	}
 	return nil
 }
 
@@ -179,14 +197,14 @@ func (d *download) begin(url string, part *Part) error {
 func (d *download) copy(ctx context.Context, body io.Reader) error {
 	buf := make([]byte, copyBuffer)
 	for {
-		n, err := io.ReadAtLeast(body, buf, len(buf)/2)
+		n, err := body.Read(buf)
 		if n > 0 {
 			if err := d.write(buf[:n]); err != nil {
 				return err
 			}
 		}
 		switch {
-		case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
+		case errors.Is(err, io.EOF):
 			return nil // take looks whether that is all
 		case err != nil && ctx.Err() != nil:
 			return context.Cause(ctx)
@@ -200,25 +218,24 @@ func (d *download) write(b []byte) error {
 	if d.side.Size >= 0 && d.at+int64(len(b)) > d.side.Size {
 		return errors.Join(errChanged, d.seek(0))
 	}
-	if d.side.Size < 0 || d.at/syncEvery != (d.at+int64(len(b)))/syncEvery {
+	if d.side.Size < 0 || d.at/d.c.syncEvery != (d.at+int64(len(b)))/d.c.syncEvery {
 		if err := d.c.room(int64(len(b))); err != nil {
 			return err
 		}
 	}
 	n, err := d.f.Write(b)
-	if isNoSpace(err) && d.c.room(syncEvery) == nil {
+	if isNoSpace(err) && d.c.room(d.c.syncEvery) == nil {
 		var more int
 		more, err = d.f.Write(b[n:])
 		n += more
 	}
 	d.hash.Write(b[:n])
 	d.at += int64(n)
-	d.gained += int64(n)
 	d.tell()
 	if err != nil {
 		return &diskError{"write file", err}
 	}
-	if d.at-d.side.Done >= syncEvery {
+	if d.at-d.side.Done >= d.c.syncEvery {
 		return d.sync()
 	}
 	return nil

@@ -40,6 +40,7 @@ type server struct {
 	errs  map[string]error  // by address, "*" for all
 	// cut, if set, ends a body after so many bytes. whole never resumes. asked has each request.
 	cut    int
+	more   int // bytes that come after what was said
 	whole  bool
 	unsaid bool // sizes are not said
 	asked  []request
@@ -122,6 +123,9 @@ func (s *server) Get(ctx context.Context, url string, offset int64, tag string) 
 	if s.cut > 0 && s.cut < len(rest) {
 		body = io.MultiReader(bytes.NewReader(rest[:s.cut]), brokenReader{})
 	}
+	if s.more > 0 && len(b) > 500 {
+		body = bytes.NewReader(append(bytes.Clone(rest), make([]byte, s.more)...))
+	}
 	size := int64(len(b))
 	if s.unsaid {
 		size = -1
@@ -172,7 +176,7 @@ func newPlayer(t *testing.T, dir string, s cache.Source, options ...func(*cache.
 	t.Helper()
 	p := &player{t: t, dir: dir, log: &testkit.Log{}}
 	cfg := cache.Config{
-		Log: slog.New(slog.NewTextHandler(p.log, nil)), Dir: dir, Reserve: 1, Source: s, Now: time.Now,
+		Log: slog.New(slog.NewTextHandler(p.log, nil)), Dir: dir, Limit: 1 << 30, Reserve: 1, Source: s, Now: time.Now,
 		Ready: func(r program.Program) {
 			p.mu.Lock()
 			defer p.mu.Unlock()

@@ -30,10 +30,15 @@ func addressKey(url string) string {
 // isFile reports whether an item is shown from a file.
 func isFile(i program.Item) bool { return i.Kind == "image" || i.Kind == "video" }
 
+// mediumOf is an item's medium. Keys become names of files: what a server calls a hash is looked at.
 func mediumOf(i program.Item) medium {
 	m := medium{key: i.SHA256, sha: i.SHA256, name: i.FileName, size: max(0, i.SizeBytes)}
-	if i.SHA256 == "" {
+	switch {
+	case i.SHA256 == "":
 		m.key = addressKey(i.URL)
+	case !isHash(i.SHA256):
+		m.key, m.sha = addressKey(i.SHA256), ""
+		return m
 	}
 	if i.URL != "" {
 		m.urls = []string{i.URL}

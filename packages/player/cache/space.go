@@ -107,6 +107,36 @@ func (c *Cache) room(n int64) error {
 	return nil
 }
 
+// drop removes one file that nobody needs, false if there is none.
+func (c *Cache) drop() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.evict(c.needed())
+}
+
+// leave is the part of the disk, in hundredths, that is left to others (uploads to this device's own server) rather than to
+// media that might be needed again.
+const leave = 25
+
+// trim removes what nobody needs while others have little space, unless Limit says how much there may be.
+func (c *Cache) trim() {
+	if c.cfg.Limit > 0 {
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.target() == nil {
+		return // it is not known what is needed
+	}
+	keep := c.needed()
+	for {
+		var st unix.Statfs_t
+		if unix.Statfs(c.disk.dir, &st) != nil || st.Bavail >= st.Blocks/100*leave || !c.evict(keep) {
+			return
+		}
+	}
+}
+
 // spare is how many bytes can be removed. It needs mu.
 func (c *Cache) spare(keep map[string]bool) int64 {
 	n := int64(0)

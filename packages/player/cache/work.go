@@ -13,13 +13,10 @@ import (
 )
 
 // idle is how long nothing is looked at while nothing is missing.
-const idle = time.Hour
+const idle = 10 * time.Minute
 
 // enough is how many media in a row have to fail for the server not to be there.
 const enough = 3
-
-// spaceForProgram is what is freed for a program that cannot be written, in bytes.
-const spaceForProgram = 1 << 20
 
 // work fetches what is wanted until ctx ends.
 func (c *Cache) work(ctx context.Context) {
@@ -43,10 +40,11 @@ func (c *Cache) round(ctx context.Context, network *int) time.Duration {
 		c.storageProblem(err)
 	}
 	c.settle()
+	c.trim()
 	turn, todo := c.plan()
-	reached, unreachable, failures := false, error(nil), 0
+	begun, unreachable, failures := time.Now(), error(nil), 0
 	for _, m := range todo {
-		err := c.fetch(ctx, m)
+		err := c.fetch(ctx, m, turn)
 		if ctx.Err() != nil {
 			return 0
 		}
@@ -55,7 +53,6 @@ func (c *Cache) round(ctx context.Context, network *int) time.Duration {
 		}
 		switch {
 		case err == nil:
-			reached = true
 			c.arrived(m)
 		case storage(err):
 			c.storageProblem(err)
@@ -64,22 +61,20 @@ func (c *Cache) round(ctx context.Context, network *int) time.Duration {
 			if errors.Is(err, errNetwork) {
 				unreachable = err
 				failures++
-			} else if !errors.Is(err, errStall) {
-				reached = true
 			}
-			c.failed(m, err, reached)
+			c.failed(m, err, c.metSince(begun))
 		}
-		if failures >= enough && !reached {
+		if failures >= enough && !c.metSince(begun) {
 			break // the others wait, too
 		}
 		c.settle()
 	}
-	if unreachable != nil && !reached {
+	if unreachable != nil && !c.metSince(begun) {
 		*network++
 		c.serverProblem(unreachable)
 		return retry.Backoff(*network, leastPause, mostPause)
 	}
-	if reached {
+	if c.metSince(begun) {
 		*network = 0
 		c.serverProblem(nil)
 	}
@@ -151,6 +146,13 @@ func (c *Cache) pause() time.Duration {
 	return max(wait, 0)
 }
 
+// metSince reports whether the server has answered since then.
+func (c *Cache) metSince(t time.Time) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return !c.met.Before(t)
+}
+
 // arrived takes note of a medium that is here now.
 func (c *Cache) arrived(m medium) {
 	c.mu.Lock()
@@ -168,7 +170,7 @@ func (c *Cache) settle() {
 		return
 	}
 	filled := c.fill(*next)
-	if c.playing == nil || !reflect.DeepEqual(filled, *c.playing) {
+	if c.playing == nil || !same(filled, *c.playing) {
 		if !c.unsaved {
 			c.stored = c.playing
 		}
@@ -178,7 +180,7 @@ func (c *Cache) settle() {
 	if !unsaved && c.coming == nil && c.whole(filled) {
 		c.problems.damage = ""
 	}
-	news := c.shown == nil || !reflect.DeepEqual(ready, *c.shown)
+	news := c.shown == nil || !same(ready, *c.shown)
 	c.shown = &ready
 	c.mu.Unlock()
 	if unsaved {
@@ -187,6 +189,12 @@ func (c *Cache) settle() {
 	if news {
 		c.cfg.Ready(clone(ready))
 	}
+}
+
+// same reports whether two programs differ in nothing but when they were asked for.
+func same(a, b program.Program) bool {
+	a.Time, b.Time = time.Time{}, time.Time{}
+	return reflect.DeepEqual(a, b)
 }
 
 // whole reports whether nothing of a program is missing. It needs mu.
@@ -202,7 +210,8 @@ func (c *Cache) next() *program.Program {
 	waiting, files := false, 0
 	for _, m := range c.media(*c.coming) {
 		files++
-		if f := c.failures[m.key]; !c.fresh(m) && (f == nil || !f.out) {
+		// What failed before is tried once more for each program, before that is taken.
+		if f := c.failures[m.key]; !c.fresh(m) && (f == nil || !f.out || f.next.IsZero()) {
 			waiting = true
 		}
 	}
@@ -214,13 +223,23 @@ func (c *Cache) next() *program.Program {
 		return p
 	}
 	if !waiting && !c.starve() {
-		c.problems.program = "Nothing of the server's new program can be had, so the old one goes on. Look at what failed, below."
+		c.problems.program = "Nothing of the server's new program can be had, so the old one goes on. " + c.firstReason()
 	}
 	if c.starving == starved {
 		return c.next() // with nothing of the old one left
 	}
 	b := c.bridge(*c.playing, *c.coming)
 	return &b
+}
+
+// firstReason is why a medium of the coming program cannot be had. It needs mu.
+func (c *Cache) firstReason() string {
+	for _, m := range c.media(*c.coming) {
+		if f := c.failures[m.key]; f != nil && f.out {
+			return m.name + ": " + f.reason
+		}
+	}
+	return ""
 }
 
 // freed gives up what only the old program has needed. It needs mu.
@@ -244,11 +263,8 @@ func (c *Cache) freed(p *program.Program) {
 // save writes what plays. Where that fails it plays all the same, and is written later.
 func (c *Cache) save(p program.Program) {
 	err := c.disk.saveProgram(p)
-	if isNoSpace(err) {
-		// Media of the program that is on the disk are kept; anything else makes room.
-		if errRoom := c.room(spaceForProgram); errRoom == nil {
-			err = c.disk.saveProgram(p)
-		}
+	for isNoSpace(err) && c.drop() {
+		err = c.disk.saveProgram(p)
 	}
 	if err != nil {
 		c.storageProblem(err)
