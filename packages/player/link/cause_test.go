@@ -106,6 +106,8 @@ func TestAnswers(t *testing.T) {
 		"starting":         {"/api/", fail(503, "", "Retry-After", "1"), link.CauseBusy, "too much"},
 		"too often":        {"/api/players/", fail(429, `{"error":"too many requests"}`, "Retry-After", "Wed, 21 Oct 2015 07:28:00 GMT"), link.CauseBusy, "too many requests"},
 		"hotspot":          {"/", fail(302, "", "Location", "https://login.hotspot.example/"), link.CauseServer, "login.hotspot.example"},
+		"tells secrets":    {"/api/auth/player", fail(401, `{"error":"no screen till with ABC123XYZ"}`), link.CauseAuth, "no screen till with …"},
+		"sends it on":      {"/api/auth/player", fail(307, "", "Location", "https://elsewhere.example/x?quickconnect_code=ABC123XYZ"), link.CauseServer, "to https://elsewhere.example/x."},
 		"hotspot's page":   {"/", fail(200, "<html>Log in"), link.CauseServer, "no signage server|hotspot"},
 		"another program":  {"/api/players/", fail(200, `{"playlists":[{"id":0}]}`), link.CauseServer, "cannot be understood"},
 		"half a program":   {"/api/players/", fail(200, `{"playlists":[`), link.CauseServer, "cannot be understood"},
@@ -177,6 +179,9 @@ func TestTLSIsWanted(t *testing.T) {
 			defer mu.Unlock()
 			if len(told) != 1 || told[0] != "/api/health" {
 				t.Errorf("told without TLS: %q", told)
+			}
+			if s := p.State(); s.Trust != "pinned ca" || s.Fingerprint == "" {
+				t.Errorf("state %+v", s)
 			}
 		})
 	}

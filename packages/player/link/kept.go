@@ -30,9 +30,9 @@ type kept struct {
 // maxKept bounds what is read of the file, in bytes.
 const maxKept = 64 << 10
 
-// owner names the server and the credentials of a setup.
+// owner names the server and the credentials of a setup. Another name of the device changes neither.
 func (s setup) owner() string {
-	sum := sha256.Sum256([]byte(s.server + "\x00" + s.hostname + "\x00" + s.code))
+	sum := sha256.Sum256([]byte(s.server + "\x00" + s.named + "\x00" + s.code))
 	return hex.EncodeToString(sum[:])
 }
 

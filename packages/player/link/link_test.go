@@ -11,8 +11,11 @@ import (
 
 	"porthole/packages/internal/program"
 	"porthole/packages/internal/settings"
+	"porthole/packages/player/cache"
+	playerclock "porthole/packages/player/clock"
 	"porthole/packages/player/link"
 	"porthole/packages/player/playback"
+	"porthole/packages/player/spool"
 )
 
 // TestByCode: another Porthole lets the screen in by its code, once; then the auth code counts, over restarts, until the
@@ -96,7 +99,7 @@ func TestPairing(t *testing.T) {
 	}
 	p.restart()
 	n := len(srv.seen("/api/pair"))
-	p.to(settings.PlayerSettings{Server: srv.url})
+	p.Set(settings.PlayerSettings{Server: srv.url, RetryDelay: 1}, "another-name")
 	p.well()
 	if len(srv.seen("/api/pair")) != n {
 		t.Error("it pairs again after a restart")
@@ -215,6 +218,13 @@ func TestOtherCertificate(t *testing.T) {
 		t.Errorf("state %+v", s)
 	}
 }
+
+// The seams of the packages that belong together.
+var (
+	_ cache.Source = (*link.Link)(nil)
+	_ link.Spool   = (*spool.Spool)(nil)
+	_ link.Clock   = (*playerclock.Clock)(nil)
+)
 
 // TestSettings: what changes connects anew; what is the same does not.
 func TestSettings(t *testing.T) {

@@ -245,6 +245,27 @@ func TestOriginalWithoutAuthCodes(t *testing.T) {
 	}
 }
 
+// TestOriginalWithoutIDs: one that has auth codes, and playlists by hostname only.
+func TestOriginalWithoutIDs(t *testing.T) {
+	o, p := newOriginal(t, true), newPlayer(t)
+	o.configure(map[string]any{"noid": true}, originalItem{"id": 1, "file_name": "a.jpg", "type": "image", "url": "/static/uploads/a.jpg"})
+	p.to(o.settings())
+	p.next()
+	p.well()
+	o.configure(map[string]any{"noid": true}, originalItem{"id": 2, "file_name": "b.jpg", "type": "image", "url": "/static/uploads/b.jpg"})
+	p.next()
+	n := len(o.seen("/api/playlists/3"))
+	eventually(t, "more questions", func() bool { return len(o.seen("/api/playlists")) > n+5 })
+	if n != 1 || len(o.seen("/api/playlists/3")) != 1 {
+		t.Errorf("asked %d times what the server does not know", n)
+	}
+	for _, c := range o.seen("/api/playlists") {
+		if c.Bearer == "" {
+			t.Errorf("call %+v", c)
+		}
+	}
+}
+
 // TestOriginalForgets: an original server that has lost its auth codes, as at a restart, is told the code again.
 func TestOriginalForgets(t *testing.T) {
 	o, p := newOriginal(t, true), newPlayer(t)

@@ -84,14 +84,25 @@ func (r *remote) turnTo(base *url.URL) {
 	if r.call != nil {
 		r.call.http.CloseIdleConnections()
 	}
+	host := ""
+	if base.Scheme == "https" {
+		host = hostPort(base)
+	}
+	r.l.meets(host)
 	r.base = base
 	r.call = &caller{http: newHTTP(t), base: base.String(), agent: r.l.cfg.Agent, timeout: r.s.timeout, now: r.l.cfg.Clock.Now}
 }
 
 func (r *remote) kind() Kind { return r.what }
 
+func (r *remote) close() {
+	r.call.http.CloseIdleConnections()
+	r.others.CloseIdleConnections()
+}
+
 func (r *remote) ask(ctx context.Context, q question) (*answer, error) {
 	a, err := r.call.ask(ctx, q)
+	r.redact(err)
 	if up := r.upgrade(err); up != nil {
 		r.l.cfg.Log.Info("the signage server wants TLS; it is used from now on", "server", up.String())
 		r.turnTo(up)
@@ -103,6 +114,19 @@ func (r *remote) ask(ctx context.Context, q question) (*answer, error) {
 		}
 	}
 	return a, err
+}
+
+// redact takes our credentials out of what a server says: it is shown and logged.
+func (r *remote) redact(err error) {
+	var st *statusError
+	if !errors.As(err, &st) {
+		return
+	}
+	for _, secret := range []string{r.s.code, r.kept.AuthCode} {
+		if secret != "" {
+			st.text = strings.ReplaceAll(st.text, secret, "…")
+		}
+	}
 }
 
 // upgrade returns where the server wants to be asked with TLS: of itself only, and never without.

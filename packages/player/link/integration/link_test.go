@@ -169,7 +169,13 @@ func TestLink(t *testing.T) {
 // authority is the fingerprint of the server's CA, as it says it of itself.
 func authority(t *testing.T, c *shop) string {
 	t.Helper()
-	_, page, err := c.owner.Get(t.Context(), "/ca.pem")
+	// A person who trusts nothing yet.
+	u, err := c.NewUser(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer u.Close()
+	_, page, err := u.Get(t.Context(), "/ca.pem")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -236,6 +242,49 @@ func TestLinkPairs(t *testing.T) {
 	}
 	l.connected(t)
 	if s := l.State(); s.PairingCode != "" {
+		t.Errorf("state %+v", s)
+	}
+}
+
+// TestLinkToAnotherServer: what answers at the server's address has another authority, as a device that was set up anew or
+// somebody else's: nothing goes there until a person has approved it.
+func TestLinkToAnotherServer(t *testing.T) {
+	c := newShop(t)
+	l := newLinked(t, t.TempDir(), settings.PlayerSettings{Server: c.URL(""), Hostname: "kiosk", QuickConnectCode: code})
+	l.next(t)
+	l.connected(t)
+	before := l.State()
+	for _, dir := range []string{"system/ca", "tls/device"} {
+		files, err := filepath.Glob(filepath.Join(c.State, "perm", dir, "*"))
+		if err != nil || len(files) == 0 {
+			t.Fatalf("%s: %q, %v", dir, files, err)
+		}
+		for _, f := range files {
+			if err := os.Remove(f); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	c.kill(t, "system")
+	c.kill(t, "proxy")
+	var s link.State
+	eventually(t, "the link to stop", func() error {
+		if s = l.State(); s.Cause != link.CauseTrust {
+			return fmt.Errorf("%+v", s)
+		}
+		return nil
+	})
+	if s.Pending == "" || s.Pending == before.Fingerprint || s.PendingCA == "" || s.PendingCA == before.CA || s.Trust != "" || s.Connected {
+		t.Errorf("state %+v", s)
+	}
+	if s.PendingCA != authority(t, c) {
+		t.Error("the fingerprint cannot be compared with what the server shows")
+	}
+	if err := l.Approve(s.Pending); err != nil {
+		t.Fatal(err)
+	}
+	l.connected(t)
+	if s := l.State(); s.Pending != "" || s.Trust != "pinned ca" {
 		t.Errorf("state %+v", s)
 	}
 }

@@ -5,6 +5,7 @@ It serves what DIR/config.json says, read anew for each request, and appends eac
   legacy    true: the version before auth codes: only /api/playlists?hostname=&quickconnect_code= and player-feedback
   form      "list": the playlist alone; "items": {"items": […]}; else the object of the contract
   login     true: media want the auth code
+  noid      true: the playlist is asked for by hostname only
 """
 import email.utils
 import json
@@ -73,7 +74,7 @@ class Handler(BaseHTTPRequestHandler):
             if not player or player["code"] != query.get("quickconnect_code"):
                 return self.answer(401, {"error": "Invalid credentials"})
             return self.playlist(player)
-        if path.startswith("/api/playlists/") and self.command == "GET" and not legacy:
+        if path.startswith("/api/playlists/") and self.command == "GET" and not legacy and not self.config.get("noid"):
             player = self.by_bearer()
             if not player:
                 return self.answer(401, {"error": "Authentication required"})
