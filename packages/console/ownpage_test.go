@@ -55,7 +55,7 @@ func busyPlayer() *playerFake {
 		},
 		"clock": map[string]any{"now": now, "source": "server"},
 		"trust": []any{map[string]any{"time": now, "server": "signage.example.com", "action": "refused", "fingerprint": newPrint, "detail": "Another <certificate>."}},
-		"power": map[string]any{"on": true, "until": now.Add(2 * time.Hour), "reason": "the hours say so"},
+		"power": map[string]any{"on": true, "next": now.Add(2 * time.Hour), "note": "Its <hours> wait."},
 	}}
 }
 
@@ -160,7 +160,7 @@ func TestOwnPage(t *testing.T) {
 		`pill bad">stopped: another certificate<`, "A DigiServer, https://signage.example.com", "refuses the &lt;code&gt;", "Make a new code there.", "17 times", "4 reports", "1 report<", "Window",
 		`action="/screen/retry"`, "a camera</li>", `name="fingerprint" value="`+newPrint+`"`, oldPrint, "By its key, which was pinned.", "refused, signage.example.com", "Another &lt;certificate&gt;. SHA-256 "+newPrint,
 		"12 files here, 340 MB of at most 20.0 GB. Still to come: 3 files, 120 MB", "The card is full.", `<progress id="fetching" max="100" value="25">`, "Tour &lt;2&gt;.mp4, 25 %", "Gone.jpg",
-		"from the signage server, as the network has not told the time yet", "on until", "the hours say so", "81.5 °C, at most 84.0 °C since the start", "1000 of 1800 MHz, governor ondemand",
+		"from the signage server, as the network has not told the time yet", ">on until", ". Its &lt;hours&gt; wait.", "81.5 °C, at most 84.0 °C since the start", "1000 of 1800 MHz, governor ondemand",
 		"The processor is slowed down now.", "The power supply was too weak for moments since the start.", "!The temperature",
 		`<option value="">the usual one: performance</option>`, `<option value="ondemand" selected>ondemand: fast at once when there is work</option>`, `<option value="odd">odd</option>`,
 		`<option value="" selected>the display’s own choice</option><option value="1920x1080@60">1920 × 1080, 60 Hz</option><option value="1920x1080@50">`, "3840 × 2160, 29.97 Hz", "!nonsense",
@@ -226,7 +226,8 @@ func TestOwnPageStates(t *testing.T) {
 		"nothing watches it on this machine", `pill busy">connecting<`, "!Passed over", "!The server shows another certificate", "!Every decision")
 	say("connected", "link", map[string]any{"kind": "own", "connected": true}, `pill good">connected<`)
 	say("no gaps", "playback", map[string]any{"playing": true, "playlist_name": "", "interrupt": 1, "gaps": map[string]any{"changes": 1}}, "1 change, none late", "without a name, an interruption")
-	say("off", "power", map[string]any{"on": false}, `pill muted">switched off for now<`)
+	say("off", "power", map[string]any{"on": false, "off": "signal"}, `pill muted">switched off for now<`, "<dd>off</dd>")
+	say("black", "power", map[string]any{"on": false, "off": "black"}, "<dd>black</dd>", `pill muted">switched off for now<`)
 	say("on", "power", map[string]any{"on": true}, `pill good">playing<`)
 	say("no time", "clock", map[string]any{"now": time.Now(), "source": "last known"}, "neither network nor server has told it yet")
 	say("the time", "clock", map[string]any{"now": time.Now(), "source": "system"}, "from the network<")

@@ -263,14 +263,17 @@ func (f ownFacts) power() string {
 		return ""
 	}
 	text := "off"
-	if p.On {
+	switch {
+	case p.On:
 		text = "on"
+	case p.Off == string(settings.OffBlack):
+		text = "black"
 	}
-	if !p.Until.IsZero() {
-		text += " until " + f.at(p.Until)
+	if !p.Next.IsZero() {
+		text += " until " + f.at(p.Next)
 	}
-	if p.Reason != "" {
-		text += ": " + printable(p.Reason)
+	if p.Note != "" {
+		text += ". " + printable(p.Note)
 	}
 	return text
 }

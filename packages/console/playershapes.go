@@ -104,9 +104,10 @@ type (
 		Detail      string    `json:"detail"`
 	}
 	powerStatus struct {
-		On     bool      `json:"on"`
-		Until  time.Time `json:"until"`
-		Reason string    `json:"reason"`
+		On   bool      `json:"on"`
+		Off  string    `json:"off"`
+		Next time.Time `json:"next"`
+		Note string    `json:"note"`
 	}
 	hardwareStatus struct {
 		MilliCelsius *int            `json:"temperature_millicelsius"`
