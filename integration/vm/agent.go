@@ -11,6 +11,7 @@ import (
 	"net/url"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"syscall"
 	"time"
 )
@@ -100,6 +101,53 @@ func (a Agent) Kill(ctx context.Context, pid int) error { return a.Signal(ctx, p
 // Signal sends a process a signal.
 func (a Agent) Signal(ctx context.Context, pid int, sig syscall.Signal) error {
 	_, err := a.do(ctx, http.MethodPost, "/kill", url.Values{"pid": {strconv.Itoa(pid)}, "signal": {strconv.Itoa(int(sig))}}, nil)
+	return err
+}
+
+// Find returns the processes of a name, as the kernel has it (of an "ffmpeg-porthole" "ffmpeg"), that are children of parent.
+func (a Agent) Find(ctx context.Context, name string, parent int) ([]int, error) {
+	b, err := a.do(ctx, http.MethodGet, "/find", url.Values{"name": {name}}, nil)
+	if err != nil {
+		return nil, err
+	}
+	var pids []int
+	for line := range strings.Lines(string(b)) {
+		var pid, of int
+		if _, err := fmt.Sscan(line, &pid, &of); err != nil {
+			return nil, fmt.Errorf("read process %q: %w", line, err)
+		}
+		if of == parent {
+			pids = append(pids, pid)
+		}
+	}
+	return pids, nil
+}
+
+// Ask asks one of the appliance's sockets, as root, and decodes its JSON into out.
+func (a Agent) Ask(ctx context.Context, socket, path string, out any) error {
+	b, err := a.do(ctx, http.MethodGet, "/ask", url.Values{"socket": {socket}, "path": {path}}, nil)
+	if err != nil {
+		return err
+	}
+	if err := json.Unmarshal(b, out); err != nil {
+		return fmt.Errorf("read the answer of %s to %s: %w", socket, path, err)
+	}
+	return nil
+}
+
+// Tell posts JSON to one of the appliance's sockets, as root.
+func (a Agent) Tell(ctx context.Context, socket, path string, in any) error {
+	b, err := json.Marshal(in)
+	if err != nil {
+		return fmt.Errorf("encode for %s: %w", path, err)
+	}
+	_, err = a.do(ctx, http.MethodPost, "/ask", url.Values{"socket": {socket}, "path": {path}}, b)
+	return err
+}
+
+// MoveClock sets the guest's clock forward, or back.
+func (a Agent) MoveClock(ctx context.Context, by time.Duration) error {
+	_, err := a.do(ctx, http.MethodPost, "/clock", url.Values{"seconds": {strconv.Itoa(int(by / time.Second))}}, nil)
 	return err
 }
 

@@ -183,16 +183,20 @@ func (s *shop) upload(ctx context.Context, t *testing.T, cut int, done chan<- st
 
 // noise is a PNG of which nothing can be guessed.
 func noise(t *testing.T, side int) []byte {
+	var b bytes.Buffer
+	if err := png.Encode(&b, noisePicture(side)); err != nil {
+		t.Error(err)
+	}
+	return b.Bytes()
+}
+
+func noisePicture(side int) *image.RGBA {
 	img := image.NewRGBA(image.Rect(0, 0, side, side))
 	for i := range side * side {
 		n := rand.Uint32()
 		img.Set(i%side, i/side, color.RGBA{uint8(n), uint8(n >> 8), uint8(n >> 16), 255})
 	}
-	var b bytes.Buffer
-	if err := png.Encode(&b, img); err != nil {
-		t.Error(err)
-	}
-	return b.Bytes()
+	return img
 }
 
 // check compares what is there with what was acknowledged.

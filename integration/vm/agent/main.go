@@ -16,6 +16,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"syscall"
 )
 
@@ -34,6 +35,9 @@ func main() {
 	mux.HandleFunc("GET /statfs", serveStatfs)
 	mux.HandleFunc("POST /open", tryOpen)
 	mux.HandleFunc("POST /kill", kill)
+	mux.HandleFunc("GET /find", find)
+	mux.HandleFunc("/ask", ask)
+	mux.HandleFunc("POST /clock", moveClock)
 	fmt.Fprintln(os.Stderr, "agent:", http.ListenAndServe(":7070", mux))
 	os.Exit(1)
 }
@@ -143,6 +147,63 @@ func kill(w http.ResponseWriter, r *http.Request) {
 	}
 	if err == nil {
 		err = syscall.Kill(pid, syscall.Signal(sig))
+	}
+	answer(w, err)
+}
+
+// find answers the processes of a name, as the kernel has it, with their parents: one "PID PARENT" per line.
+func find(w http.ResponseWriter, r *http.Request) {
+	stats, err := filepath.Glob("/proc/[0-9]*/stat")
+	if err != nil {
+		answer(w, err)
+		return
+	}
+	for _, path := range stats {
+		b, err := os.ReadFile(path)
+		if err != nil {
+			continue // it has ended
+		}
+		// PID (NAME) STATE PARENT …, proc(5)
+		pid, rest, _ := strings.Cut(string(b), " (")
+		name, rest, _ := strings.Cut(rest, ") ")
+		if fields := strings.Fields(rest); name == r.FormValue("name") && len(fields) > 1 && fields[0] != "Z" {
+			fmt.Fprintln(w, pid, fields[1])
+		}
+	}
+}
+
+// ask passes a question on to one of the appliance's sockets, and what that answers.
+func ask(w http.ResponseWriter, r *http.Request) {
+	c := &http.Client{Transport: &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return (&net.Dialer{}).DialContext(ctx, "unix", r.URL.Query().Get("socket"))
+	}}}
+	q := r.URL.Query()
+	req, err := http.NewRequestWithContext(r.Context(), r.Method, "http://socket"+q.Get("path"), r.Body)
+	if err != nil {
+		answer(w, err)
+		return
+	}
+	req.Header.Set("Content-Type", "application/json")
+	res, err := c.Do(req)
+	if err != nil {
+		answer(w, err)
+		return
+	}
+	defer res.Body.Close()
+	w.WriteHeader(res.StatusCode)
+	io.Copy(w, res.Body) //nolint:errcheck // the test has gone
+}
+
+// moveClock moves the system's clock by so many seconds.
+func moveClock(w http.ResponseWriter, r *http.Request) {
+	seconds, err := strconv.ParseInt(r.FormValue("seconds"), 10, 64)
+	var tv syscall.Timeval
+	if err == nil {
+		err = syscall.Gettimeofday(&tv)
+	}
+	if err == nil {
+		tv.Sec += seconds
+		err = syscall.Settimeofday(&tv)
 	}
 	answer(w, err)
 }

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"time"
 
 	"porthole/packages/internal/settings"
 )
@@ -106,18 +105,18 @@ func (t *Trust) refuse(server string, chain []*x509.Certificate, why *RefusedErr
 	if r.Pending != nil && r.Pending.Fingerprint == why.Fingerprint && r.Pending.Reason == why.Reason {
 		return
 	}
-	r.Pending = newPending(chain, why)
+	r.Pending = newPending(chain, why, t.cfg.Now())
 	t.decided(server, Refused, chain[0], why.Reason)
 	t.save() //nolint:errcheck // it is logged; it waits in memory
 }
 
-// vouched reports why no public CA vouches for the chain, nil if one does. Where the clock is not sure it can only be slow:
-// a certificate of the future is then taken to be one of the present.
+// vouched reports why no public CA vouches for the chain, nil if one does. A certificate of the future is one of the present:
+// the clock is slow, and this is the server that would put it right. One of the past is none.
 func (t *Trust) vouched(host string, chain []*x509.Certificate) error {
-	now, sure := t.cfg.Clock()
+	now := t.cfg.Now()
 	inter := x509.NewCertPool()
 	for _, c := range chain {
-		if !sure && now.Before(c.NotBefore) {
+		if now.Before(c.NotBefore) {
 			now = c.NotBefore
 		}
 		inter.AddCert(c)
@@ -145,9 +144,6 @@ func inWords(err error) string {
 	case errors.As(err, &unknown):
 		return "it is from nobody that they know"
 	case errors.As(err, &invalid) && invalid.Reason == x509.Expired && invalid.Cert != nil:
-		if c := invalid.Cert; time.Now().Before(c.NotBefore) {
-			return "it is good from " + c.NotBefore.UTC().Format("2 January 2006 15:04 UTC")
-		}
 		return "it was good until " + invalid.Cert.NotAfter.UTC().Format("2 January 2006 15:04 UTC") + ", says this screen’s clock"
 	}
 	return "it cannot be verified"

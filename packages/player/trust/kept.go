@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"syscall"
 	"time"
 
 	"porthole/packages/internal/durable"
@@ -47,8 +48,8 @@ type pending struct {
 	Chain       [][]byte  `json:"chain"`
 }
 
-func newPending(chain []*x509.Certificate, why *RefusedError) *pending {
-	p := &pending{Time: time.Now().UTC(), Fingerprint: why.Fingerprint, Reason: why.Reason}
+func newPending(chain []*x509.Certificate, why *RefusedError, now time.Time) *pending {
+	p := &pending{Time: now.UTC(), Fingerprint: why.Fingerprint, Reason: why.Reason}
 	for _, c := range chain[:min(len(chain), maxChain)] {
 		p.Chain = append(p.Chain, c.Raw)
 	}
@@ -123,7 +124,7 @@ func (t *Trust) file() string { return filepath.Join(t.cfg.Dir, "pins.json") }
 // load reads what is kept. What is damaged is put aside and sealed off: whoever damages the file gains nothing.
 func (t *Trust) load() {
 	st, err := os.Stat(t.file())
-	if errors.Is(err, fs.ErrNotExist) {
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR) {
 		return
 	}
 	var b []byte
