@@ -19,7 +19,7 @@ func (e *Engine) Settled() bool {
 			return e.cur == nil || e.cur.settled()
 		}
 	}
-	return e.cur != nil && e.cur.settled() && e.left() > lead
+	return e.cur != nil && e.cur.settled() && e.left(e.cfg.Now()) > lead
 }
 
 func (a *act) settled() bool {

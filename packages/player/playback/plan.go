@@ -102,10 +102,7 @@ func (e *Engine) aim(ctx context.Context, now time.Time) bool {
 		e.drop(0)
 		return e.cur != nil && e.linger(now)
 	}
-	remains := e.left()
-	if e.cur != nil && e.cur.due.Interrupt != 0 && !e.now.Until.IsZero() && (remains < 0 || remains > e.now.Until.Sub(now)) {
-		remains = e.now.Until.Sub(now)
-	}
+	remains := e.left(now)
 	want := due{e.at(now.Add(max(remains, 0)))}
 	if e.cur == nil || e.urgent() {
 		want, remains = due{e.now}, 0
@@ -155,11 +152,18 @@ func (e *Engine) last() place {
 }
 
 // left is how long the item on the screen still takes: 0 when it is over, negative while that is not known.
-func (e *Engine) left() time.Duration {
+func (e *Engine) left(now time.Time) time.Duration {
 	if e.cur == nil || e.change.ended {
 		return 0
 	}
-	return e.cur.show.left(e.seen.refresh)
+	own := e.cur.show.left(e.seen.refresh)
+	if e.cur.due.Interrupt == 0 || e.now.Until.IsZero() {
+		return own
+	}
+	if until := max(e.now.Until.Sub(now), 0); own < 0 || until < own {
+		return until
+	}
+	return own
 }
 
 // fits reports whether a candidate is of what is due at the end of the item on the screen, which is known to within near.

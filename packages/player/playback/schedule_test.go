@@ -43,7 +43,7 @@ func TestInterrupt(t *testing.T) {
 				t.Errorf("on the screen: %s (%v)", r.spans(), err)
 			}
 			if g := r.engine.State().Gaps; g.Late != 0 {
-				t.Errorf("gaps %+v", g)
+				t.Errorf("gaps %+v with %s", g, r.spans())
 			}
 		})
 	}
