@@ -131,7 +131,7 @@ func TestSpace(t *testing.T) {
 // TestTooLarge: what can never fit is left out and costs nothing else its place.
 func TestTooLarge(t *testing.T) {
 	s := newServer()
-	old, unused, small, huge := s.put("old", content(1, 1000)), s.put("unused", content(2, 1000)), s.put("small", content(3, 500)), s.put("huge", content(4, 9000))
+	old, unused, small, huge := s.put("old", content(1, 1000)), s.put("unused", content(2, 1000)), s.put("small", content(3, 2500)), s.put("huge", content(4, 9000))
 	for name, change := range map[string]func(){
 		"said in the program": func() {},
 		"said by the server":  func() { huge.SizeBytes = 0 },
@@ -145,8 +145,11 @@ func TestTooLarge(t *testing.T) {
 				p.plays(1, unused)
 				p.Want(show(2, old))
 				p.plays(2, old)
-				p.Want(show(3, huge, small))
-				p.plays(3, small)
+				p.Want(show(3, huge, small, old))
+				p.plays(3, small, old)
+				if n := len(p.files("parts")); n != 0 {
+					t.Errorf("%d parts", n)
+				}
 				st := p.State()
 				if len(st.Failed) != 1 || !strings.Contains(st.Failed[0].Reason, "no space") || !strings.Contains(st.Failed[0].Reason, "SD card") || st.Bytes > 5000 {
 					t.Errorf("%+v", st)

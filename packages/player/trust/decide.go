@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"slices"
+	"strings"
 
 	"porthole/packages/internal/settings"
 )
@@ -38,8 +40,12 @@ func (t *Trust) decide(server string, chain []*x509.Certificate) (How, *RefusedE
 	first := t.policy.Trust == settings.TrustFirst && len(t.preset) == 0
 	for _, p := range r.Pins {
 		// What a first connection showed counts only as long as first connections do.
-		if (first || p.By != byFirstUse) && p.match(host, chain) {
+		switch {
+		case p.By == byFirstUse && !first:
+		case p.match(host, chain):
 			return p.how(), nil
+		case p.Kind == kindName && t.vouchedForAny(p.Names, chain):
+			return ByPublic, nil
 		}
 	}
 	var public error
@@ -123,6 +129,28 @@ func (t *Trust) vouched(host string, chain []*x509.Certificate) error {
 	}
 	_, err := chain[0].Verify(x509.VerifyOptions{DNSName: host, Roots: t.cfg.Roots, Intermediates: inter, CurrentTime: now})
 	return err
+}
+
+// publicNames lists the names in a certificate for which public CAs vouch.
+func (t *Trust) publicNames(chain []*x509.Certificate) (names []string) {
+	for _, n := range chain[0].DNSNames[:min(len(chain[0].DNSNames), maxNames)] {
+		if n = strings.ToLower(n); t.vouched(someName(n), chain) == nil {
+			names = append(names, n)
+		}
+	}
+	return names
+}
+
+func (t *Trust) vouchedForAny(names []string, chain []*x509.Certificate) bool {
+	return slices.ContainsFunc(names, func(n string) bool { return t.vouched(someName(n), chain) == nil })
+}
+
+// someName is a name that the pattern of a certificate stands for.
+func someName(pattern string) string {
+	if rest, ok := strings.CutPrefix(pattern, "*."); ok {
+		return "any-name-of-these." + rest
+	}
+	return pattern
 }
 
 // isPublic reports whether a CA is one of the public ones or below one, at any time.

@@ -35,7 +35,7 @@ func FuzzPin(f *testing.F) {
 func FuzzKept(f *testing.F) {
 	c := testkit.WritePair(f, f.TempDir(), "x", 0o600)
 	good := kept{Servers: []record{{
-		Server: "a:443", Pins: (&Trust{}).pinsOf(append(chainOf(c), c), byFirstUse), Pending: newPending(chainOf(c), &RefusedError{Fingerprint: Fingerprint(c)}, time.Now()),
+		Server: "a:443", Pins: (&Trust{cfg: Config{Now: time.Now}}).pinsOf(append(chainOf(c), c), byFirstUse), Pending: newPending(chainOf(c), &RefusedError{Fingerprint: Fingerprint(c)}, time.Now()),
 	}}}
 	b, err := json.Marshal(good)
 	if err != nil {
@@ -43,6 +43,7 @@ func FuzzKept(f *testing.F) {
 	}
 	f.Add(b)
 	f.Add([]byte(`{"servers":[{"server":"a:443","pins":[{"kind":"ca","sha256":""}]}]}`))
+	f.Add([]byte(`{"servers":[{"server":"a:443","pins":[{"kind":"name","names":["*.a"]}]}]}`))
 	f.Add([]byte(`{"time":"2026-01-01T00:00:00Z","action":"pinned"}` + "\n{"))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		for _, d := range parseAudit(b) {

@@ -104,11 +104,8 @@ func parseKept(b []byte) (kept, error) {
 		if r.Server == "" {
 			return kept{}, errors.New("read pins: a server has no name")
 		}
-		for _, p := range r.Pins {
-			_, err := x509.ParseCertificate(p.CA)
-			if plainHex(p.SHA256) != p.SHA256 || p.SHA256 == "" || (p.Kind != kindKey && p.Kind != kindCA) || (p.Kind == kindCA && err != nil) {
-				return kept{}, fmt.Errorf("read pins: a pin of %s is damaged", r.Server)
-			}
+		if slices.ContainsFunc(r.Pins, pin.damaged) {
+			return kept{}, fmt.Errorf("read pins: a pin of %s is damaged", r.Server)
 		}
 		if r.Pending != nil {
 			if _, err := r.Pending.chain(); err != nil {
@@ -117,6 +114,21 @@ func parseKept(b []byte) (kept, error) {
 		}
 	}
 	return k, nil
+}
+
+// damaged reports whether a pin is none that we keep.
+func (p pin) damaged() bool {
+	sum := p.SHA256 != "" && plainHex(p.SHA256) == p.SHA256
+	switch p.Kind {
+	case kindName:
+		return len(p.Names) == 0 || slices.Contains(p.Names, "")
+	case kindKey:
+		return !sum
+	case kindCA:
+		_, err := x509.ParseCertificate(p.CA)
+		return !sum || err != nil
+	}
+	return true
 }
 
 func (t *Trust) file() string { return filepath.Join(t.cfg.Dir, "pins.json") }

@@ -202,6 +202,35 @@ func TestMoveToACME(t *testing.T) {
 	}
 }
 
+// TestPublicNameByAddress: a server with a public certificate that is reached by its address in the house, where no public CA
+// can vouch for it: its renewals need nobody, and nobody else's certificate will do.
+func TestPublicNameByAddress(t *testing.T) {
+	for _, names := range [][]string{{"Signage.example.com"}, {"*.shop.example.com", "shop.example.com"}} {
+		s := newScreen(t)
+		root := issue(t, pair{}, authority("Public Root"), nil)
+		s.roots.AddCert(root.cert)
+		between := issue(t, root, authority("Public Intermediate"), nil)
+		first := issue(t, between, leaf(names...), nil)
+		srv := serve(t, first)
+		s.want(srv, trust.ByKey)
+		s.restart()
+		srv.show(issue(t, between, leaf(names[0]), nil))
+		s.want(srv, trust.ByPublic)
+		srv.show(issue(t, between, leaf("attacker.example"), nil))
+		s.refused(srv)
+		srv.show(issue(t, between, leaf("till.shop.example.com"), nil))
+		s.refused(srv)
+		srv.show(issue(t, between, expired(leaf(names...)), nil))
+		s.refused(srv)
+		srv.show(issue(t, pair{}, leaf(names...), nil))
+		s.refused(srv)
+		srv.show(issue(t, between, leaf(names...), nil))
+		s.want(srv, trust.ByPublic)
+		srv.show(first)
+		s.want(srv, trust.ByKey)
+	}
+}
+
 // TestPublicChainIsNotPinned: a public certificate that is over is no reason to pin the public CA: then everybody's would do.
 func TestPublicChainIsNotPinned(t *testing.T) {
 	s := newScreen(t)
