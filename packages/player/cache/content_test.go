@@ -131,7 +131,7 @@ func TestSpace(t *testing.T) {
 // TestTooLarge: what can never fit is left out and costs nothing else its place.
 func TestTooLarge(t *testing.T) {
 	s := newServer()
-	old, unused, small, huge := s.put("old", content(1, 1000)), s.put("unused", content(2, 1000)), s.put("small", content(3, 500)), s.put("huge", content(4, 9000))
+	old, unused, small, huge := s.put("old", content(1, 1000)), s.put("unused", content(2, 1000)), s.put("small", content(3, 2500)), s.put("huge", content(4, 9000))
 	for name, change := range map[string]func(){
 		"said in the program": func() {},
 		"said by the server":  func() { huge.SizeBytes = 0 },
@@ -145,8 +145,11 @@ func TestTooLarge(t *testing.T) {
 				p.plays(1, unused)
 				p.Want(show(2, old))
 				p.plays(2, old)
-				p.Want(show(3, huge, small))
-				p.plays(3, small)
+				p.Want(show(3, huge, small, old))
+				p.plays(3, small, old)
+				if n := len(p.files("parts")); n != 0 {
+					t.Errorf("%d parts", n)
+				}
 				st := p.State()
 				if len(st.Failed) != 1 || !strings.Contains(st.Failed[0].Reason, "no space") || !strings.Contains(st.Failed[0].Reason, "SD card") || st.Bytes > 5000 {
 					t.Errorf("%+v", st)
@@ -280,14 +283,23 @@ func TestDamagedProgram(t *testing.T) {
 		t.Errorf("%+v, %+v", now, p.State())
 	}
 	p.opens(now)
+	// The damaged one does not take the good one's place as the old one.
+	p.Want(show(3, a))
+	p.plays(3, a)
+	p.stop()
+	scribble(filepath.Join(dir, "program.json"), 120)
+	p = newPlayer(t, dir, s)
+	if now, _ := p.Current(); now.Revision != 1 {
+		t.Errorf("revision %d", now.Revision)
+	}
 	p.stop()
 	scribble(filepath.Join(dir, "program.old.json"), 120)
 	p = newPlayer(t, dir, s)
 	if _, ok := p.Current(); ok || p.State().Problem == "" {
 		t.Errorf("%+v", p.State())
 	}
-	p.Want(show(3, a, b))
-	p.plays(3, a, b)
+	p.Want(show(4, a, b))
+	p.plays(4, a, b)
 	p.wait("no problem any more", func() bool { return p.State().Problem == "" })
 	if n := len(s.requests()); n != 2 {
 		t.Errorf("%d requests", n)

@@ -149,16 +149,16 @@ func (d *download) take(ctx context.Context, url string, part *Part) error {
 		return err
 	}
 	err := d.copy(ctx, part.Body)
-	if errSync := d.sync(); err == nil {
-		err = errSync
+	if err == nil && d.at < part.Size {
+		err = fmt.Errorf("the download broke off: %w", io.ErrUnexpectedEOF)
 	}
-	switch {
-	case err != nil:
-		return err
-	case part.Size >= 0 && d.at < part.Size:
-		return fmt.Errorf("the download broke off: %w", io.ErrUnexpectedEOF)
+	if err == nil {
+		return nil // finish syncs
 	}
-	return nil
+	if errSync := d.sync(); errSync != nil {
+		return errSync
+	}
+	return err
 }
 
 // begin makes sure that part goes on with what is there, and that there is room for it.

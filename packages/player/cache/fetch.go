@@ -16,6 +16,8 @@ const (
 	serverTries             = 15 // the server fails: some minutes, as while it is updated
 	leastPause, mostPause   = 2 * time.Second, time.Minute
 	leastResting, mostRests = time.Minute, 30 * time.Minute
+	// mostWaste is for what fills the disk each time before that is known.
+	mostWaste = 12 * time.Hour
 )
 
 // failure is of a medium that could not be had.
@@ -135,7 +137,14 @@ func (c *Cache) bring(ctx context.Context, cancel context.CancelCauseFunc, m med
 	defer d.f.Close()
 	begun := d.at
 	defer func() {
-		if err != nil && d.at > begun {
+		switch {
+		case err == nil:
+		case isFull(err):
+			// What has no room must not take that of others, too.
+			c.mu.Lock()
+			defer c.mu.Unlock()
+			c.disk.removePart(m.key)
+		case d.at > begun:
 			err = &progressError{err}
 		}
 	}()
@@ -224,10 +233,15 @@ func (c *Cache) failed(m medium, err error, reached bool) {
 	f.strikes++
 	f.next = time.Now().Add(retry.Backoff(max(f.strikes, 1), leastPause, mostPause))
 	if f.out || f.strikes >= tries {
+		most := mostRests
+		if f.full && max(f.size, m.size) == 0 {
+			most = mostWaste
+		}
+		if f.rests++; !f.out {
+			c.cfg.Log.Warn("a medium is left out for now", "name", m.name, "err", err)
+		}
 		f.out = true
-		f.rests++
-		f.next = time.Now().Add(retry.Backoff(f.rests, leastResting, mostRests))
-		c.cfg.Log.Warn("a medium is left out for now", "name", m.name, "err", err)
+		f.next = time.Now().Add(retry.Backoff(f.rests, leastResting, most))
 	}
 }
 

@@ -154,7 +154,7 @@ func (b *bodyReader) Read(p []byte) (int, error) {
 	if err := b.ctx.Err(); err != nil {
 		return 0, err
 	}
-	return b.r.Read(p)
+	return b.r.Read(p[:min(len(p), 1000)])
 }
 
 func (b *bodyReader) Close() error { return nil }

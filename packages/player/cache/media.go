@@ -211,7 +211,15 @@ func clone(p program.Program) program.Program {
 	return p
 }
 
+// isHash reports whether s is a SHA-256 in hex, in small letters.
 func isHash(s string) bool {
-	b, err := hex.DecodeString(s)
-	return err == nil && len(b) == sha256.Size && s == strings.ToLower(s)
+	if len(s) != 2*sha256.Size {
+		return false
+	}
+	for n := range len(s) {
+		if c := s[n]; (c < '0' || c > '9') && (c < 'a' || c > 'f') {
+			return false
+		}
+	}
+	return true
 }

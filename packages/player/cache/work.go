@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"reflect"
 	"slices"
+	"strconv"
 	"time"
 
 	"porthole/packages/internal/program"
@@ -42,7 +43,8 @@ func (c *Cache) round(ctx context.Context, network *int) time.Duration {
 	c.settle()
 	c.trim()
 	turn, todo := c.plan()
-	begun, unreachable, failures := time.Now(), error(nil), 0
+	begun, unreachable := time.Now(), []medium(nil)
+	var last error
 	for _, m := range todo {
 		err := c.fetch(ctx, m, turn)
 		if ctx.Err() != nil {
@@ -59,20 +61,25 @@ func (c *Cache) round(ctx context.Context, network *int) time.Duration {
 			return retry.Backoff(1, mostPause, mostPause)
 		default:
 			if errors.Is(err, errNetwork) {
-				unreachable = err
-				failures++
+				unreachable, last = append(unreachable, m), err
 			}
 			c.failed(m, err, c.metSince(begun))
 		}
-		if failures >= enough && !c.metSince(begun) {
+		if len(unreachable) >= enough && !c.metSince(begun) {
 			break // the others wait, too
 		}
 		c.settle()
 	}
-	if unreachable != nil && !c.metSince(begun) {
-		*network++
-		c.serverProblem(unreachable)
-		return retry.Backoff(*network, leastPause, mostPause)
+	if len(unreachable) > 0 && !c.metSince(begun) {
+		if !c.probe(ctx) {
+			*network++
+			c.serverProblem(last)
+			return retry.Backoff(*network, leastPause, mostPause)
+		}
+		for _, m := range unreachable {
+			c.failed(m, last, true)
+		}
+		c.settle()
 	}
 	if c.metSince(begun) {
 		*network = 0
@@ -151,6 +158,35 @@ func (c *Cache) metSince(t time.Time) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return !c.met.Before(t)
+}
+
+// probe asks for a byte of what is here already: if the server has an answer to that, it is there, and what cannot be reached
+// lies elsewhere.
+func (c *Cache) probe(ctx context.Context) bool {
+	c.mu.Lock()
+	url, size, tag := "", int64(0), ""
+	for _, p := range []*program.Program{c.playing, c.coming} {
+		if p == nil {
+			continue
+		}
+		for _, m := range c.media(*p) {
+			if len(m.urls) == 0 || !c.here(m) {
+				continue
+			}
+			// As our own servers have it; another's tag only makes the answer start at the beginning.
+			url, size, tag = m.urls[0], c.disk.files[c.content(m)].size, strconv.Quote(c.content(m))
+		}
+	}
+	c.mu.Unlock()
+	if url == "" {
+		return false
+	}
+	begun := time.Now()
+	part, err := c.get(ctx, url, size-1, tag)
+	if err == nil {
+		part.Body.Close()
+	}
+	return ctx.Err() == nil && c.metSince(begun)
 }
 
 // arrived takes note of a medium that is here now.
