@@ -39,8 +39,9 @@ type kms struct {
 	lock    chan struct{}
 	closed  bool
 	layout  *layout
-	shown   scene // the last frame, also while it is not visible
-	started bool  // there was a Present: before it the screen is not ours to touch
+	told    map[uint32]drm.ModeInfo // by plug, the mode of the last display that said what it can show
+	shown   scene                   // the last frame, also while it is not visible
+	started bool                    // there was a Present: before it the screen is not ours to touch
 	blank   blanking
 	lit     bool // the hardware runs our layout
 	video   [2]*drm.Buffer
@@ -97,6 +98,7 @@ func openCard(path string, opts Options) (*kms, error) {
 	s := &kms{
 		opts: opts, changes: make(chan struct{}, 1), events: make(chan drm.Event, 16), poke: make(chan struct{}, 1),
 		quit: make(chan struct{}), lock: make(chan struct{}, 1),
+		told: make(map[uint32]drm.ModeInfo),
 	}
 	if s.board, err = newBoard(card); err == nil {
 		err = s.prepare()

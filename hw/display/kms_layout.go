@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"image"
+	"slices"
 
 	"porthole/hw/internal/drm"
 )
@@ -44,8 +45,8 @@ func (sc scene) buffers() []*drm.Buffer {
 	return list
 }
 
-// fit finds a layout for a plug: the first wanted mode that the kernel accepts. Buffers of old are used again when they
-// have the right size.
+// fit finds a layout for a plug: the first wanted mode that the kernel accepts. A television that is switched on again, and
+// does not answer yet, gets the mode that it had. Buffers of old are used again when they have the right size.
 func (s *kms) fit(out output, old *layout) (*layout, error) {
 	list := candidates(out.modes, s.opts.Mode, out.silent())
 	if len(list) == 0 {
@@ -53,6 +54,9 @@ func (s *kms) fit(out output, old *layout) (*layout, error) {
 		if old != nil {
 			list[0] = old.info
 		}
+	}
+	if m, ok := s.told[out.id]; ok && out.silent() && !matches(mode(list[0]), s.opts.Mode) {
+		list = slices.Insert(list, 0, m)
 	}
 	var errs []error
 	for _, m := range list {
@@ -62,6 +66,9 @@ func (s *kms) fit(out output, old *layout) (*layout, error) {
 			}
 			l, err := s.try(out, i, m, old)
 			if err == nil {
+				if out.connected() && !out.silent() {
+					s.told[out.id] = m
+				}
 				return l, nil
 			}
 			errs = append(errs, err)

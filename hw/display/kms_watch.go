@@ -43,10 +43,11 @@ func (s *kms) readUevents() {
 }
 
 // A television that was just plugged in or switched on may answer for its EDID only after a while, and nothing tells
-// when: look again a few times.
+// when: look again a few times soon, and then for as long as it keeps silent.
 const (
 	edidRetry   = time.Second
 	edidRetries = 4
+	edidSlow    = 15 * time.Second
 )
 
 // watch looks at the plugs when poked. silent tells whether the display there is now kept silent about itself.
@@ -60,12 +61,17 @@ func (s *kms) watch(ctx context.Context, silent bool) {
 		case <-s.poke:
 			left = edidRetries
 		case <-retry.C:
-			if left--; left < 0 || !silent {
+			if !silent {
 				continue
 			}
+			left--
 		}
 		silent = s.replug(ctx)
-		retry.Reset(edidRetry)
+		if left > 0 {
+			retry.Reset(edidRetry)
+		} else {
+			retry.Reset(edidSlow)
+		}
 	}
 }
 

@@ -141,6 +141,50 @@ func TestEDIDThatComesLate(t *testing.T) {
 	wantAll(t, "in its own mode", card.Screen(0), red)
 }
 
+// TestPowerCycle: a television that is switched off and on, and does not answer for its EDID at first, gets the mode that it
+// had, not what the kernel guesses for it. Another one at another plug does not.
+func TestPowerCycle(t *testing.T) {
+	d, card, s := vc4(t, 0, display.Options{})
+	guess := []hwtest.Mode{{Width: 102, Height: 76, RefreshHz: 60}, {Width: 64, Height: 48, RefreshHz: 60}}
+	present(t, s, fill(s, red))
+	for range 3 {
+		card.Unplug(0)
+		hotplug(t, d, s)
+		card.Plug(0, nil, guess...)
+		hotplug(t, d, s)
+		if i := s.Info(); !i.Connected || i.Mode.Width != 160 || !strings.Contains(i.Note, "no valid EDID") {
+			t.Errorf("switched on again: %+v", i)
+		}
+		wantAll(t, "switched on again", card.Screen(0), red)
+		card.Plug(0, edid(), plain)
+		select {
+		case <-s.Changes():
+		case <-limited(t).Done():
+			t.Fatal("the EDID was not read again")
+		}
+		if i := s.Info(); i.Mode.Width != 160 || i.Note != "" {
+			t.Errorf("when it answers: %+v", i)
+		}
+		wantAll(t, "when it answers", card.Screen(0), red)
+	}
+	// What somebody asked for goes before what was.
+	card.Plug(0, nil, guess...)
+	hotplug(t, d, s)
+	if err := s.SetMode(limited(t), display.Mode{Width: 64, Height: 48}); err != nil {
+		t.Fatal(err)
+	}
+	<-s.Changes()
+	if i := s.Info(); i.Mode.Width != 64 {
+		t.Errorf("asked for another mode: %+v", i)
+	}
+	card.Unplug(0)
+	card.Plug(1, nil, guess...)
+	hotplug(t, d, s)
+	if i := s.Info(); i.Connector != "HDMI-A-2" || i.Mode.Width != 64 {
+		t.Errorf("a silent display at the other plug: %+v", i)
+	}
+}
+
 func TestWantedModeAndConnector(t *testing.T) {
 	d := hwtest.NewDevices(t)
 	card := hwtest.NewVC4(d)

@@ -53,7 +53,7 @@ func checkTurn(dst, src image.Point, turn Turn) error {
 	return nil
 }
 
-// rotate turns a plane of w × h pixels of n bytes (1 or 4), block by block.
+// rotate turns a plane of w × h pixels of n bytes (1 or 4), block by block, on all processors.
 func rotate(dst []byte, dstStride int, src []byte, srcStride, n, w, h int, turn Turn) {
 	if turn == 0 {
 		for y := range h {
@@ -73,7 +73,8 @@ func rotate(dst []byte, dstStride int, src []byte, srcStride, n, w, h int, turn 
 	case 270:
 		start, right, down, dw, dh = (w-1)*n, srcStride, -n, h, w
 	}
-	for by := 0; by < dh; by += block {
+	share(0, (dh+block-1)/block, 64/block, func(band int) {
+		by := band * block
 		for bx := 0; bx < dw; bx += block {
 			for y := by; y < min(by+block, dh); y++ {
 				d := dst[y*dstStride+bx*n:][:min(block, dw-bx)*n]
@@ -91,5 +92,5 @@ func rotate(dst []byte, dstStride int, src []byte, srcStride, n, w, h int, turn 
 				}
 			}
 		}
-	}
+	})
 }

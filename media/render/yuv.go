@@ -163,8 +163,11 @@ func (c *Converter) pack(r, g, b int32) uint32 {
 }
 
 // parallel calls row for each of the rows, on all processors.
-func parallel(from, to int, row func(y int)) {
-	n := min(runtime.GOMAXPROCS(0), (to-from)/64+1)
+func parallel(from, to int, row func(y int)) { share(from, to, 64, row) }
+
+// share is parallel for pieces of work of which a processor should get at least so many, to be worth it.
+func share(from, to, least int, row func(y int)) {
+	n := min(runtime.GOMAXPROCS(0), (to-from)/least+1)
 	var wg sync.WaitGroup
 	for i := range n {
 		lo, hi := from+(to-from)*i/n, from+(to-from)*(i+1)/n

@@ -47,20 +47,6 @@ type (
 			Text string `json:"text"`
 		} `json:"problems"`
 	}
-	playerStatus struct {
-		Display struct {
-			Kind      string `json:"kind"`
-			Connector string `json:"connector"`
-			Connected bool   `json:"connected"`
-			Width     int    `json:"width"`
-			Height    int    `json:"height"`
-			Mode      string `json:"mode"`
-			Monitor   string `json:"monitor"`
-			Note      string `json:"note"`
-			Problem   string `json:"problem"`
-		} `json:"display"`
-		Problems []string `json:"problems"`
-	}
 )
 
 // backends are the processes console asks.
@@ -75,6 +61,7 @@ type backends struct {
 	cameras     recent[proxyStatus]
 	sessions    recent[sessionList]
 	screen      recent[playerStatus]
+	hardware    recent[hardwareStatus]
 	viewers     recent[viewerList]
 }
 
@@ -91,6 +78,7 @@ func newBackends(env daemon.Env) *backends {
 	b.sessions.ask = fetch[sessionList](b.proxy, "/sessions")
 	b.viewers.ask = fetch[viewerList](b.signaling, "/viewers")
 	b.screen.ask = fetch[playerStatus](b.player, "/status")
+	b.hardware.ask = fetch[hardwareStatus](b.system, "/hardware")
 	return b
 }
 

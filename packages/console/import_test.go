@@ -77,3 +77,47 @@ func TestImport(t *testing.T) {
 		t.Errorf("4 MB: %d", a.status)
 	}
 }
+
+// TestImportPlayer: the screen takes a player's place at its server; with another server than before goes what was the
+// former one's.
+func TestImportPlayer(t *testing.T) {
+	const config = `{
+  "server": {"url": "https://signage.example.com", "hostname": "tv-1", "quickconnect_code": "hunter2-code", "verify_ssl": false},
+  "connection": {"timeout": 7}, "orientation": "Portrait"
+}`
+	d := newDevice(t).start()
+	b := d.claimed()
+	a := b.post("/settings/import", "player", config)
+	checkPage(t, "import", a)
+	expect(t, "what was found", a.body, "follows https://signage.example.com, as tv-1, portrait, pins the server’s certificate at the first connection",
+		"app_config.json, line 2", "checking cannot be switched off here", `name="take" value="1"`)
+	players := follow[settings.Player](d, "player")
+	if v := next(t, players); !cmp.Equal(v.Settings, settings.PlayerSettings{}) {
+		t.Errorf("looking changed the settings: %+v", v.Settings)
+	}
+	take := func(config, say string, want settings.PlayerSettings) {
+		t.Helper()
+		if a := b.post("/settings/import", "player", config, "take", "1"); a.status != http.StatusSeeOther {
+			t.Fatalf("take over: %d\n%s", a.status, a.body)
+		}
+		expect(t, "home", b.get("/").body, say)
+		eventually(t, "player is told", func() bool {
+			var now settings.Player
+			_, err := d.internal().Call(t.Context(), http.MethodGet, "/settings/player?after=0", nil, &now)
+			return err == nil && cmp.Equal(now.Settings, want)
+		})
+	}
+	want := settings.PlayerSettings{
+		Show: settings.ShowProgram, Server: "https://signage.example.com", Hostname: "tv-1", QuickConnectCode: "hunter2-code", Timeout: 7,
+		Trust: settings.TrustFirst, Orientation: "portrait",
+	}
+	take(config, "The screen follows https://signage.example.com.", want)
+	// The same server without a code keeps it.
+	take(`{"server": {"url": "https://signage.example.com", "hostname": "tv-2"}}`, "The screen follows", func() settings.PlayerSettings {
+		w := want
+		w.Hostname = "tv-2"
+		return w
+	}())
+	want.Server, want.Hostname, want.QuickConnectCode, want.Trust = "https://other.example.com", "tv-3", "", ""
+	take(`{"server": {"url": "https://other.example.com", "hostname": "tv-3"}}`, "The screen follows https://other.example.com.", want)
+}

@@ -10,23 +10,25 @@ import (
 	"porthole/packages/internal/identity"
 	"porthole/packages/internal/imports"
 	"porthole/packages/internal/provision"
+	"porthole/packages/internal/settings"
 )
 
 // maxImport bounds what is pasted for an import, in bytes, as it travels: a form's escapes make it longer.
 const maxImport = 3 << 20
 
-// importView is the page that takes over what an AlexaCamProxy4P3 had.
+// importView is the page that takes over what an AlexaCamProxy4P3 or a signage player had.
 type importView struct {
-	// Plugin and Items are as pasted.
-	Plugin, Items string
-	Looked        bool
-	Nothing       bool
-	Notes         []importNote
-	Cameras       []string
-	Accounts      []string
-	Access        []string
-	Replaced      []string
-	Refused       int
+	// Plugin, Items, Player and Certificate are as pasted.
+	Plugin, Items, Player, Certificate string
+	Looked                             bool
+	Nothing                            bool
+	Notes                              []importNote
+	Cameras                            []string
+	Accounts                           []string
+	Access                             []string
+	Screen                             []string
+	Replaced                           []string
+	Refused                            int
 }
 
 type importNote struct {
@@ -42,9 +44,14 @@ func (c *console) takeImport(w http.ResponseWriter, r *http.Request, id identity
 	if !c.formOf(w, r, maxImport) {
 		return
 	}
-	v := importView{Plugin: r.PostFormValue("plugin"), Items: r.PostFormValue("items"), Looked: true}
+	v := importView{
+		Plugin: r.PostFormValue("plugin"), Items: r.PostFormValue("items"), Player: r.PostFormValue("player"), Certificate: r.PostFormValue("certificate"), Looked: true,
+	}
 	var files []imports.File
-	for _, f := range []imports.File{{Name: "plugin.yaml", Content: []byte(v.Plugin)}, {Name: "items", Content: []byte(v.Items)}} {
+	for _, f := range []imports.File{
+		{Name: "plugin.yaml", Content: []byte(v.Plugin)}, {Name: "items", Content: []byte(v.Items)},
+		{Name: "app_config.json", Content: []byte(v.Player)}, {Name: "certificate", Content: []byte(v.Certificate)},
+	} {
 		if strings.TrimSpace(string(f.Content)) != "" {
 			files = append(files, f)
 		}
@@ -96,6 +103,7 @@ func (c *console) describeImport(ctx context.Context, v *importView, found impor
 	for _, a := range found.Provision.Accounts {
 		v.Accounts = append(v.Accounts, a.User)
 	}
+	v.Screen = importedScreen(found.Provision.Player)
 	a := found.Provision.Access
 	if a.PublicName != "" {
 		v.Access = append(v.Access, "public name "+a.PublicName)
@@ -111,12 +119,42 @@ func (c *console) describeImport(ctx context.Context, v *importView, found impor
 	return nil
 }
 
+// importedScreen says what an import brings for the own screen.
+func importedScreen(p provision.Player) (list []string) {
+	if p.Server != "" {
+		list = append(list, "follows "+p.Server)
+	}
+	if p.Hostname != "" {
+		list = append(list, "as "+p.Hostname)
+	}
+	if p.Orientation != "" {
+		list = append(list, p.Orientation)
+	}
+	if p.Server == "" && p.Pin == "" && p.Trust == "" {
+		return list
+	}
+	switch {
+	case p.Pin != "":
+		return append(list, "recognizes the server by its certificate")
+	case p.Trust == settings.TrustPublic:
+		return append(list, "only public authorities vouch for the server")
+	}
+	return append(list, "pins the server’s certificate at the first connection")
+}
+
 // applyImport takes everything over in one transaction and says what was left out.
 func (c *console) applyImport(w http.ResponseWriter, r *http.Request, id identity.Identity, found imports.Result) {
 	cameras, problems := c.provisionedCameras(found.Provision.Cameras)
 	accounts, wrong := provisionedAccounts(found.Provision.Accounts)
 	problems = append(problems, wrong...)
-	err := c.store.change(r.Context(), func(tx *sql.Tx) error {
+	// How the screen hangs goes first, in a transaction of its own: if the rest fails, it is done once more.
+	noScreen, err := c.provisionScreens(r.Context(), provision.File{Player: found.Provision.Player})
+	if err != nil {
+		c.failed(w, r, err)
+		return
+	}
+	problems = append(problems, noScreen...)
+	err = c.store.change(r.Context(), func(tx *sql.Tx) error {
 		if err := provisionCameras(r.Context(), tx, cameras); err != nil {
 			return err
 		}
@@ -124,7 +162,12 @@ func (c *console) applyImport(w http.ResponseWriter, r *http.Request, id identit
 		if err != nil {
 			return err
 		}
+		noTrust, err := provisionPlayer(r.Context(), tx, found.Provision.Player)
+		if err != nil {
+			return err
+		}
 		problems = append(problems, unknown...)
+		problems = append(problems, noTrust...)
 		return provisionAccess(r.Context(), tx, found.Provision.Access)
 	})
 	if err != nil {
@@ -133,6 +176,9 @@ func (c *console) applyImport(w http.ResponseWriter, r *http.Request, id identit
 	}
 	c.log.Info("imported", "cameras", len(cameras), "accounts", len(accounts), "refused", found.Refused()+len(problems), "account", id.User)
 	text := fmt.Sprintf("Taken over: cameras %d, RTSP accounts %d.", len(cameras), len(accounts))
+	if server := found.Provision.Player.Server; server != "" {
+		text += " The screen follows " + server + "."
+	}
 	if n := found.Refused(); n > 0 {
 		text += fmt.Sprintf(" Lines refused: %d.", n)
 	}

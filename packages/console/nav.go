@@ -28,6 +28,7 @@ func (n navItem) is(path string, more ...string) navItem {
 
 // settingsPages are all pages of settings, with what one finds there.
 var settingsPages = []navItem{
+	{Path: "/screen", Text: "This screen", Hint: "What this device’s own screen plays, from where, when it is on; temperature and power."},
 	{Path: "/settings/signage", Text: "Signage", Hint: "Time zone, what screens show when nothing is planned, how players may come."},
 	{Path: "/settings/people", Text: "People", Hint: "Who may log in, and what they may do."},
 	{Path: "/settings/proxy", Text: "Proxy", Hint: "The public name, who may connect, the ports, the accounts for cameras."},
@@ -36,7 +37,7 @@ var settingsPages = []navItem{
 	{Path: "/rtsp-log", Text: "RTSP log", Hint: "What cameras, Alexa and players said to each other."},
 	{Path: "/certificate", Text: "Certificate", Hint: "Which certificate is in service, and how to end browsers’ warnings."},
 	{Path: "/settings/transfer", Text: "Transfer", Hint: "Everything of the signage in one file: take it away, bring it back."},
-	{Path: "/settings/import", Text: "Import cameras", Hint: "Take over the cameras of an AlexaCamProxy4P3."},
+	{Path: "/settings/import", Text: "Import", Hint: "Take over the cameras of an AlexaCamProxy4P3, or the settings of a signage player."},
 }
 
 // navigation returns the links that somebody may follow, and below them those of the settings where one is in them.

@@ -62,6 +62,7 @@ func (c *console) routes() []route {
 		c.playlistRoutes(),
 		c.scheduleRoutes(),
 		c.screenRoutes(),
+		c.ownRoutes(),
 		c.signageSettingsRoutes(),
 	)
 }
@@ -126,8 +127,6 @@ func (c *console) proxyRoutes() []route {
 
 func (c *console) deviceRoutes() []route {
 	return []route{
-		{"GET /screen.jpg", admin, c.screenShot},
-		{"POST /screen", admin, c.chooseScreen},
 		{"GET /settings", admin, c.settingsPage},
 		{"GET /logs/{process}", admin, c.logPage},
 		{"GET /fragments/logs/{process}", admin, c.logPage},

@@ -59,12 +59,18 @@ func newScreenCard(s playerStatus, err error, own settings.PlayerSettings, camer
 	return card
 }
 
+// programWords is the choice that shows what the signage server says; without that it is the status screen.
+const programWords = "Program: playlists and schedule"
+
 func screenChoices(own settings.PlayerSettings, cameras []settings.Camera) []screenChoice {
 	show := own.Show
 	if show == "" {
-		show = settings.ShowStatus
+		show = settings.ShowProgram
 	}
-	list := []screenChoice{{string(settings.ShowStatus), "Status: name, addresses, QR code", show == settings.ShowStatus}}
+	list := []screenChoice{
+		{string(settings.ShowProgram), programWords, show == settings.ShowProgram},
+		{string(settings.ShowStatus), "Status: name, addresses, QR code", show == settings.ShowStatus},
+	}
 	if own.Picture != "" {
 		list = append(list, screenChoice{string(settings.ShowPicture), "Picture " + own.Picture, show == settings.ShowPicture})
 	}
@@ -112,7 +118,11 @@ func (c *console) chooseScreen(w http.ResponseWriter, r *http.Request, id identi
 		return
 	}
 	c.log.Info("screen changed", "show", chosen, "account", id.User)
-	c.back(w, r, "/", "The screen shows this now: "+choices[i].Text+".")
+	to := "/"
+	if r.PostFormValue("back") == "/screen" {
+		to = "/screen"
+	}
+	c.back(w, r, to, "The screen shows this now: "+choices[i].Text+".")
 }
 
 // shotWithin is how long player may take for a picture: it encodes it when asked, on a busy board.

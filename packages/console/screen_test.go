@@ -39,7 +39,7 @@ func TestScreenCard(t *testing.T) {
 	d.start()
 	b := d.claimed()
 	page := b.get("/").body
-	for _, want := range []string{`id="screen-title"`, "player does not answer", `<option value="status" selected>`, `<option value="camera:demo">Camera Demo camera</option>`} {
+	for _, want := range []string{`id="screen-title"`, "player does not answer", `<option value="program" selected>Program: playlists and schedule</option>`, `<option value="status">`, `<option value="camera:demo">Camera Demo camera</option>`} {
 		if !strings.Contains(page, want) {
 			t.Errorf("without player, the page lacks %q", want)
 		}

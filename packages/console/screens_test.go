@@ -284,8 +284,12 @@ func TestOwnScreenPage(t *testing.T) {
 	b := d.claimed()
 	body := b.get("/screens").body
 	own := regexp.MustCompile(`data-key="(\d+)"`).FindStringSubmatch(body)
-	if own == nil || !strings.Contains(body, "Shows: Status") || !strings.Contains(body, `pill good">on<`) {
+	if own == nil || strings.Contains(body, "Shows: ") || !strings.Contains(body, "Has nothing to show") || !strings.Contains(body, `pill good">on<`) {
 		t.Fatalf("the own screen:\n%s", body)
+	}
+	b.post("/screen", "show", "status")
+	if body := b.get("/screens").body; !strings.Contains(body, "Shows: Status") {
+		t.Errorf("told to show its status:\n%s", body)
 	}
 	path := "/screens/" + own[1]
 	page := b.get(path)

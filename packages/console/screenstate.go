@@ -38,8 +38,8 @@ type screens struct {
 	own  playerStatus
 	// ownErr says that player does not answer.
 	ownErr error
-	// ownShow says what the own screen is told to show.
-	ownShow string
+	// ownShow says what the own screen is told to show, ownServer whom it follows; empty for this device.
+	ownShow, ownServer string
 }
 
 // knocker is a device that was turned away.
@@ -87,7 +87,7 @@ func (c *console) readScreens(ctx context.Context, host string) (*screens, error
 	if s.playlists, err = c.signage.Playlists(ctx); err != nil {
 		return nil, err
 	}
-	if s.ownShow, err = c.ownShows(ctx); err != nil {
+	if s.ownShow, s.ownServer, err = c.ownShows(ctx); err != nil {
 		return nil, err
 	}
 	c.present(s.players)
@@ -98,22 +98,22 @@ func (c *console) readScreens(ctx context.Context, host string) (*screens, error
 	return s, nil
 }
 
-// ownShows says what the own screen is told to show.
-func (c *console) ownShows(ctx context.Context) (string, error) {
+// ownShows says what the own screen is told to show, and whose program that is; empty for this device's.
+func (c *console) ownShows(ctx context.Context) (show, server string, err error) {
 	own, err := playerSettings(ctx, c.store.r)
 	if err != nil {
-		return "", err
+		return "", "", err
 	}
 	cameras, err := c.cameras(ctx, c.store.r)
 	if err != nil {
-		return "", err
+		return "", "", err
 	}
 	for _, o := range screenChoices(own, cameras) {
 		if o.Chosen {
-			return o.Text, nil
+			show = o.Text
 		}
 	}
-	return "", nil
+	return show, own.Server, nil
 }
 
 func (s *screens) player(id int64) (signage.Player, bool) {
@@ -192,10 +192,8 @@ func (s *screens) troubled(p signage.Player) bool {
 // says is what the screen shows, or what it says is wrong.
 func (s *screens) says(p signage.Player) string {
 	switch {
-	case p.Own && s.ownErr == nil:
-		return "Shows: " + s.ownShow
 	case p.Own:
-		return ""
+		return s.ownSays()
 	case p.Status == "error" && p.Message != "":
 		return "It says: " + printable(p.Message)
 	case p.Item != "" && s.state(p).Tone == toneGood:
@@ -204,6 +202,19 @@ func (s *screens) says(p signage.Player) string {
 		return printable(p.Message)
 	}
 	return ""
+}
+
+// ownSays is what the own screen shows.
+func (s *screens) ownSays() string {
+	switch item := s.own.Playback.Item; {
+	case s.ownErr != nil:
+		return ""
+	case s.own.Playback.Playing && item != nil:
+		return "Shows " + printable(itemWords(*item))
+	case s.ownShow == programWords:
+		return "" // what that says now stands below
+	}
+	return "Shows: " + s.ownShow
 }
 
 // showing is what a screen is to show now, and why.
@@ -215,6 +226,9 @@ type showing struct {
 
 // showing resolves the program of a screen.
 func (s *screens) showing(p signage.Player, prog program.Program) showing {
+	if p.Own && s.ownServer != "" {
+		return showing{What: "Follows " + s.ownServer + ", not this device."}
+	}
 	r := program.Resolve(prog, s.now)
 	v := showing{playlist: r.Playlist}
 	until := ""

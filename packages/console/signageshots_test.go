@@ -38,6 +38,27 @@ func TestSignageLooks(t *testing.T) {
 	b := d.claimed()
 	d.insert(screens...)
 	pages := seedContent(t, d, b)
+	d.looks(pages)
+}
+
+// TestOwnLooks does the same with the page of the device's own screen, when there is much to say.
+func TestOwnLooks(t *testing.T) {
+	d := newDevice(t)
+	p, h := busyPlayer(), hotDevice(t)
+	p.shot = picture(t, 640, 360, 1)
+	d.peer("player", p)
+	d.peer("system", h)
+	d.start()
+	b := d.claimed()
+	b.post("/screen/server", "follow", "other", "server", "https://signage.example.com", "trust", "first")
+	b.do("POST", "/screen/display", map[string][]string{"orientation": {"landscape"}, "off": {"signal"}, "h0_day": {"0", "1", "2", "3", "4"}, "h0_from": {"08:00"}, "h0_to": {"20:00"}})
+	d.looks(map[string]string{"own": "/screen", "import": "/settings/import"})
+}
+
+// looks opens pages at all sizes and colours. They are new to the browser each time.
+func (d *device) looks(pages map[string]string) {
+	t := d.t
+	t.Helper()
 	c := d.chromium()
 	// A first visit: nothing is in the browser's cache.
 	c.do(chromedp.Func(func(ctx context.Context, target *chromedp.Target) error {

@@ -3,17 +3,25 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"image/color"
 	"image/jpeg"
 	"net/http"
+	"slices"
 	"strconv"
 	"sync"
 	"time"
 
 	"porthole/hw/display"
 	"porthole/media/render"
+	"porthole/packages/player/cache"
 	"porthole/packages/player/camera"
+	"porthole/packages/player/clock"
+	"porthole/packages/player/link"
+	"porthole/packages/player/playback"
+	"porthole/packages/player/power"
 	"porthole/packages/player/stage"
+	"porthole/packages/player/trust"
 )
 
 const (
@@ -30,36 +38,56 @@ type status struct {
 	stage.Report
 	Camera *camera.State `json:"camera"`
 	// Problems are sentences for the owner.
-	Problems []string `json:"problems"`
+	Problems []string         `json:"problems"`
+	Playback playback.State   `json:"playback"`
+	Link     link.State       `json:"link"`
+	Cache    cache.State      `json:"cache"`
+	Clock    clock.State      `json:"clock"`
+	Power    power.State      `json:"power"`
+	Trust    []trust.Decision `json:"trust"`
 }
 
+// maxDecisions bounds the decisions on servers' certificates in a status.
+const maxDecisions = 50
+
 // state says how it goes.
-func (d *director) state() (cam *camera.State, problems []string) {
+func (d *director) state() (cam *camera.State, problems []string, light power.State) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.watcher != nil {
 		s := d.watcher.State()
 		cam = &s
 	}
-	return cam, append([]string{}, d.problems...)
+	return cam, append([]string{}, d.problems...), d.power
+}
+
+// shots makes pictures of a stage in two sizes.
+type shots struct{ large, small *shooter }
+
+func newShots(st *stage.Stage) shots {
+	return shots{&shooter{shot: st.Shot, side: shotSide}, &shooter{shot: st.Shot, side: smallSide}}
 }
 
 // handler serves player.sock.
-func handler(st *stage.Stage, d *director) http.Handler {
-	large, small := &shooter{shot: st.Shot, side: shotSide}, &shooter{shot: st.Shot, side: smallSide}
+func handler(st *stage.Stage, d *director, c *content, pictures shots) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /status", func(w http.ResponseWriter, _ *http.Request) {
-		answer := status{Report: st.Report()}
-		answer.Camera, answer.Problems = d.state()
+		answer := status{
+			Report: st.Report(), Playback: c.engine.State(), Link: c.link.State(), Cache: c.cache.State(), Clock: c.clock.State(),
+			Trust: c.trust.Log(),
+		}
+		slices.Reverse(answer.Trust)
+		answer.Trust = answer.Trust[:min(len(answer.Trust), maxDecisions)]
+		answer.Camera, answer.Problems, answer.Power = d.state()
 		w.Header().Set("Content-Type", "application/json")
 		json.NewEncoder(w).Encode(answer) //nolint:errcheck // the caller has gone
 	})
 	mux.HandleFunc("GET /screen.jpg", func(w http.ResponseWriter, r *http.Request) {
-		shots := large
+		s := pictures.large
 		if r.URL.Query().Has("small") {
-			shots = small
+			s = pictures.small
 		}
-		b, err := shots.jpeg()
+		b, err := s.jpeg()
 		switch {
 		case err != nil:
 			http.Error(w, "the screen's picture cannot be encoded: "+err.Error(), http.StatusInternalServerError)
@@ -71,6 +99,25 @@ func handler(st *stage.Stage, d *director) http.Handler {
 			w.Header().Set("Content-Length", strconv.Itoa(len(b)))
 			w.Write(b)
 		}
+	})
+	mux.HandleFunc("POST /trust/approve", func(w http.ResponseWriter, r *http.Request) {
+		var in struct{ Fingerprint string }
+		if err := json.NewDecoder(http.MaxBytesReader(w, r.Body, 4096)).Decode(&in); err != nil {
+			http.Error(w, `send {"fingerprint":…}`, http.StatusBadRequest)
+			return
+		}
+		switch err := c.link.Approve(in.Fingerprint); {
+		case errors.Is(err, trust.ErrNotPending):
+			http.Error(w, err.Error(), http.StatusConflict)
+		case err != nil:
+			http.Error(w, err.Error(), http.StatusInternalServerError)
+		default:
+			w.WriteHeader(http.StatusNoContent)
+		}
+	})
+	mux.HandleFunc("POST /link/retry", func(w http.ResponseWriter, _ *http.Request) {
+		c.link.Retry()
+		w.WriteHeader(http.StatusNoContent)
 	})
 	return mux
 }

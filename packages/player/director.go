@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"image"
 	"log/slog"
@@ -8,11 +9,15 @@ import (
 	"sync"
 	"time"
 
+	"porthole/hw/display"
 	"porthole/media/decode"
+	"porthole/media/render"
 	"porthole/media/rtsp"
 	"porthole/packages/internal/settings"
 	"porthole/packages/player/camera"
+	"porthole/packages/player/clock"
 	"porthole/packages/player/facts"
+	"porthole/packages/player/power"
 	"porthole/packages/player/stage"
 )
 
@@ -23,6 +28,17 @@ type screen interface {
 	Video(camera.Picture)
 	Words(note, strip string)
 	Banner(text string)
+	Orient(render.Turn)
+	Mode(display.Mode)
+	Light(stage.Light)
+	Log([]render.Line)
+}
+
+// programme is what plays a program (content).
+type programme interface {
+	// play plays until ctx ends; an error means that the process should begin anew.
+	play(ctx context.Context) error
+	ask() asked
 }
 
 // target is what the settings ask for.
@@ -43,8 +59,13 @@ type director struct {
 	stamp func(name string) string
 	port  string
 	now   func() time.Time
+	// content plays programs, follower follows the log of all processes.
+	content  programme
+	follower func(ctx context.Context, show func([]render.Line))
 
 	wake chan struct{}
+	// fatal takes why the process should begin anew.
+	fatal chan error
 
 	mu    sync.Mutex // guards what follows
 	start time.Time
@@ -61,10 +82,14 @@ type director struct {
 	// loaded says that the wanted picture was shown, or why not.
 	pictureErr error
 	problems   []string
+	asked      asked
+	power      power.State
+	// logs ends what shows the log; nil while nothing does.
+	logs func()
 }
 
-// run directs until ctx ends.
-func (d *director) run(ctx context.Context) {
+// run directs until ctx ends, or nothing helps but a new process.
+func (d *director) run(ctx context.Context) error {
 	d.mu.Lock()
 	d.start = d.now()
 	d.mu.Unlock()
@@ -72,6 +97,7 @@ func (d *director) run(ctx context.Context) {
 	defer work.Wait()
 	stop := func() {}
 	defer func() { stop() }()
+	defer func() { d.showLog(false, nil) }()
 	tick := time.NewTicker(500 * time.Millisecond)
 	defer tick.Stop()
 	for {
@@ -79,9 +105,14 @@ func (d *director) run(ctx context.Context) {
 			stop()
 			stop = start(ctx, &work, begin)
 		}
+		d.showLog(d.wantsLog(), func() func() {
+			return start(ctx, &work, func(ctx context.Context) { d.follower(ctx, d.screen.Log) })
+		})
 		select {
 		case <-ctx.Done():
-			return
+			return nil
+		case err := <-d.fatal:
+			return err
 		case <-tick.C:
 		case <-d.wake:
 		}
@@ -131,8 +162,16 @@ func (d *director) direct() (begin func(context.Context)) {
 		d.turn++
 		begin = d.bring(w, d.turn)
 	}
+	d.asked = d.content.ask()
+	if d.want.show == settings.ShowProgram && d.asked.playing && d.shown != d.want {
+		d.shown, d.status = d.want, nil
+	}
+	d.power = power.At(d.view.Settings, d.view.Timezone, d.asked.clock.Now, d.asked.clock.Source != clock.LastKnown)
+	d.screen.Light(light(d.power))
 	plan := d.plan()
 	d.problems = plan.problems
+	d.screen.Orient(stage.Turn(cmp.Or(d.view.Settings.Orientation, d.asked.orientation)))
+	d.screen.Mode(wantedMode(d.view.Settings.Mode))
 	if plan.status {
 		if d.status == nil || !same(*d.status, plan.screen) {
 			d.status = &plan.screen
@@ -141,8 +180,44 @@ func (d *director) direct() (begin func(context.Context)) {
 		d.shown = target{}
 	}
 	d.screen.Words(plan.note, plan.strip)
-	d.screen.Banner(d.view.Identify.Now(d.now()))
+	now := d.now()
+	d.screen.Banner(cmp.Or(d.view.Identify.Now(now), d.asked.identify.Now(d.asked.clock.Now)))
 	return begin
+}
+
+// light is how a screen is that is on or off.
+func light(p power.State) stage.Light {
+	switch {
+	case p.On:
+		return stage.Lit
+	case p.Off == settings.OffBlack:
+		return stage.Black
+	}
+	return stage.SignalOff
+}
+
+// wantsLog says whether the screen is to show the log.
+func (d *director) wantsLog() bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.view.Settings.Log
+}
+
+// showLog begins and ends showing the log; only run calls it.
+func (d *director) showLog(want bool, begin func() (end func())) {
+	switch {
+	case want && d.logs == nil:
+		d.logs = begin()
+	case !want && d.logs != nil:
+		d.logs()
+		d.logs = nil
+	}
+}
+
+// wantedMode is a mode as the settings have it; what they have wrong is the display's own.
+func wantedMode(text string) display.Mode {
+	m, _ := settings.ParseMode(text)
+	return display.Mode{Width: m.Width, Height: m.Height, RefreshMilliHz: m.RefreshMilliHz}
 }
 
 func same(a, b stage.Status) bool {
@@ -158,6 +233,8 @@ func (d *director) wanted() target {
 		return target{show: s.Show, picture: s.Picture}
 	case s.Show == settings.ShowCamera && d.hasCamera(s.Camera):
 		return target{show: s.Show, camera: s.Camera}
+	case s.Show == "" || s.Show == settings.ShowProgram:
+		return target{show: settings.ShowProgram}
 	}
 	return target{}
 }
@@ -177,6 +254,15 @@ func (d *director) bring(w target, turn int) func(context.Context) {
 		return d.watcher.Run
 	case settings.ShowPicture:
 		return func(ctx context.Context) { d.follow(ctx, w.picture, turn) }
+	case settings.ShowProgram:
+		return func(ctx context.Context) {
+			if err := d.content.play(ctx); err != nil {
+				select {
+				case d.fatal <- err:
+				default:
+				}
+			}
+		}
 	}
 	return func(context.Context) {}
 }

@@ -36,10 +36,10 @@ func main() {
 				self = os.Args[0]
 			}
 			return daemon.Needs{
-				Video: true, State: true, Sockets: []string{"system", "console-internal", "rtsp"},
+				Video: true, State: true, Names: true, ConnectAnywhere: true, Sockets: []string{"system", "console-internal", "rtsp"},
 				Execute: append([]string{o.Decoder, self}, o.Libraries...),
-				// What init says of the storage.
-				Read: []string{filepath.Join(env.RunDir, "perm-status.json")},
+				// What init says of the storage, and public CAs.
+				Read: []string{filepath.Join(env.RunDir, "perm-status.json"), "/etc/ssl", "/usr/share/ca-certificates"},
 			}
 		},
 		Run: func(ctx context.Context, env daemon.Env) error {

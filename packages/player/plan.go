@@ -41,9 +41,9 @@ type plan struct {
 func (d *director) plan() plan {
 	now := d.now()
 	waiting := d.waiting(now)
-	arrived := d.shown == d.want
-	stale := !arrived && d.shown.show == settings.ShowCamera && now.Sub(d.since) > leave
-	p := plan{status: d.want.show == "" || d.shown.show == "" || stale}
+	stale := d.shown != d.want && (d.shown.show == settings.ShowCamera || d.want.show == settings.ShowProgram) && now.Sub(d.since) > leave
+	over := d.shown.show == settings.ShowProgram && d.want == d.shown && !d.asked.playing
+	p := plan{status: d.want.show == "" || d.shown.show == "" || stale || over}
 	p.screen = d.statusScreen(waiting, now)
 	p.problems = p.screen.Messages
 	if p.status {
@@ -76,6 +76,10 @@ func (d *director) waiting(now time.Time) wait {
 		}
 		if d.shown != d.want {
 			return wait{fmt.Sprintf("The picture %s is being read.", d.want.picture), long}
+		}
+	case settings.ShowProgram:
+		if !d.asked.playing {
+			return wait{d.waitingForProgram(), now.Sub(d.since) > patience}
 		}
 	}
 	return wait{}
@@ -195,6 +199,9 @@ func (d *director) messages(w wait, now time.Time) []string {
 	}
 	add(d.misfit())
 	add(w.problem)
+	if now.Sub(d.start) > slowStart {
+		add(clockWords(d.asked.clock))
+	}
 	for i, n := range d.view.Notices {
 		if left := len(d.view.Notices) - i; left > 1 && len(list) >= maxMessages-1 {
 			add(fmt.Sprintf("porthole.toml: %d more lines were refused; the console lists them.", left))

@@ -2,6 +2,7 @@ package main_test
 
 import (
 	"context"
+	"errors"
 	"image"
 	"net/netip"
 	"strings"
@@ -10,6 +11,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"porthole/hw/display"
+	"porthole/media/render"
 	"porthole/packages/internal/settings"
 	player "porthole/packages/player"
 	"porthole/packages/player/camera"
@@ -25,6 +28,34 @@ type screen struct {
 	statuses    int
 	note, strip string
 	banner      string
+	turn        render.Turn
+	mode        display.Mode
+	light       stage.Light
+	log         []render.Line
+}
+
+func (s *screen) Light(l stage.Light) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.light = l
+}
+
+func (s *screen) Log(lines []render.Line) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.log = lines
+}
+
+func (s *screen) Orient(turn render.Turn) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.turn = turn
+}
+
+func (s *screen) Mode(m display.Mode) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.mode = m
 }
 
 func (s *screen) Status(st stage.Status) {
@@ -59,15 +90,19 @@ func (s *screen) Banner(text string) {
 	s.banner = text
 }
 
+var errTest = errors.New("the test's")
+
 // direct runs f with a director in a bubble of its own time.
 func direct(t *testing.T, f func(t *testing.T, d *player.Director, s *screen)) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		s := &screen{}
 		d, wait := player.NewDirector(ctx, s)
-		defer wait()
-		defer cancel()
 		f(t, d, s)
+		cancel()
+		if err := wait(); err != nil && !errors.Is(err, errTest) {
+			t.Error(err)
+		}
 	})
 }
 
@@ -147,7 +182,7 @@ func TestOtherCamera(t *testing.T) {
 		if shows, note, _ := s.after(time.Hour); shows != "picture" || !strings.Contains(note, "The camera Barn cannot be shown") {
 			t.Errorf("after an hour: %s, note %q", shows, note)
 		}
-		d.View(settings.Player{})
+		d.View(settings.Player{Settings: settings.PlayerSettings{Show: settings.ShowStatus}})
 		if shows, note, _ := s.after(0); shows != "status" || note != "" {
 			t.Errorf("the status screen is wanted: %s, note %q", shows, note)
 		}

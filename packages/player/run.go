@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"image"
-	"net"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -15,12 +14,12 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"porthole/hw/display"
-	"porthole/media/decode"
-	"porthole/media/rtsp"
+	"porthole/media/render"
 	"porthole/packages/internal/daemon"
 	"porthole/packages/internal/settings"
 	"porthole/packages/internal/unixsock"
 	"porthole/packages/player/facts"
+	"porthole/packages/player/paint"
 	"porthole/packages/player/picture"
 	"porthole/packages/player/stage"
 )
@@ -62,6 +61,10 @@ func Run(ctx context.Context, o Options) error {
 	defer console.Close()
 
 	d := o.director(sc)
+	shots := newShots(sc)
+	c := o.content(sc, shots.large.jpeg, d.poke)
+	d.content = c
+	d.follower = func(ctx context.Context, show func([]render.Line)) { followLog(ctx, system, show) }
 	gatherer := facts.New(facts.Config{
 		System: system, Console: console, StorageFile: filepath.Join(o.Env.RunDir, "perm-status.json"),
 		Hostname: o.Hostname, Addresses: o.Addresses, Changed: d.setFacts,
@@ -75,20 +78,24 @@ func Run(ctx context.Context, o Options) error {
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return sc.Run(ctx) })
 	g.Go(func() error { gatherer.Run(ctx); return nil })
-	g.Go(func() error { d.run(ctx); return nil })
+	g.Go(func() error { return c.run(ctx) })
+	g.Go(func() error { return d.run(ctx) })
 	g.Go(func() error {
-		return settings.Follow(ctx, o.Env.Log, console, "player", o.Env.SettingsFile(), func(v settings.Player) {
+		// In the folder that outlives a restart of the device: what is to be shown is known before console is there.
+		kept := filepath.Join(o.Env.PermDir, "player", "settings.json")
+		return settings.Follow(ctx, o.Env.Log, console, "player", kept, func(v settings.Player) {
 			d.setView(v)
+			c.link.Set(v.Settings, v.Hostname)
 			gatherer.Ask()
 		})
 	})
-	g.Go(func() error { return unixsock.Serve(ctx, own, handler(sc, d)) })
+	g.Go(func() error { return unixsock.Serve(ctx, own, handler(sc, d, c, shots)) })
 	return g.Wait()
 }
 
 // stage makes the stage that -display asks for.
 func (o Options) stage() (*stage.Stage, error) {
-	cfg := stage.Config{Log: o.Env.Log, Fallback: o.Screen, Painter: painter{}}
+	cfg := stage.Config{Log: o.Env.Log, Fallback: o.Screen, Painter: paint.Painter{}}
 	if o.Screen != nil {
 		return stage.New(cfg), nil
 	}
@@ -133,15 +140,8 @@ func parseSize(s string) (w, h int, err error) {
 func (o Options) director(sc screen) *director {
 	folder := filepath.Join(o.Env.PermDir, "player")
 	return &director{
-		log: o.Env.Log, screen: sc, port: o.ConsolePort, now: time.Now, wake: make(chan struct{}, 1),
-		play: func(ctx context.Context, camera string, sink rtsp.Sink) error {
-			dial := func(ctx context.Context) (net.Conn, error) { return unixsock.Dial(ctx, o.Env.Socket("rtsp")) }
-			return rtsp.Play(ctx, rtsp.PlayConfig{Dial: dial, Camera: camera}, sink)
-		},
-		open: func(ctx context.Context, live decode.Live) (*decode.Decoder, error) {
-			// One frame is on the screen, one waits for it, one is on its way there.
-			return decode.Open(ctx, decode.Options{Binary: o.Decoder, Libraries: o.Libraries, Live: &live, Frames: decode.DefaultFrames + 1})
-		},
+		log: o.Env.Log, screen: sc, port: o.ConsolePort, now: time.Now, wake: make(chan struct{}, 1), fatal: make(chan error, 1),
+		play: o.camera, open: o.live,
 		load: func(ctx context.Context, name string) (image.Image, error) {
 			return picture.Load(ctx, filepath.Join(folder, name), pictureSize(), picture.Decoder(o.Decoder, o.Libraries...))
 		},

@@ -16,8 +16,8 @@ import (
 	"porthole/hw/display"
 	"porthole/media/decode"
 	"porthole/media/render"
-	player "porthole/packages/player"
 	"porthole/packages/player/camera"
+	"porthole/packages/player/paint"
 	"porthole/packages/player/stage"
 )
 
@@ -34,7 +34,7 @@ func newExhibit(t *testing.T, size image.Point, planes bool) *exhibit {
 	c := display.NewClock(60_000)
 	e := &exhibit{t: t, clock: c, screen: display.OpenSimulated(size.X, size.Y, planes, c)}
 	log := slog.New(slog.DiscardHandler)
-	e.stage = stage.New(stage.Config{Log: log, Fallback: e.screen, Painter: player.Painter{}, Clock: c})
+	e.stage = stage.New(stage.Config{Log: log, Fallback: e.screen, Painter: paint.Painter{}, Clock: c})
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
 	go func() { done <- e.stage.Run(ctx) }()
@@ -210,35 +210,35 @@ func scenes() map[string]func(*stage.Stage) {
 		},
 		"still with words": func(s *stage.Stage) {
 			s.Words("No new picture for 2 min.", "To set this device up, open https://192.168.178.20/")
-			playStill(chart(900, 600), render.Fill)(s)
+			playStill(chart(600, 400), render.Fill)(s)
 		},
-		"camera": func(s *stage.Stage) { s.Video(film(640, 480, 0)) },
+		"camera": func(s *stage.Stage) { s.Video(film(320, 240, 0)) },
 		"camera with words": func(s *stage.Stage) {
 			s.Words("No new picture for 2 min.", "To set this device up, open https://192.168.178.20/")
-			s.Video(film(640, 480, 0))
+			s.Video(film(320, 240, 0))
 		},
 		"camera with strip": func(s *stage.Stage) {
 			s.Words("", "To set this device up, open https://192.168.178.20/")
-			s.Video(film(640, 480, 0))
+			s.Video(film(320, 240, 0))
 		},
 		"camera with banner": func(s *stage.Stage) {
 			s.Banner("Lobby")
-			s.Video(film(640, 480, 0))
+			s.Video(film(320, 240, 0))
 		},
 	}
 	for _, fit := range []render.Mode{render.Fit, render.Fill, render.Stretch} {
-		list["still "+string(fit)] = playStill(chart(900, 600), fit)
-		list["portrait still "+string(fit)] = playStill(chart(480, 1200), fit)
-		list["film "+string(fit)] = playFilm(640, 360, 0, fit)
-		list["film of a phone "+string(fit)] = playFilm(360, 640, 90, fit)
-		list["film of a phone held the other way "+string(fit)] = playFilm(640, 360, 180, fit)
+		list["still "+string(fit)] = playStill(chart(600, 400), fit)
+		list["portrait still "+string(fit)] = playStill(chart(240, 600), fit)
+		list["film "+string(fit)] = playFilm(320, 180, 0, fit)
+		list["film of a phone "+string(fit)] = playFilm(180, 320, 90, fit)
+		list["film of a phone held the other way "+string(fit)] = playFilm(320, 180, 180, fit)
 	}
 	return list
 }
 
 // TestTurn: whatever is on the screen, on a turned display it looks as on one that is built so.
 func TestTurn(t *testing.T) {
-	hardware := image.Pt(640, 360)
+	hardware := image.Pt(320, 176)
 	if os.Getenv("PLAYER_SHOTS") != "" {
 		hardware = image.Pt(1920, 1080)
 	}

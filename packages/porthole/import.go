@@ -6,6 +6,9 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
+	"slices"
+	"strings"
 
 	"porthole/packages/internal/imports"
 )
@@ -43,7 +46,7 @@ func runImport(args []string, stdout, stderr io.Writer) int {
 	}
 	switch {
 	case result.Empty():
-		fmt.Fprintln(stderr, "porthole import: nothing was found to take over; name SmartHomeNG's etc/plugin.yaml and the files of items with cameras, or the .env or docker-compose.yml of the camera platform")
+		fmt.Fprintln(stderr, "porthole import: nothing was found to take over; name SmartHomeNG's etc/plugin.yaml and the files of items with cameras, the .env or docker-compose.yml of the camera platform, or the app_config.json of a signage player")
 		return 1
 	case *check:
 		return 0
@@ -67,8 +70,33 @@ func readFiles(names []string) (imports.Result, error) {
 			return imports.Result{}, fmt.Errorf("read %s: %w", name, err)
 		}
 		files = append(files, imports.File{Name: name, Content: b})
+		if cert, ok := certificate(name, b); ok && !slices.Contains(names, cert.Name) {
+			files = append(files, cert)
+		}
 	}
 	return imports.Read(files...), nil
+}
+
+// certificate reads the file that a player's settings name as certificate_path, if it is here: ~ is the home folder of
+// whoever calls this, and what is relative lies beside the settings.
+func certificate(name string, config []byte) (imports.File, bool) {
+	path := imports.CertificatePath(config)
+	if path == "" {
+		return imports.File{}, false
+	}
+	if rest, ok := strings.CutPrefix(path, "~/"); ok {
+		home, err := os.UserHomeDir()
+		if err != nil {
+			return imports.File{}, false
+		}
+		path = filepath.Join(home, rest)
+	}
+	if !filepath.IsAbs(path) {
+		path = filepath.Join(filepath.Dir(name), path)
+	}
+	b, err := readBounded(path)
+	// What is wrong with it, the report says: that it is not here, too.
+	return imports.File{Name: path, Content: b}, err == nil
 }
 
 // readBounded reads one byte more than imports takes, so that it says that the file is too large.

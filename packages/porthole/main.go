@@ -8,8 +8,9 @@ import (
 
 const usage = `usage: porthole import [-check] [-o porthole.toml] FILE…
 
-import reads SmartHomeNG's plugin.yaml and item files of an AlexaCamProxy4P3, and a .env of the camera platform, says what
-became of every line, and writes a porthole.toml that a device takes over when it starts.
+import reads SmartHomeNG's plugin.yaml and item files of an AlexaCamProxy4P3, a .env of the camera platform, and the
+app_config.json of a signage player with the certificate that it names, says what became of every line, and writes a
+porthole.toml that a device takes over when it starts.
 `
 
 func main() {

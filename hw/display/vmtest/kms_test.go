@@ -138,20 +138,20 @@ func TestKMS(t *testing.T) {
 	wantFields(t, "after SIGKILL", m.Screen(), 800, 600, cyan)
 
 	// Another display, none, and one again.
-	v := dialVNC(t, dir+"/vnc")
-	v.resize(1024, 768)
+	v := vm.DialVNC(t, dir+"/vnc")
+	v.Resize(1024, 768)
 	if i := info(t, m.Ask("change")); i.Mode.Width != 1024 || i.Mode.Height != 768 {
 		t.Errorf("after a hotplug the screen is described as %+v", i)
 	}
 	wantPixel(t, "the last frame on another display", m.Screen(), image.Pt(100, 100), cyan)
 	count.take(m.Ask("show red 3"), 3)
 	wantFields(t, "on another display", m.Screen(), 1024, 768, red)
-	v.resize(0, 0)
+	v.Resize(0, 0)
 	if i := info(t, m.Ask("change")); i.Connected {
 		t.Errorf("unplugged, the screen is described as %+v", i)
 	}
 	count.take(m.Ask("show yellow 3"), 3)
-	v.resize(640, 480)
+	v.Resize(640, 480)
 	if i := info(t, m.Ask("change")); !i.Connected || i.Mode.Width != 640 {
 		t.Errorf("plugged in again, the screen is described as %+v", i)
 	}

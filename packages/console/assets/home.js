@@ -1,5 +1,6 @@
 import {refresh} from '/assets/refresh.js';
 import {copyClicks, enable, watchThumbs} from '/assets/copy.js';
+import {followScreen} from '/assets/shot.js';
 
 const views = new Map(); // the running live view of a card
 
@@ -72,31 +73,6 @@ function tell(text) {
   const p = document.getElementById('told');
   p.textContent = text;
   p.hidden = text === '';
-}
-
-// followScreen asks for the picture of the screen anew while somebody sees it. The old one stays until the new one is
-// there, and when there is none.
-function followScreen() {
-  let img = document.querySelector('img[data-shot]');
-  if (img === null) return;
-  let seen = true;
-  const observer = new IntersectionObserver((list) => { seen = list.at(-1).isIntersecting; });
-  observer.observe(img.parentElement);
-  let loading = false;
-  setInterval(async () => {
-    if (!seen || document.hidden || loading) return;
-    loading = true;
-    const next = img.cloneNode();
-    next.removeAttribute('width');
-    next.removeAttribute('height');
-    next.src = `/screen.jpg?small&at=${Date.now()}`;
-    try {
-      await next.decode();
-      img.replaceWith(next);
-      img = next;
-    } catch { /* player restarts; the card says so */ }
-    loading = false;
-  }, 3000);
 }
 
 enable(document);

@@ -9,7 +9,9 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"runtime/debug"
 	"syscall"
+	"time"
 
 	"porthole/packages/internal/unixsock"
 )
@@ -106,4 +108,17 @@ func Version() string {
 		return "devel"
 	}
 	return version
+}
+
+// Built is a time before which this binary cannot run: that of the commit it was built from, where the Go tool has put it
+// in, else of the release that was the first to ask.
+func Built() time.Time {
+	if info, ok := debug.ReadBuildInfo(); ok {
+		for _, s := range info.Settings {
+			if t, err := time.Parse(time.RFC3339, s.Value); s.Key == "vcs.time" && err == nil {
+				return t
+			}
+		}
+	}
+	return time.Date(2026, time.November, 1, 0, 0, 0, 0, time.UTC)
 }

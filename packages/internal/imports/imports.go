@@ -1,6 +1,6 @@
 // Package imports reads what the owner of an AlexaCamProxy4P3 has: the plugin's section in SmartHomeNG's plugin.yaml and
-// the Alexa4P3 attributes of items (document 003), and the DASHBOARD_SSL settings of the camera platform (document 000).
-// It says of every line what became of it, and makes a porthole.toml of the rest.
+// the Alexa4P3 attributes of items (document 003); the DASHBOARD_SSL settings of the camera platform (document 000); and the
+// app_config.json of a signage player (documents 002 and 004). It says of every line what became of it, and makes a porthole.toml of the rest.
 package imports
 
 import (
@@ -100,7 +100,7 @@ func (r Result) Refused() int {
 // Empty reports whether nothing was found to take over.
 func (r Result) Empty() bool {
 	p := r.Provision
-	return len(p.Cameras) == 0 && len(p.Accounts) == 0 && p.Access.PublicName == "" && p.Access.OnlyOwnNetwork == nil
+	return len(p.Cameras) == 0 && len(p.Accounts) == 0 && p.Access.PublicName == "" && p.Access.OnlyOwnNetwork == nil && p.Player.Empty()
 }
 
 // Report writes the notes for a person, a line each, and a summary.
@@ -110,6 +110,9 @@ func (r Result) Report(w io.Writer) error {
 		b.WriteString(n.String() + "\n")
 	}
 	p := r.Provision
+	if p.Player.Server != "" {
+		fmt.Fprintf(&b, "the screen follows %s\n", p.Player.Server)
+	}
 	fmt.Fprintf(&b, "%d cameras and %d RTSP accounts taken over, %d lines refused\n", len(p.Cameras), len(p.Accounts), r.Refused())
 	_, err := io.WriteString(w, b.String())
 	return err
@@ -123,13 +126,18 @@ type reader struct {
 	auth  settings.ReaderAuth
 	other int // items and sections of the file at hand that are none of ours
 	full  bool
+	// pem is the certificate among the files, pemFile where it is from; pemUsed that another file named it.
+	pem, pemFile string
+	pemUsed      bool
 }
 
 // Read reads the files. What cannot be read is in the notes.
 func Read(files ...File) Result {
 	r := &reader{}
+	r.certificates(files)
 	for i, f := range files {
 		r.file, r.other = shown(f.Name), 0
+		content := withoutMark(f.Content)
 		switch {
 		case i >= MaxFiles:
 			r.note(0, "", Refused, fmt.Sprintf("at most %d files are read at once; import the others on their own", MaxFiles))
@@ -138,11 +146,19 @@ func Read(files ...File) Result {
 			r.note(0, "", Refused, fmt.Sprintf("the file has more than %d KiB; import the items of the cameras on their own", MaxSize>>10))
 		case !utf8.Valid(f.Content):
 			r.note(0, "", Refused, "the file is no text in UTF-8")
-		case isEnvironment(f.Content):
-			r.environment(f.Content)
+		case isJSON(content):
+			r.json(content)
+		case isPEM(content):
+			r.certificate(content)
+		case isEnvironment(content):
+			r.environment(content)
 		default:
-			r.yaml(f.Content)
+			r.yaml(content)
 		}
+	}
+	if r.pem != "" && !r.pemUsed {
+		r.file = r.pemFile
+		r.note(0, "", Ignored, "no player's settings name a certificate; import its app_config.json with it")
 	}
 	return r.finish()
 }

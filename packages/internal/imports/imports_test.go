@@ -183,7 +183,10 @@ func FuzzRead(f *testing.F) {
 	for _, s := range []string{plugin, items, "DASHBOARD_SSL_CERT_FILE=/a/b.example/c\nTLS_ENABLED=no\n", "environment: [DASHBOARD_SSL_CERT_FILE=/a/B.example/c, {}, 3]\n", "a:\n  environment: {TLS_KEY_PATH: \"\\e[31m\"}\n", "a: &a {<<: *a}\n", "cam:\n  alexa_csc_uri: {Stream1: 'rtsp://u:p%0a@h'}\n", "? {a: b}\n: c\n", "--- !!binary x\n"} {
 		f.Add([]byte(s), []byte(items))
 	}
+	f.Add([]byte(newForm), []byte(serverCertificate(f)))
+	f.Add([]byte(oldForm), []byte(`{"server": {"url": "https://h", "verify_ssl": true, "certificate_path": "~"}, "connection": {"timeout": 1e1}}`))
 	f.Fuzz(func(t *testing.T, a, b []byte) {
+		imports.CertificatePath(a)
 		got := imports.Read(imports.File{Name: "a", Content: a}, imports.File{Name: "b", Content: b})
 		for _, n := range got.Notes {
 			if s := n.String(); n.Outcome == "" || strings.ContainsFunc(s, func(c rune) bool { return c < ' ' || c == 0x7f }) {

@@ -1,10 +1,14 @@
 package provision
 
 import (
+	"reflect"
 	"strconv"
 
 	"porthole/packages/internal/settings"
 )
+
+// Empty reports whether the file says nothing of it.
+func (p Player) Empty() bool { return reflect.ValueOf(p).IsZero() }
 
 // playerSetters are those of [player].
 func playerSetters() map[string]func(f *File, v string) (reason string) {

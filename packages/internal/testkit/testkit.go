@@ -40,7 +40,7 @@ func (l *Log) String() string {
 
 // WritePair puts a throwaway self-signed pair for localhost and 127.0.0.1 into dir the way system publishes one, each file
 // replaced by a rename, and returns its certificate.
-func WritePair(t *testing.T, dir, name string, keyMode os.FileMode) *x509.Certificate {
+func WritePair(t testing.TB, dir, name string, keyMode os.FileMode) *x509.Certificate {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -74,7 +74,7 @@ func WritePair(t *testing.T, dir, name string, keyMode os.FileMode) *x509.Certif
 	return cert
 }
 
-func replace(t *testing.T, file string, b *pem.Block, mode os.FileMode) {
+func replace(t testing.TB, file string, b *pem.Block, mode os.FileMode) {
 	t.Helper()
 	tmp := file + ".new"
 	if err := os.WriteFile(tmp, pem.EncodeToMemory(b), mode); err != nil {

@@ -100,6 +100,8 @@ type Config struct {
 type Cache struct {
 	cfg  Config
 	wake chan struct{}
+	// syncEvery is the constant, except in tests with small files.
+	syncEvery int64
 
 	mu      sync.Mutex
 	disk    disk             // guarded by mu
@@ -111,7 +113,12 @@ type Cache struct {
 	stored  *program.Program // what is on the disk, if that is another; guarded by mu
 	heard   time.Time        // when Want was called last; guarded by mu
 	shown   *program.Program // what Ready was last told, or Current at the start; guarded by mu
+	met     time.Time        // when the source's server has answered last, guarded by mu
 	turn    int              // counts programs; guarded by mu
+
+	// starving says whether media of what plays are given up for what is coming, ration which is kept. Guarded by mu.
+	starving hunger
+	ration   string
 
 	checked  map[string]bool     // addresses that were asked for changes since the last Want; guarded by mu
 	failures map[string]*failure // by key of the medium; guarded by mu
@@ -120,7 +127,7 @@ type Cache struct {
 }
 
 // problems are sentences about what is in the way, empty where nothing is.
-type problems struct{ storage, server, program string }
+type problems struct{ storage, damage, server, program string }
 
 // progress is of a download.
 type progress struct {
@@ -132,7 +139,7 @@ type progress struct {
 // New returns the cache with what is on the disk. It needs no network, and no working disk either: State then says what is wrong.
 func New(cfg Config) *Cache {
 	c := &Cache{
-		cfg: cfg, wake: make(chan struct{}, 1),
+		cfg: cfg, wake: make(chan struct{}, 1), syncEvery: syncEvery,
 		checked: map[string]bool{}, failures: map[string]*failure{},
 	}
 	c.load()
@@ -148,7 +155,8 @@ func (c *Cache) Run(ctx context.Context) error {
 }
 
 // Want says which program the server wants to be played. What is missing is fetched, then Ready is called; what plays stays
-// until then. The newest wins. Interruptions come into force as soon as they can be shown, without waiting for the rest.
+// until then. The newest wins. Interruptions come into force as soon as they can be shown, without waiting for the rest. To
+// say the same again costs nothing, and tells that the server is there: media that cannot be reached are then their own fault.
 func (c *Cache) Want(p program.Program) {
 	p = clone(p)
 	if err := p.Validate(); err != nil {
@@ -179,9 +187,16 @@ func (c *Cache) Want(p program.Program) {
 // renew begins anew with what is wanted. It needs mu.
 func (c *Cache) renew() {
 	c.turn++
+	c.starving = fed
 	clear(c.checked)
-	clear(c.failures)
-	if c.current != nil && !c.needed()[c.current.key] {
+	keep := c.needed()
+	for key, f := range c.failures {
+		if !keep[key] {
+			delete(c.failures, key)
+		}
+		f.next = time.Time{}
+	}
+	if c.current != nil && !keep[c.current.key] {
 		c.current.cancel()
 	}
 	select {
@@ -197,7 +212,7 @@ func (c *Cache) Current() (program.Program, bool) {
 	if c.playing == nil {
 		return program.Program{}, false
 	}
-	return c.playable(*c.playing), true
+	return c.onScreen(*c.playing), true
 }
 
 // Open opens a medium by its SHA-256 in hex, for reading; fs.ErrNotExist (errors.Is) while it is not here. It counts as played.
@@ -237,11 +252,6 @@ func (c *Cache) State() State {
 	if c.coming != nil {
 		s.Coming, target = c.coming.Revision, c.coming
 	}
-	defer func() {
-		if s.Missing > len(s.Failed) {
-			s.Coming = target.Revision
-		}
-	}()
 	for _, f := range c.disk.files {
 		s.Files++
 		s.Bytes += f.size
@@ -258,10 +268,13 @@ func (c *Cache) State() State {
 			}
 		}
 	}
+	if s.Missing > len(s.Failed) {
+		s.Coming = target.Revision
+	}
 	if c.current != nil {
 		s.Fetching, s.Done, s.Size = c.current.name, c.current.done, c.current.size
 	}
-	for _, text := range []string{c.problems.storage, c.problems.server, c.problems.program} {
+	for _, text := range []string{c.problems.storage, c.problems.damage, c.problems.server, c.problems.program} {
 		if text != "" {
 			s.Problem = text
 			break

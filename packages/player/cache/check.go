@@ -36,7 +36,7 @@ func (c *Cache) load() {
 	p, err := c.disk.loadProgram()
 	if err != nil {
 		c.cfg.Log.Error("the stored program cannot be read", "err", err)
-		c.problems.storage = "The stored program was damaged (" + err.Error() + "), so an older one plays, or none, until the server sends it again. If this comes back, replace the SD card."
+		c.problems.damage = "The stored program was damaged (" + err.Error() + "), so an older one plays, or none, until the server sends it again. If this comes back, replace the SD card."
 	}
 	if problem != nil {
 		c.cfg.Log.Error("cannot keep the program and its media", "err", problem)
@@ -68,7 +68,7 @@ func (c *Cache) load() {
 // lost takes note of a file that is not what it should be: it is fetched again. It needs mu.
 func (c *Cache) lost(sha, why string) {
 	c.cfg.Log.Error("a stored medium is damaged; it is fetched again", "sha256", sha, "why", why)
-	c.problems.storage = "A stored medium is damaged (" + why + ") and is fetched again. If this comes back, replace the SD card."
+	c.problems.damage = "A stored medium is damaged (" + why + ") and is fetched again. If this comes back, replace the SD card."
 	c.disk.remove(sha)
 	if c.wanted != nil && c.coming == nil {
 		c.coming = c.wanted // it may be another one on the server by now

@@ -110,6 +110,10 @@ func (d *disk) scan() {
 			os.RemoveAll(d.path(partsDir, name))
 		case !isSidecar:
 			d.parts[key] = st.Size()
+		default:
+			if _, err := os.Stat(d.path(partsDir, key)); err != nil {
+				os.Remove(d.path(partsDir, name))
+			}
 		}
 	})
 	each(d.path(originsDir), func(name string, _ fs.FileInfo) {

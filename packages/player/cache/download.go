@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"hash"
 	"io"
+	"io/fs"
 	"os"
 	"time"
 
@@ -32,6 +33,15 @@ var (
 	errStall   = errors.New("the download brought nothing for a minute")
 )
 
+// diskError is of the disk, rather than of the server.
+type diskError struct {
+	doing string
+	err   error
+}
+
+func (e *diskError) Error() string { return e.doing + ": " + e.err.Error() }
+func (e *diskError) Unwrap() error { return e.err }
+
 // download is a medium that comes in.
 type download struct {
 	c    *Cache
@@ -39,9 +49,8 @@ type download struct {
 	f    *os.File
 	hash hash.Hash
 	// at is how many bytes there are; side.Done of them are synced.
-	at     int64
-	side   sidecar
-	gained int64
+	at   int64
+	side sidecar
 }
 
 // openDownload goes on where the last one stopped, if there was one.
@@ -49,7 +58,7 @@ func (c *Cache) openDownload(ctx context.Context, m medium) (*download, error) {
 	d := &download{c: c, m: m, hash: sha256.New(), side: sidecar{Size: -1}}
 	f, err := os.OpenFile(c.disk.path(partsDir, m.key), os.O_RDWR|os.O_CREATE, fileMode)
 	if err != nil {
-		return nil, fmt.Errorf("make file: %w", err)
+		return nil, &diskError{"make file", err}
 	}
 	d.f = f
 	b, err := readBounded(d.sidecarPath(), maxSidecar)
@@ -89,17 +98,35 @@ func (d *download) sidecarPath() string { return d.c.disk.path(partsDir, d.m.key
 // seek makes the file as long as that: what is there before counts. 0 begins anew.
 func (d *download) seek(at int64) error {
 	if at == 0 {
-		d.hash.Reset()
-		d.side = sidecar{Size: -1}
+		if err := d.forget(); err != nil {
+			return err
+		}
 	}
 	if err := d.f.Truncate(at); err != nil {
-		return fmt.Errorf("shorten file: %w", err)
+		return &diskError{"shorten file", err}
 	}
 	if _, err := d.f.Seek(at, io.SeekStart); err != nil {
-		return fmt.Errorf("seek in file: %w", err)
+		return &diskError{"seek in file", err}
 	}
 	d.at = at
 	d.tell()
+	return nil
+}
+
+// forget begins anew. What is said to be on the disk must not outlive what is.
+func (d *download) forget() error {
+	d.hash.Reset()
+	d.side = sidecar{Size: -1}
+	err := os.Remove(d.sidecarPath())
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err == nil {
+		err = durable.SyncDir(d.c.disk.path(partsDir))
+	}
+	if err != nil {
+		return &diskError{"begin file anew", err}
+	}
 	return nil
 }
 
@@ -122,16 +149,16 @@ func (d *download) take(ctx context.Context, url string, part *Part) error {
 		return err
 	}
 	err := d.copy(ctx, part.Body)
-	if errSync := d.sync(); err == nil {
-		err = errSync
+	if err == nil && d.at < part.Size {
+		err = fmt.Errorf("the download broke off: %w", io.ErrUnexpectedEOF)
 	}
-	switch {
-	case err != nil:
-		return err
-	case part.Size >= 0 && d.at < part.Size:
-		return fmt.Errorf("the download broke off: %w", io.ErrUnexpectedEOF)
+	if err == nil {
+		return nil // finish syncs
 	}
-	return nil
+	if errSync := d.sync(); errSync != nil {
+		return errSync
+	}
+	return err
 }
 
 // begin makes sure that part goes on with what is there, and that there is room for it.
@@ -158,21 +185,26 @@ func (d *download) begin(url string, part *Part) error {
 	if part.Size < 0 {
 		return nil // copy looks
 	}
-	return d.c.room(part.Size - d.at)
+	err := d.c.room(part.Size - d.at)
+	var full *fullError
+	if errors.As(err, &full) {
+		full.size = part.Size
+	}
+	return err
 }
 
 // copy reads body to its end.
 func (d *download) copy(ctx context.Context, body io.Reader) error {
 	buf := make([]byte, copyBuffer)
 	for {
-		n, err := io.ReadAtLeast(body, buf, len(buf)/2)
+		n, err := body.Read(buf)
 		if n > 0 {
 			if err := d.write(buf[:n]); err != nil {
 				return err
 			}
 		}
 		switch {
-		case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
+		case errors.Is(err, io.EOF):
 			return nil // take looks whether that is all
 		case err != nil && ctx.Err() != nil:
 			return context.Cause(ctx)
@@ -186,25 +218,24 @@ func (d *download) write(b []byte) error {
 	if d.side.Size >= 0 && d.at+int64(len(b)) > d.side.Size {
 		return errors.Join(errChanged, d.seek(0))
 	}
-	if d.side.Size < 0 || d.at/syncEvery != (d.at+int64(len(b)))/syncEvery {
+	if d.side.Size < 0 || d.at/d.c.syncEvery != (d.at+int64(len(b)))/d.c.syncEvery {
 		if err := d.c.room(int64(len(b))); err != nil {
 			return err
 		}
 	}
 	n, err := d.f.Write(b)
-	if isNoSpace(err) && d.c.room(syncEvery) == nil {
+	if isNoSpace(err) && d.c.room(d.c.syncEvery) == nil {
 		var more int
 		more, err = d.f.Write(b[n:])
 		n += more
 	}
 	d.hash.Write(b[:n])
 	d.at += int64(n)
-	d.gained += int64(n)
 	d.tell()
 	if err != nil {
-		return fmt.Errorf("write file: %w", err)
+		return &diskError{"write file", err}
 	}
-	if d.at-d.side.Done >= syncEvery {
+	if d.at-d.side.Done >= d.c.syncEvery {
 		return d.sync()
 	}
 	return nil
@@ -216,7 +247,7 @@ func (d *download) sync() error {
 		return nil
 	}
 	if err := d.f.Sync(); err != nil {
-		return fmt.Errorf("sync file: %w", err)
+		return &diskError{"sync file", err}
 	}
 	s := d.side
 	s.Done = d.at
@@ -225,7 +256,7 @@ func (d *download) sync() error {
 		return fmt.Errorf("keep what is known of a download: %w", err)
 	}
 	if err := durable.WriteFile(d.sidecarPath(), b, fileMode); err != nil {
-		return err
+		return &diskError{"keep what is known of a download", err}
 	}
 	d.side = s
 	return nil
@@ -241,20 +272,20 @@ func (d *download) finish() error {
 		return errors.Join(errContent, d.seek(0))
 	}
 	if err := d.f.Sync(); err != nil {
-		return fmt.Errorf("sync file: %w", err)
+		return &diskError{"sync file", err}
 	}
 	c := d.c
 	if err := os.Rename(d.f.Name(), c.disk.path(mediaDir, sha)); err != nil {
-		return fmt.Errorf("store file: %w", err)
+		return &diskError{"store file", err}
 	}
 	if err := durable.SyncDir(c.disk.path(mediaDir)); err != nil {
-		return err
+		return &diskError{"store file", err}
 	}
 	from := origin{Tag: d.side.Tag, Size: d.at, SHA256: sha}
 	if d.m.sha == "" {
 		from.URL = d.m.urls[0]
 		if err := c.disk.writeOrigin(from); err != nil {
-			return err
+			return &diskError{"keep where it came from", err}
 		}
 	}
 	c.mu.Lock()

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"strings"
 	"time"
 
@@ -13,10 +12,12 @@ import (
 
 // How often, in a row, a medium may fail before the program goes on without it, and how long it then rests.
 const (
-	wrongTries              = 3 // what comes is something else
-	serverTries             = 6 // the server fails
+	wrongTries              = 3  // what comes is something else
+	serverTries             = 15 // the server fails: some minutes, as while it is updated
 	leastPause, mostPause   = 2 * time.Second, time.Minute
 	leastResting, mostRests = time.Minute, 30 * time.Minute
+	// mostWaste is for what fills the disk each time before that is known.
+	mostWaste = 12 * time.Hour
 )
 
 // failure is of a medium that could not be had.
@@ -28,18 +29,40 @@ type failure struct {
 	out  bool
 	next time.Time
 	full bool      // it was for lack of space
+	size int64     // what the server said that it has then, 0 where it did not
 	last time.Time // when the last one was, real time
 	at   time.Time // the same, as people read it
 }
 
+// again lets a medium be tried as if it had not failed.
+func (f *failure) again() { f.out, f.strikes, f.next = false, 0, time.Time{} }
+
 // errNetwork wraps what says nothing about the medium.
 var errNetwork = errors.New("the server cannot be reached")
 
-// fetch brings a medium, from the disk or from the server.
-func (c *Cache) fetch(ctx context.Context, m medium) error {
+// errNoAddress is of an item that names no file.
+var errNoAddress = errors.New("the playlist has no address or no valid SHA-256 for it: that is a mistake of the server")
+
+// get asks the source, and notes that the server is there if it answers, whatever it says.
+func (c *Cache) get(ctx context.Context, url string, offset int64, tag string) (*Part, error) {
+	part, err := c.cfg.Source.Get(ctx, url, offset, tag)
+	if err == nil || errors.Is(err, ErrGone) || errors.Is(err, ErrServer) {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.met = time.Now()
+	}
+	return part, err
+}
+
+// fetch brings a medium, from the disk or from the server, while the program is still the one that is counted so.
+func (c *Cache) fetch(ctx context.Context, m medium, turn int) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	c.mu.Lock()
+	if c.turn != turn {
+		c.mu.Unlock()
+		return context.Canceled
+	}
 	c.current = &progress{key: m.key, name: m.name, size: m.size, cancel: func() { cancel(context.Canceled) }}
 	known := c.disk.origins[firstOf(m.urls)]
 	have := m.sha == "" && c.here(m)
@@ -53,7 +76,7 @@ func (c *Cache) fetch(ctx context.Context, m medium) error {
 		return nil
 	}
 	if len(m.urls) == 0 {
-		return fmt.Errorf("%w: the playlist has no address for it", ErrGone)
+		return errNoAddress
 	}
 	var first *Part
 	if have {
@@ -76,7 +99,7 @@ func firstOf(s []string) string {
 // ask asks whether what came from an address is still what is there: then there is neither part nor error. Otherwise the
 // part brings the new content from its beginning.
 func (c *Cache) ask(ctx context.Context, known origin) (*Part, error) {
-	part, err := c.cfg.Source.Get(ctx, known.URL, known.Size-1, known.Tag)
+	part, err := c.get(ctx, known.URL, known.Size-1, known.Tag)
 	if errors.Is(err, ErrGone) {
 		c.cfg.Log.Warn("the server does not have a medium of its playlist any more; the stored one goes on", "sha256", known.SHA256)
 	} else if err != nil {
@@ -95,7 +118,7 @@ func (c *Cache) ask(ctx context.Context, known origin) (*Part, error) {
 		return part, nil
 	}
 	part.Body.Close()
-	part, err = c.cfg.Source.Get(ctx, known.URL, 0, "")
+	part, err = c.get(ctx, known.URL, 0, "")
 	if err != nil {
 		return nil, classify(ctx, err)
 	}
@@ -112,8 +135,16 @@ func (c *Cache) bring(ctx context.Context, cancel context.CancelCauseFunc, m med
 		return err
 	}
 	defer d.f.Close()
+	begun := d.at
 	defer func() {
-		if err != nil && d.gained > 0 {
+		switch {
+		case err == nil:
+		case isFull(err):
+			// What has no room must not take that of others, too.
+			c.mu.Lock()
+			defer c.mu.Unlock()
+			c.disk.removePart(m.key)
+		case d.at > begun:
 			err = &progressError{err}
 		}
 	}()
@@ -123,7 +154,7 @@ func (c *Cache) bring(ctx context.Context, cancel context.CancelCauseFunc, m med
 	for n, url := range m.urls {
 		part := first
 		if first = nil; part == nil {
-			part, err = c.cfg.Source.Get(ctx, url, d.at, d.side.Tag)
+			part, err = c.get(ctx, url, d.at, d.side.Tag)
 		}
 		if errors.Is(err, ErrGone) && n+1 < len(m.urls) {
 			continue
@@ -146,7 +177,7 @@ func (c *Cache) bring(ctx context.Context, cancel context.CancelCauseFunc, m med
 	return err
 }
 
-// progressError is of a download that brought something before it failed.
+// progressError is of a download that came further than ever before it failed.
 type progressError struct{ error }
 
 func (e *progressError) Unwrap() error { return e.error }
@@ -182,10 +213,14 @@ func (c *Cache) failed(m medium, err error, reached bool) {
 	}
 	heard := c.heard.After(f.last) // the server was there meanwhile
 	f.at, f.last, f.full = c.cfg.Now(), time.Now(), isFull(err)
+	var full *fullError
+	if errors.As(err, &full) {
+		f.size = full.size
+	}
 	tries := serverTries
 	var gained *progressError
 	switch {
-	case errors.Is(err, ErrGone), errors.Is(err, errEmpty), isFull(err):
+	case errors.Is(err, ErrGone), errors.Is(err, errEmpty), errors.Is(err, errNoAddress), isFull(err):
 		tries = 1
 	case errors.Is(err, errContent):
 		tries = wrongTries
@@ -198,10 +233,15 @@ func (c *Cache) failed(m medium, err error, reached bool) {
 	f.strikes++
 	f.next = time.Now().Add(retry.Backoff(max(f.strikes, 1), leastPause, mostPause))
 	if f.out || f.strikes >= tries {
+		most := mostRests
+		if f.full && max(f.size, m.size) == 0 {
+			most = mostWaste
+		}
+		if f.rests++; !f.out {
+			c.cfg.Log.Warn("a medium is left out for now", "name", m.name, "err", err)
+		}
 		f.out = true
-		f.rests++
-		f.next = time.Now().Add(retry.Backoff(f.rests, leastResting, mostRests))
-		c.cfg.Log.Warn("a medium is left out for now", "name", m.name, "err", err)
+		f.next = time.Now().Add(retry.Backoff(f.rests, leastResting, most))
 	}
 }
 
@@ -226,10 +266,8 @@ func sentence(s string) string {
 	return strings.ToUpper(s[:1]) + s[1:] + "."
 }
 
-// storage reports whether an error is the disk's, not the medium's.
+// storage reports whether an error is the disk's, not the medium's, and another one than that it is full.
 func storage(err error) bool {
-	var path *os.PathError
-	var link *os.LinkError
-	var call *os.SyscallError
-	return !isFull(err) && (errors.As(err, &path) || errors.As(err, &link) || errors.As(err, &call))
+	var disk *diskError
+	return errors.As(err, &disk) && !isFull(err)
 }

@@ -30,10 +30,15 @@ func addressKey(url string) string {
 // isFile reports whether an item is shown from a file.
 func isFile(i program.Item) bool { return i.Kind == "image" || i.Kind == "video" }
 
+// mediumOf is an item's medium. Keys become names of files: what a server calls a hash is looked at.
 func mediumOf(i program.Item) medium {
 	m := medium{key: i.SHA256, sha: i.SHA256, name: i.FileName, size: max(0, i.SizeBytes)}
-	if i.SHA256 == "" {
+	switch {
+	case i.SHA256 == "":
 		m.key = addressKey(i.URL)
+	case !isHash(i.SHA256):
+		m.key, m.sha = addressKey(i.SHA256), ""
+		return m
 	}
 	if i.URL != "" {
 		m.urls = []string{i.URL}
@@ -121,19 +126,32 @@ func (c *Cache) playable(p program.Program) program.Program {
 	return p
 }
 
-// shows reports whether a program has anything that can be shown now or later. It needs mu.
-func (c *Cache) shows(p *program.Program) bool {
-	if p == nil {
-		return false
+// onScreen is playable, of the program that plays. It needs mu.
+func (c *Cache) onScreen(p program.Program) program.Program {
+	p = c.playable(p)
+	if c.starving == fed {
+		return p
 	}
-	return slices.ContainsFunc(c.playable(*p).Playlists, func(l program.Playlist) bool { return len(l.Items) > 0 })
+	for n := range p.Playlists {
+		p.Playlists[n].Items = slices.DeleteFunc(p.Playlists[n].Items, func(i program.Item) bool { return isFile(i) && i.SHA256 != c.ration })
+	}
+	return p
+}
+
+// shows reports whether a program has anything that can be shown now or later.
+func shows(p program.Program) bool {
+	return slices.ContainsFunc(p.Playlists, func(l program.Playlist) bool { return len(l.Items) > 0 })
 }
 
 // needed has the keys and contents of what must not be removed. It needs mu.
 func (c *Cache) needed() map[string]bool {
 	all := map[string]bool{}
 	for _, p := range []*program.Program{c.playing, c.coming, c.stored} {
-		if p == nil {
+		switch {
+		case p == nil:
+			continue
+		case c.starving != fed && p != c.coming:
+			all[c.ration] = true
 			continue
 		}
 		for _, l := range p.Playlists {
@@ -193,7 +211,15 @@ func clone(p program.Program) program.Program {
 	return p
 }
 
+// isHash reports whether s is a SHA-256 in hex, in small letters.
 func isHash(s string) bool {
-	b, err := hex.DecodeString(s)
-	return err == nil && len(b) == sha256.Size && s == strings.ToLower(s)
+	if len(s) != 2*sha256.Size {
+		return false
+	}
+	for n := range len(s) {
+		if c := s[n]; (c < '0' || c > '9') && (c < 'a' || c > 'f') {
+			return false
+		}
+	}
+	return true
 }

@@ -15,8 +15,8 @@ const (
 	reservePercent = 5
 )
 
-// fullError says how many bytes are missing.
-type fullError struct{ missing int64 }
+// fullError says how many bytes are missing, and how many the whole medium has, 0 where nobody knows.
+type fullError struct{ missing, size int64 }
 
 func (e *fullError) Error() string {
 	return fmt.Sprintf("there is no space for it: %s are missing; use a larger SD card, or fewer or smaller media", sizeText(e.missing))
@@ -84,23 +84,73 @@ func (c *Cache) lacking(n int64) (int64, error) {
 }
 
 // room makes room for n bytes more, by removing what nobody needs: broken-off downloads, then what was not played for the
-// longest time. A *fullError says that it is not enough.
+// longest time. Where that would not be enough nothing is removed, and a *fullError says what is missing.
 func (c *Cache) room(n int64) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	missing, err := c.lacking(n)
+	if err != nil || missing <= 0 {
+		return err
+	}
 	keep := c.needed()
-	for {
-		missing, err := c.lacking(n)
-		if err != nil {
+	if spare := c.spare(keep); spare < missing {
+		return &fullError{missing: missing - spare}
+	}
+	for missing > 0 && c.evict(keep) {
+		if missing, err = c.lacking(n); err != nil {
 			return err
 		}
-		if missing <= 0 {
-			return nil
-		}
-		if !c.evict(keep) {
-			return &fullError{missing}
+	}
+	if missing > 0 {
+		return &fullError{missing: missing}
+	}
+	return nil
+}
+
+// drop removes one file that nobody needs, false if there is none.
+func (c *Cache) drop() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.evict(c.needed())
+}
+
+// leave is the part of the disk, in hundredths, that is left to others (uploads to this device's own server) rather than to
+// media that might be needed again.
+const leave = 25
+
+// trim removes what nobody needs while others have little space, unless Limit says how much there may be.
+func (c *Cache) trim() {
+	if c.cfg.Limit > 0 {
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.target() == nil {
+		return // it is not known what is needed
+	}
+	keep := c.needed()
+	for {
+		var st unix.Statfs_t
+		if unix.Statfs(c.disk.dir, &st) != nil || st.Bavail >= st.Blocks/100*leave || !c.evict(keep) {
+			return
 		}
 	}
+}
+
+// spare is how many bytes can be removed. It needs mu.
+func (c *Cache) spare(keep map[string]bool) int64 {
+	n := int64(0)
+	for key, size := range c.disk.parts {
+		if !keep[key] {
+			n += size
+		}
+	}
+	for sha, f := range c.disk.files {
+		if !keep[sha] {
+			n += f.size
+		}
+	}
+	return n
 }
 
 // evict removes one file that is not to be kept, false if there is none. It needs mu.
@@ -120,9 +170,59 @@ func (c *Cache) evict(keep map[string]bool) bool {
 	if oldest == "" {
 		return false
 	}
-	c.cfg.Log.Info("a medium that no program needs makes room", "sha256", oldest, "bytes", c.disk.files[oldest].size)
+	c.cfg.Log.Info("a medium makes room", "sha256", oldest, "bytes", c.disk.files[oldest].size)
 	c.disk.remove(oldest)
 	return true
+}
+
+// hunger is how much the program that plays has to give up for the coming one.
+type hunger int
+
+const (
+	fed     hunger = iota // nothing
+	hungry                // all but one medium
+	starved               // everything
+)
+
+// starve gives up media of the program that plays, because nothing of the coming one fits beside them: first all but what
+// was played last, which stays on the screen meanwhile, then that, too. False if that does not help. It needs mu.
+func (c *Cache) starve() bool {
+	if c.starving == starved {
+		return false
+	}
+	helps := false
+	for _, m := range c.media(*c.coming) {
+		f := c.failures[m.key]
+		if f == nil || !f.full {
+			continue
+		}
+		if size := max(m.size, f.size); size > 0 && size <= c.limit() {
+			f.again()
+			helps = true
+		}
+	}
+	if !helps {
+		return false
+	}
+	c.starving++
+	c.ration = ""
+	if c.starving == hungry {
+		c.ration = c.last()
+	}
+	c.cfg.Log.Warn("the new program does not fit beside the old one, which gives up media", "all", c.starving == starved)
+	return true
+}
+
+// last is the medium of the program that plays that was played last. It needs mu.
+func (c *Cache) last() string {
+	last := ""
+	for _, m := range c.media(*c.playing) {
+		sha := c.content(m)
+		if f := c.disk.files[sha]; f.good && (last == "" || f.used.After(c.disk.files[last].used)) {
+			last = sha
+		}
+	}
+	return last
 }
 
 // sizeText is a size for people, rounded up.

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"slices"
+	"strconv"
 	"time"
 
 	"porthole/packages/internal/program"
@@ -12,10 +14,10 @@ import (
 )
 
 // idle is how long nothing is looked at while nothing is missing.
-const idle = time.Hour
+const idle = 10 * time.Minute
 
-// spaceForProgram is what is freed for a program that cannot be written, in bytes.
-const spaceForProgram = 1 << 20
+// enough is how many media in a row have to fail for the server not to be there.
+const enough = 3
 
 // work fetches what is wanted until ctx ends.
 func (c *Cache) work(ctx context.Context) {
@@ -39,10 +41,12 @@ func (c *Cache) round(ctx context.Context, network *int) time.Duration {
 		c.storageProblem(err)
 	}
 	c.settle()
+	c.trim()
 	turn, todo := c.plan()
-	reached, unreachable := false, error(nil)
+	begun, unreachable := time.Now(), []medium(nil)
+	var last error
 	for _, m := range todo {
-		err := c.fetch(ctx, m)
+		err := c.fetch(ctx, m, turn)
 		if ctx.Err() != nil {
 			return 0
 		}
@@ -51,30 +55,33 @@ func (c *Cache) round(ctx context.Context, network *int) time.Duration {
 		}
 		switch {
 		case err == nil:
-			reached = true
 			c.arrived(m)
 		case storage(err):
 			c.storageProblem(err)
 			return retry.Backoff(1, mostPause, mostPause)
 		default:
 			if errors.Is(err, errNetwork) {
-				unreachable = err
-			} else if !errors.Is(err, errStall) {
-				reached = true
+				unreachable, last = append(unreachable, m), err
 			}
-			c.failed(m, err, reached)
+			c.failed(m, err, c.metSince(begun))
 		}
-		if unreachable != nil && !reached {
+		if len(unreachable) >= enough && !c.metSince(begun) {
 			break // the others wait, too
 		}
 		c.settle()
 	}
-	if unreachable != nil && !reached {
-		*network++
-		c.serverProblem(unreachable)
-		return retry.Backoff(*network, leastPause, mostPause)
+	if len(unreachable) > 0 && !c.metSince(begun) {
+		if !c.probe(ctx) {
+			*network++
+			c.serverProblem(last)
+			return retry.Backoff(*network, leastPause, mostPause)
+		}
+		for _, m := range unreachable {
+			c.failed(m, last, true)
+		}
+		c.settle()
 	}
-	if reached {
+	if c.metSince(begun) {
 		*network = 0
 		c.serverProblem(nil)
 	}
@@ -94,7 +101,17 @@ func (c *Cache) plan() (turn int, todo []medium) {
 			todo = append(todo, m)
 		}
 	}
+	// Whatever failed comes after what did not.
+	slices.SortStableFunc(todo, func(a, b medium) int { return c.lastFailure(a).Compare(c.lastFailure(b)) })
 	return c.turn, todo
+}
+
+// lastFailure is when a medium failed, the zero time if it did not. It needs mu.
+func (c *Cache) lastFailure(m medium) time.Time {
+	if f := c.failures[m.key]; f != nil {
+		return f.last
+	}
+	return time.Time{}
 }
 
 // target is the program that media are fetched for. It needs mu.
@@ -136,6 +153,42 @@ func (c *Cache) pause() time.Duration {
 	return max(wait, 0)
 }
 
+// metSince reports whether the server has answered since then.
+func (c *Cache) metSince(t time.Time) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return !c.met.Before(t)
+}
+
+// probe asks for a byte of what is here already: if the server has an answer to that, it is there, and what cannot be reached
+// lies elsewhere.
+func (c *Cache) probe(ctx context.Context) bool {
+	c.mu.Lock()
+	url, size, tag := "", int64(0), ""
+	for _, p := range []*program.Program{c.playing, c.coming} {
+		if p == nil {
+			continue
+		}
+		for _, m := range c.media(*p) {
+			if len(m.urls) == 0 || !c.here(m) {
+				continue
+			}
+			// As our own servers have it; another's tag only makes the answer start at the beginning.
+			url, size, tag = m.urls[0], c.disk.files[c.content(m)].size, strconv.Quote(c.content(m))
+		}
+	}
+	c.mu.Unlock()
+	if url == "" {
+		return false
+	}
+	begun := time.Now()
+	part, err := c.get(ctx, url, size-1, tag)
+	if err == nil {
+		part.Body.Close()
+	}
+	return ctx.Err() == nil && c.metSince(begun)
+}
+
 // arrived takes note of a medium that is here now.
 func (c *Cache) arrived(m medium) {
 	c.mu.Lock()
@@ -153,14 +206,17 @@ func (c *Cache) settle() {
 		return
 	}
 	filled := c.fill(*next)
-	if c.playing == nil || !reflect.DeepEqual(filled, *c.playing) {
+	if c.playing == nil || !same(filled, *c.playing) {
 		if !c.unsaved {
 			c.stored = c.playing
 		}
 		c.playing, c.unsaved = &filled, true
 	}
-	ready, unsaved := c.playable(filled), c.unsaved
-	news := c.shown == nil || !reflect.DeepEqual(ready, *c.shown)
+	ready, unsaved := c.onScreen(filled), c.unsaved
+	if !unsaved && c.coming == nil && c.whole(filled) {
+		c.problems.damage = ""
+	}
+	news := c.shown == nil || !same(ready, *c.shown)
 	c.shown = &ready
 	c.mu.Unlock()
 	if unsaved {
@@ -171,6 +227,17 @@ func (c *Cache) settle() {
 	}
 }
 
+// same reports whether two programs differ in nothing but when they were asked for.
+func same(a, b program.Program) bool {
+	a.Time, b.Time = time.Time{}, time.Time{}
+	return reflect.DeepEqual(a, b)
+}
+
+// whole reports whether nothing of a program is missing. It needs mu.
+func (c *Cache) whole(p program.Program) bool {
+	return !slices.ContainsFunc(c.media(p), func(m medium) bool { return !c.here(m) })
+}
+
 // next is the program that is to play now; coming is taken if it is complete. It needs mu.
 func (c *Cache) next() *program.Program {
 	if c.coming == nil {
@@ -179,29 +246,43 @@ func (c *Cache) next() *program.Program {
 	waiting, files := false, 0
 	for _, m := range c.media(*c.coming) {
 		files++
-		if f := c.failures[m.key]; !c.fresh(m) && (f == nil || !f.out) {
+		// What failed before is tried once more for each program, before that is taken.
+		if f := c.failures[m.key]; !c.fresh(m) && (f == nil || !f.out || f.next.IsZero()) {
 			waiting = true
 		}
 	}
-	shows := c.shows(c.playing)
-	if !shows || !waiting && (files == 0 || c.shows(c.coming)) {
+	empty := c.playing == nil || c.starving == starved || !shows(c.onScreen(*c.playing))
+	if empty || !waiting && (files == 0 || shows(c.playable(*c.coming))) {
 		p := c.coming
-		c.coming, c.problems.program = nil, ""
+		c.coming, c.starving, c.problems.program = nil, fed, ""
 		c.freed(p)
 		return p
 	}
-	if !waiting {
-		c.problems.program = "Nothing of the server's new program can be had, so the old one goes on. Look at what failed, below."
+	if !waiting && !c.starve() {
+		c.problems.program = "Nothing of the server's new program can be had, so the old one goes on. " + c.firstReason()
+	}
+	if c.starving == starved {
+		return c.next() // with nothing of the old one left
 	}
 	b := c.bridge(*c.playing, *c.coming)
 	return &b
+}
+
+// firstReason is why a medium of the coming program cannot be had. It needs mu.
+func (c *Cache) firstReason() string {
+	for _, m := range c.media(*c.coming) {
+		if f := c.failures[m.key]; f != nil && f.out {
+			return m.name + ": " + f.reason
+		}
+	}
+	return ""
 }
 
 // freed gives up what only the old program has needed. It needs mu.
 func (c *Cache) freed(p *program.Program) {
 	for _, f := range c.failures {
 		if f.full {
-			f.next = time.Time{}
+			f.again()
 		}
 	}
 	keep := map[string]bool{}
@@ -218,11 +299,8 @@ func (c *Cache) freed(p *program.Program) {
 // save writes what plays. Where that fails it plays all the same, and is written later.
 func (c *Cache) save(p program.Program) {
 	err := c.disk.saveProgram(p)
-	if isNoSpace(err) {
-		// Media of the program that is on the disk are kept; anything else makes room.
-		if errRoom := c.room(spaceForProgram); errRoom == nil {
-			err = c.disk.saveProgram(p)
-		}
+	for isNoSpace(err) && c.drop() {
+		err = c.disk.saveProgram(p)
 	}
 	if err != nil {
 		c.storageProblem(err)
@@ -230,7 +308,7 @@ func (c *Cache) save(p program.Program) {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.unsaved, c.stored = false, nil
+	c.unsaved, c.stored, c.problems.storage = false, nil, ""
 }
 
 func (c *Cache) storageProblem(err error) {

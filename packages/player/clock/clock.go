@@ -57,7 +57,7 @@ type Config struct {
 	// Mono is how long the device has been running, whatever happens to its clock; nil means CLOCK_BOOTTIME. It counts on while
 	// processes come and go.
 	Mono func() time.Duration
-	// Built is when this software was built: no time before it is right.
+	// Built is when this software was built: no time before it is right. Where that is not known it is the year 2026.
 	Built time.Time
 	// Jumped, if set, is called by Run when the time is another one than was to be expected, by more than 2 s: whoever waits for
 	// a time looks again.
@@ -98,6 +98,9 @@ func New(cfg Config) *Clock {
 	}
 	if cfg.Mono == nil {
 		cfg.Mono = sinceBoot
+	}
+	if first := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC); cfg.Built.Before(first) {
+		cfg.Built = first
 	}
 	c := &Clock{cfg: cfg, wake: make(chan struct{}, 1)}
 	sys, mono := cfg.System().Round(0), cfg.Mono()

@@ -194,6 +194,14 @@ func TestSources(t *testing.T) {
 	}
 }
 
+// TestDefaults: without a date of the build, and with the machine's own clocks, it is the system's time.
+func TestDefaults(t *testing.T) {
+	c := clock.New(clock.Config{Log: slog.New(slog.DiscardHandler), Dir: t.TempDir()})
+	if s := c.State(); s.Source != clock.System || time.Since(s.Now).Abs() > time.Minute {
+		t.Errorf("%+v", s)
+	}
+}
+
 // TestNeverBack: small corrections hold the time, they never turn it back.
 func TestNeverBack(t *testing.T) {
 	m := newMachine(t)
@@ -243,20 +251,20 @@ func TestRun(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		done := make(chan error)
 		go func() { done <- c.Run(ctx) }()
-		time.Sleep(time.Minute)
+		<-time.After(time.Minute)
 		synctest.Wait()
 		m.pass(time.Minute)
 		if n := m.jumps.Load(); n != 0 {
 			t.Errorf("%d jumps", n)
 		}
 		m.set(day(3, "10:00"))
-		time.Sleep(6 * time.Second)
+		<-time.After(6 * time.Second)
 		synctest.Wait()
 		if n := m.jumps.Load(); n != 1 {
 			t.Errorf("%d jumps", n)
 		}
 		m.pass(10 * time.Minute)
-		time.Sleep(61 * time.Second)
+		<-time.After(61 * time.Second)
 		synctest.Wait()
 		// As if the power were cut now.
 		m2 := &machine{t: t, dir: m.dir}

@@ -65,8 +65,8 @@ type problemError struct{ explanation }
 
 func (e *problemError) Error() string { return e.Problem }
 
-// errUpgraded means that the server is to be asked with TLS, and will be.
-var errUpgraded = errors.New("the server wants TLS")
+// errAgain means that it is to be tried again at once: the server is known better now.
+var errAgain = errors.New("the server is to be asked again")
 
 // unwrapURL takes the address away from an error of net/http: it may hold a code.
 func unwrapURL(err error) error {
@@ -137,18 +137,20 @@ func explainStatus(s setup, e *statusError) explanation {
 	case e.status >= 500:
 		return explanation{CauseServer, fmt.Sprintf("The server has a problem of its own (%d %s).", e.status, http.StatusText(e.status)) + says, "Look at the server’s log."}
 	case e.status >= 300 && e.status < 400:
-		return explanation{CauseServer, "The server sends this screen on to " + orSomewhere(e.elsewhere) + ".", "Set that as the server’s address, if it is right."}
+		return explanation{CauseServer, "The server sends this screen on to " + withoutQuery(e.elsewhere) + ".", "Set that as the server’s address, if it is right."}
 	case e.status == http.StatusNotFound:
 		return explanation{CauseServer, "What answers at " + s.host + " does not know the call of a signage server." + says, "Check the server’s address and port, and whether the server is up to date."}
 	}
 	return explanation{CauseServer, fmt.Sprintf("The server answers with %d %s.", e.status, http.StatusText(e.status)) + says, "Look at the server’s log."}
 }
 
-func orSomewhere(address string) string {
-	if address == "" {
+// withoutQuery is an address to show: its query may hold a code.
+func withoutQuery(address string) string {
+	u, err := url.Parse(address)
+	if err != nil || u.Host == "" {
 		return "another address"
 	}
-	return address
+	return oneLine((&url.URL{Scheme: u.Scheme, Host: u.Host, Path: u.Path}).String())
 }
 
 // explainNetwork is for servers with which we could not talk.

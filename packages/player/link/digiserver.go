@@ -23,12 +23,7 @@ func (r *remote) followDigiServer(ctx context.Context) error {
 		}
 	}
 	r.rested = false
-	q := question{method: http.MethodGet, path: "/api/playlists/" + strconv.FormatInt(r.kept.PlayerID, 10), bearer: r.kept.AuthCode, most: maxProgram}
-	if r.nameless {
-		// The only way that servers without auth codes know (document 001). Who has another one never sees this.
-		q.path = "/api/playlists?" + url.Values{"hostname": {r.s.hostname}, "quickconnect_code": {r.s.code}}.Encode()
-	}
-	a, err := r.ask(ctx, q)
+	a, err := r.playlist(ctx)
 	if err != nil {
 		return err
 	}
@@ -40,7 +35,7 @@ func (r *remote) followDigiServer(ctx context.Context) error {
 		r.kept.PlayerID, r.kept.PlayerName = list.PlayerID, list.PlayerName
 	}
 	p, leftOut := list.program()
-	p.PlayerID = r.kept.PlayerID
+	p.PlayerID, p.Orientation = r.kept.PlayerID, r.kept.Orientation
 	if p.PlayerName == "" {
 		p.PlayerName = r.kept.PlayerName
 	}
@@ -51,6 +46,30 @@ func (r *remote) followDigiServer(ctx context.Context) error {
 	r.l.deliver(p, leftOut)
 	r.beat(ctx)
 	return nil
+}
+
+// playlist asks for the playlist: by the auth code, or where the server does not know that, by hostname and code in the query,
+// which is the only way left (document 001).
+func (r *remote) playlist(ctx context.Context) (*answer, error) {
+	var missing error
+	if !r.nameless {
+		a, err := r.ask(ctx, question{
+			method: http.MethodGet, path: "/api/playlists/" + strconv.FormatInt(r.kept.PlayerID, 10), bearer: r.kept.AuthCode, most: maxProgram,
+		})
+		if r.s.code == "" || !isStatus(err, http.StatusNotFound, http.StatusMethodNotAllowed) {
+			return a, err
+		}
+		missing = err
+	}
+	query := url.Values{"hostname": {r.s.hostname}, "quickconnect_code": {r.s.code}}.Encode()
+	a, err := r.ask(ctx, question{method: http.MethodGet, path: "/api/playlists?" + query, bearer: r.kept.AuthCode, most: maxProgram})
+	switch {
+	case err == nil:
+		r.nameless = true
+	case missing != nil && isStatus(err, http.StatusNotFound, http.StatusMethodNotAllowed):
+		return nil, missing
+	}
+	return a, err
 }
 
 // number gives a program a revision that grows whenever it is another one: an original server's version may be that of another

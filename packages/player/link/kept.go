@@ -9,7 +9,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"time"
 
 	"porthole/packages/internal/durable"
 )
@@ -17,11 +16,12 @@ import (
 // kept is what is known of the one server, on the disk: readable by player only, as the auth code is as good as a password.
 type kept struct {
 	// For tells whose it is: of the server's address and of the credentials with which the code was got.
-	For        string    `json:"for"`
-	PlayerID   int64     `json:"player_id,omitempty"`
-	PlayerName string    `json:"player_name,omitempty"`
-	AuthCode   string    `json:"auth_code,omitempty"`
-	Verified   time.Time `json:"verified,omitzero"`
+	For        string `json:"for"`
+	PlayerID   int64  `json:"player_id,omitempty"`
+	PlayerName string `json:"player_name,omitempty"`
+	AuthCode   string `json:"auth_code,omitempty"`
+	// Orientation is what an original server says of the screen.
+	Orientation string `json:"orientation,omitempty"`
 	// Revision is the number given to the last playlist of an original server, Digest tells that playlist from others.
 	Revision int64  `json:"revision,omitempty"`
 	Digest   string `json:"digest,omitempty"`
@@ -30,9 +30,9 @@ type kept struct {
 // maxKept bounds what is read of the file, in bytes.
 const maxKept = 64 << 10
 
-// owner names the server and the credentials of a setup.
+// owner names the server and the credentials of a setup. Another name of the device changes neither.
 func (s setup) owner() string {
-	sum := sha256.Sum256([]byte(s.server + "\x00" + s.hostname + "\x00" + s.code))
+	sum := sha256.Sum256([]byte(s.server + "\x00" + s.named + "\x00" + s.code))
 	return hex.EncodeToString(sum[:])
 }
 

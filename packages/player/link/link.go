@@ -95,8 +95,9 @@ type Config struct {
 // Link is the way to the server.
 type Link struct {
 	cfg Config
-	// poll is how often an original server is asked, beat how often it is told that all is as before.
-	poll, beat time.Duration
+	// poll is how often an original server is asked, beat how often it is told that all is as before. stall is how long a
+	// medium may come without a byte.
+	poll, beat, stall time.Duration
 
 	again chan struct{} // tells who waits to try now
 	told  chan struct{} // tells that there is something to report
@@ -106,9 +107,10 @@ type Link struct {
 	known    bool          // the settings have come
 	changed  chan struct{} // closed and replaced with every change of setup
 	state    State
-	at       server // nil while there is none
-	last     []byte // the program that was handed on last, encoded
-	said     playback.Event
+	at       server         // nil while there is none
+	host     string         // HOST:PORT whose certificate counts, empty without TLS
+	last     []byte         // the program that was handed on last, encoded
+	said     playback.Event // what it last said to be playing
 	shotSeen int64
 }
 
@@ -118,7 +120,7 @@ func New(cfg Config) *Link {
 		cfg.Log.Error("cannot make the folder for the signage server's auth code", "err", err)
 	}
 	return &Link{
-		cfg: cfg, poll: 20 * time.Second, beat: time.Minute,
+		cfg: cfg, poll: 20 * time.Second, beat: time.Minute, stall: 30 * time.Second,
 		again: make(chan struct{}, 1), told: make(chan struct{}, 1), changed: make(chan struct{}),
 	}
 }
@@ -143,9 +145,11 @@ func (l *Link) Set(s settings.PlayerSettings, hostname string) {
 // Report takes what the server is to hear. It is on the disk when Report returns, or within the second in which the spool
 // writes.
 func (l *Link) Report(e playback.Event) {
-	l.mu.Lock()
-	l.said = e
-	l.mu.Unlock()
+	if e.Status == "playing" {
+		l.mu.Lock()
+		l.said = e
+		l.mu.Unlock()
+	}
 	if _, err := l.cfg.Spool.Add(e.Status, newReport(e)); err != nil {
 		l.cfg.Log.Error("cannot keep a report for the server", "status", e.Status, "err", err)
 	}
@@ -155,11 +159,11 @@ func (l *Link) Report(e playback.Event) {
 // State says how it stands.
 func (l *Link) State() State {
 	l.mu.Lock()
-	s, setup := l.state, l.setup
+	s, server, host := l.state, l.setup.server, l.host
 	l.mu.Unlock()
-	s.Server = setup.server
-	if setup.host != "" {
-		t := l.cfg.Trust.State(setup.host)
+	s.Server = server
+	if host != "" {
+		t := l.cfg.Trust.State(host)
 		s.Fingerprint, s.CA, s.Trust, s.Pending, s.PendingCA = t.Fingerprint, t.CA, string(t.How), t.Pending, t.PendingCA
 	}
 	waiting := l.cfg.Spool.State()
@@ -196,7 +200,7 @@ func (l *Link) Run(ctx context.Context) {
 		var work sync.WaitGroup
 		if known {
 			s := l.open(setup)
-			l.begin(setup, s)
+			l.begin(s)
 			work.Go(func() { l.keep(serving, setup, s) })
 			work.Go(func() { l.tellAll(serving, s) })
 		}
@@ -220,18 +224,28 @@ type server interface {
 	// get opens a medium, see Link.Get.
 	get(ctx context.Context, m medium) (*http.Response, error)
 	kind() Kind
+	// close drops connections that nobody uses.
+	close()
 }
 
 // open returns the server that the settings name.
 func (l *Link) open(s setup) server {
 	if s.server == "" {
+		l.meets("")
 		return newOwn(l)
 	}
 	return newRemote(l, s)
 }
 
+// meets notes whose certificate counts: that of HOST:PORT, empty without TLS.
+func (l *Link) meets(host string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.host = host
+}
+
 // begin shows a new server.
-func (l *Link) begin(s setup, at server) {
+func (l *Link) begin(at server) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.state = State{Kind: at.kind()}
@@ -244,6 +258,7 @@ func (l *Link) keep(ctx context.Context, s setup, at server) {
 		l.mu.Lock()
 		l.at = nil
 		l.mu.Unlock()
+		at.close()
 	}()
 	for failures := 0; ctx.Err() == nil; {
 		err := at.connect(ctx)
@@ -255,7 +270,7 @@ func (l *Link) keep(ctx context.Context, s setup, at server) {
 		if ctx.Err() != nil {
 			return
 		}
-		if errors.Is(err, errUpgraded) {
+		if errors.Is(err, errAgain) {
 			continue
 		}
 		failures++
@@ -312,6 +327,7 @@ func (l *Link) failed(s setup, err error, failures int, wait time.Duration) {
 // It returns whether a picture of the screen is asked for.
 func (l *Link) deliver(p program.Program, leftOut []string) (shot bool) {
 	identify, asked := p.IdentifyUntil, p.Screenshot
+	p.PlayerName = oneLine(p.PlayerName)
 	p.Time, p.IdentifyUntil, p.Screenshot = time.Time{}, time.Time{}, 0
 	b, err := json.Marshal(p)
 	if err != nil {

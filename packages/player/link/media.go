@@ -14,9 +14,6 @@ import (
 	"porthole/packages/player/cache"
 )
 
-// stall is how long a medium may come without a byte.
-const stall = 30 * time.Second
-
 // maxRedirects bounds how often a medium may be somewhere else.
 const maxRedirects = 4
 
@@ -40,13 +37,13 @@ func (l *Link) Get(ctx context.Context, address string, offset int64, tag string
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	// The beginning may take as long as any answer, every part after it as long as this.
-	watch := time.AfterFunc(stall, cancel)
+	watch := time.AfterFunc(l.stall, cancel)
 	res, err := at.get(ctx, medium{address, offset, tag})
 	if err == nil {
 		var p *cache.Part
 		if p, err = newPart(res, offset); err == nil {
-			watch.Reset(stall)
-			p.Body = &watched{body: res.Body, watch: watch, cancel: cancel}
+			watch.Stop()
+			p.Body = &watched{body: res.Body, watch: watch, stall: l.stall, cancel: cancel}
 			return p, nil
 		}
 		res.Body.Close()
@@ -60,12 +57,13 @@ func (l *Link) Get(ctx context.Context, address string, offset int64, tag string
 type watched struct {
 	body   io.ReadCloser
 	watch  *time.Timer
+	stall  time.Duration
 	cancel context.CancelFunc
 }
 
 func (w *watched) Read(p []byte) (int, error) {
 	// Who reads slowly is not the server's fault: only the time in Read counts.
-	w.watch.Reset(stall)
+	w.watch.Reset(w.stall)
 	n, err := w.body.Read(p)
 	w.watch.Stop()
 	return n, err

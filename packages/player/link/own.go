@@ -34,6 +34,8 @@ func newOwn(l *Link) *own {
 
 func (o *own) kind() Kind { return Own }
 
+func (o *own) close() { o.call.http.CloseIdleConnections() }
+
 func (o *own) connect(ctx context.Context) error {
 	o.etag = ""
 	return o.follow(ctx)

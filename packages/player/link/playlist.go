@@ -168,7 +168,7 @@ const listID = 1
 func (p playlist) program() (out program.Program, leftOut []string) {
 	list := program.Playlist{ID: listID, Name: "Playlist", Version: p.Version, Transition: "cut", Items: []program.Item{}}
 	leftOut = p.leftOut
-	ids := map[int64]bool{}
+	ids, spare := map[int64]bool{}, int64(1<<53)
 	for n, i := range p.Items {
 		item, why := i.item()
 		if why != "" {
@@ -181,7 +181,8 @@ func (p playlist) program() (out program.Program, leftOut []string) {
 		}
 		// The same medium may be there twice; reports name items.
 		for item.ID <= 0 || ids[item.ID] {
-			item.ID = max(item.ID, 1<<40) + 1
+			spare++
+			item.ID = spare
 		}
 		ids[item.ID] = true
 		list.Items = append(list.Items, item)

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -40,6 +41,8 @@ type remote struct {
 	verified time.Time
 	// rested says that an original server may be asked at once. beaten is when an original server was told last that all is as before.
 	rested bool
+	// worked says that the auth code was good for something.
+	worked bool
 	beaten time.Time
 	// session is what others need; nil until the server has let this screen in.
 	session atomic.Pointer[session]
@@ -81,18 +84,29 @@ func (r *remote) turnTo(base *url.URL) {
 	if r.call != nil {
 		r.call.http.CloseIdleConnections()
 	}
+	host := ""
+	if base.Scheme == "https" {
+		host = hostPort(base)
+	}
+	r.l.meets(host)
 	r.base = base
 	r.call = &caller{http: newHTTP(t), base: base.String(), agent: r.l.cfg.Agent, timeout: r.s.timeout, now: r.l.cfg.Clock.Now}
 }
 
 func (r *remote) kind() Kind { return r.what }
 
+func (r *remote) close() {
+	r.call.http.CloseIdleConnections()
+	r.others.CloseIdleConnections()
+}
+
 func (r *remote) ask(ctx context.Context, q question) (*answer, error) {
 	a, err := r.call.ask(ctx, q)
+	r.redact(err)
 	if up := r.upgrade(err); up != nil {
 		r.l.cfg.Log.Info("the signage server wants TLS; it is used from now on", "server", up.String())
 		r.turnTo(up)
-		return nil, errUpgraded
+		return nil, errAgain
 	}
 	if err == nil && r.base.Scheme == "https" && q.waits == 0 {
 		if t, err := http.ParseTime(a.header.Get("Date")); err == nil {
@@ -100,6 +114,19 @@ func (r *remote) ask(ctx context.Context, q question) (*answer, error) {
 		}
 	}
 	return a, err
+}
+
+// redact takes our credentials out of what a server says: it is shown and logged.
+func (r *remote) redact(err error) {
+	var st *statusError
+	if !errors.As(err, &st) {
+		return
+	}
+	for _, secret := range []string{r.s.code, r.kept.AuthCode} {
+		if secret != "" {
+			st.text = strings.ReplaceAll(st.text, secret, "…")
+		}
+	}
 }
 
 // upgrade returns where the server wants to be asked with TLS: of itself only, and never without.
@@ -190,16 +217,17 @@ type identity struct {
 	Success  *bool  `json:"success"`
 	Valid    *bool  `json:"valid"`
 	ID       number `json:"player_id"`
-	Name     string `json:"player_name"`
+	Name     text   `json:"player_name"`
 	AuthCode string `json:"auth_code"`
-	Error    string `json:"error"`
+	Error    text   `json:"error"`
+	Turned   text   `json:"orientation"`
 }
 
 // take keeps who we are.
 func (r *remote) take(i identity) error {
 	for _, good := range []*bool{i.Success, i.Valid} {
 		if good != nil && !*good {
-			return &statusError{status: http.StatusUnauthorized, text: oneLine(i.Error)}
+			return &statusError{status: http.StatusUnauthorized, text: oneLine(string(i.Error))}
 		}
 	}
 	if i.ID == 0 {
@@ -209,8 +237,11 @@ func (r *remote) take(i identity) error {
 		return &formatError{"it lets this screen in, and does not say as whom"}
 	}
 	before := r.kept
-	r.kept.PlayerID, r.kept.PlayerName = int64(i.ID), cmp.Or(oneLine(i.Name), r.kept.PlayerName)
+	r.kept.PlayerID, r.kept.PlayerName = int64(i.ID), cmp.Or(oneLine(string(i.Name)), r.kept.PlayerName)
 	r.kept.AuthCode = cmp.Or(i.AuthCode, r.kept.AuthCode)
+	if o := strings.ToLower(string(i.Turned)); slices.Contains([]string{"landscape", "portrait", "landscape-flipped", "portrait-flipped"}, o) {
+		r.kept.Orientation = o
+	}
 	r.verified = time.Now()
 	if r.kept != before {
 		r.l.saveKept(r.kept)
@@ -261,7 +292,20 @@ func (r *remote) verify(ctx context.Context) error {
 	return r.take(i)
 }
 
+// follow takes the next news. An auth code that worked and is not taken any more leads to another one at once: nothing is
+// wrong if there is one.
 func (r *remote) follow(ctx context.Context) error {
+	err := r.news(ctx)
+	if err == nil {
+		r.worked = true
+	} else if r.worked && r.kept.AuthCode != "" && isStatus(err, http.StatusUnauthorized) {
+		r.worked = false
+		return errAgain
+	}
+	return err
+}
+
+func (r *remote) news(ctx context.Context) error {
 	if !r.nameless && time.Since(r.verified) > verifyEvery {
 		if err := r.verify(ctx); err != nil {
 			return err

@@ -32,6 +32,8 @@ type setup struct {
 	// server is its origin, as "https://signage.example.com"; empty for this device's own. host is HOST:PORT.
 	server, host   string
 	hostname, code string
+	// named is the hostname of the settings, empty where it is the device's.
+	named          string
 	timeout, delay time.Duration
 	attempts       int
 	// trust and pin are only here to tell setups apart.
@@ -42,7 +44,7 @@ type setup struct {
 func newSetup(s settings.PlayerSettings, hostname string) setup {
 	n := setup{
 		server: strings.TrimSuffix(strings.TrimSpace(s.Server), "/"), hostname: cmp.Or(strings.TrimSpace(s.Hostname), hostname),
-		code: strings.TrimSpace(s.QuickConnectCode), trust: s.Trust, pin: s.Pin,
+		named: strings.TrimSpace(s.Hostname), code: strings.TrimSpace(s.QuickConnectCode), trust: s.Trust, pin: s.Pin,
 		timeout: within(s.Timeout, defaultTimeout, maxTimeout), delay: within(s.RetryDelay, defaultDelay, maxDelay),
 		attempts: min(cmp.Or(max(s.RetryAttempts, 0), defaultAttempts), maxAttempts),
 	}

@@ -66,6 +66,9 @@ func LoadFile(ctx context.Context, f *os.File, size image.Point, child Child) (i
 
 func decodeFile(ctx context.Context, f *os.File, size image.Point, child Child) (image.Image, error) {
 	config, format, err := image.DecodeConfig(f)
+	if err == nil && (config.Width <= 0 || config.Height <= 0) {
+		return nil, fmt.Errorf("decode %s picture without pixels: %w", format, ErrFormat)
+	}
 	here := err == nil && cost(config, format) <= maxMemory
 	if here {
 		m, err := decodeHere(f, format)

@@ -13,6 +13,7 @@ import (
 	"image/png"
 	"os"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"testing"
 
@@ -202,6 +203,7 @@ func TestRefused(t *testing.T) {
 		"a huge file": {huge, picture.ErrLarge},
 		"empty":       {write("empty", nil), picture.ErrFormat},
 		"text":        {write("text", []byte("<html>404</html>")), picture.ErrFormat},
+		"no pixels":   {write("none.bmp", []byte("BM6\x00\x00\x00\x00\x00\x00\x006\x00\x00\x00(\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x01\x00\x18\x00"+strings.Repeat("\x00", 24))), picture.ErrFormat},
 		"cut short":   {write("half", half[:len(half)/2]), picture.ErrFormat},
 		"many pixels": {write("bomb", bomb(t, 60000, 60000)), picture.ErrLarge},
 		"some pixels": {write("large", bomb(t, 9000, 9000)), picture.ErrLarge},

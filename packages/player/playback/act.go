@@ -24,6 +24,8 @@ type show interface {
 	end(r stage.Refresh) (end time.Duration, known bool, err error)
 	// left is about how long it still takes; negative while that is not known.
 	left(r stage.Refresh) time.Duration
+	// seams are the times it began anew by itself since they were asked for last: how many refreshes each took too long.
+	seams() []uint64
 	// starved is for how long it should have had a frame and had none.
 	starved() time.Duration
 	// run does what takes time until ctx ends, and leaves nothing behind.

@@ -22,7 +22,6 @@ type Stage interface {
 	Plays(stage.Source) (asked, lit bool)
 	Prepare(m image.Image, fit render.Mode) *stage.Still
 	PrepareText(text string) *stage.Still
-	Size() image.Point
 	Reopen()
 }
 
@@ -62,6 +61,9 @@ type Engine struct {
 
 	mu       sync.Mutex // guards what follows
 	schedule *program.Schedule
+	// base plays in place of barred, a playlist of which nothing can be played.
+	base   *program.Playlist
+	barred barred
 	// now is what is due at present.
 	now program.Now
 	// cur is on the screen, queue are the candidates for what comes next, in their order.
@@ -118,6 +120,12 @@ type change struct {
 	fade, length time.Duration
 }
 
+// barred is a playlist that is passed over for a while.
+type barred struct {
+	playlist int64
+	until    time.Time // by the real clock
+}
+
 type announced struct {
 	item, version, playlist int64
 	name                    string
@@ -143,8 +151,14 @@ func New(cfg Config) *Engine {
 // any more.
 func (e *Engine) SetProgram(p program.Program) {
 	s := program.NewSchedule(p)
+	var base *program.Playlist
+	for i := range p.Playlists {
+		if l := &p.Playlists[i]; l.ID == p.Base && l.ID != 0 && len(l.Items) > 0 {
+			base = l
+		}
+	}
 	e.mu.Lock()
-	e.schedule, e.failed, e.hold = s, 0, time.Time{}
+	e.schedule, e.base, e.barred, e.failed, e.hold = s, base, barred{}, 0, time.Time{}
 	e.mu.Unlock()
 	e.poke()
 }

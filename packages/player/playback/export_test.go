@@ -19,7 +19,7 @@ func (e *Engine) Settled() bool {
 			return e.cur == nil || e.cur.settled()
 		}
 	}
-	return e.cur != nil && e.cur.settled() && e.left() > lead
+	return e.cur != nil && e.cur.settled() && e.left(e.cfg.Now()) > lead
 }
 
 func (a *act) settled() bool {
@@ -47,3 +47,10 @@ func ParseKept(b []byte) (restarts int, reason string) { return parseKept(bytes.
 
 // Tell hands on what was said.
 func (e *Engine) Tell() { e.tell() }
+
+// Pardon lets the time be over for which a playlist is passed over.
+func (e *Engine) Pardon() {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.barred.until = time.Time{}
+}

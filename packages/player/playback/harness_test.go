@@ -348,3 +348,5 @@ func still(c byte, d time.Duration) program.Item {
 func video(name string, d time.Duration) program.Item {
 	return program.Item{Kind: "video", FileName: name, SHA256: name, DurationMS: d.Milliseconds()}
 }
+
+func g(r *rig) playback.Gaps { return r.engine.State().Gaps }

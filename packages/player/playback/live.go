@@ -108,6 +108,7 @@ func (l *live) next(stage.Refresh) (c stage.Change, dropped int) {
 }
 
 func (l *live) all() stage.Change      { return stage.Change{} }
+func (l *live) seams() []uint64        { return nil }
 func (l *live) starved() time.Duration { return 0 }
 
 func (l *live) end(r stage.Refresh) (end time.Duration, known bool, err error) {

@@ -54,7 +54,7 @@ func (e *Engine) plan(ctx context.Context) {
 	case e.rest(lit):
 	default:
 		now := e.cfg.Now()
-		e.now = e.schedule.At(now)
+		e.now = e.at(now)
 		if !e.aim(ctx, now) {
 			e.clear()
 			tell = e.play(false)
@@ -102,11 +102,8 @@ func (e *Engine) aim(ctx context.Context, now time.Time) bool {
 		e.drop(0)
 		return e.cur != nil && e.linger(now)
 	}
-	remains := e.left()
-	if e.cur != nil && e.cur.due.Interrupt != 0 && !e.now.Until.IsZero() && (remains < 0 || remains > e.now.Until.Sub(now)) {
-		remains = e.now.Until.Sub(now)
-	}
-	want := due{e.schedule.At(now.Add(max(remains, 0)))}
+	remains := e.left(now)
+	want := due{e.at(now.Add(max(remains, 0)))}
 	if e.cur == nil || e.urgent() {
 		want, remains = due{e.now}, 0
 	}
@@ -155,11 +152,18 @@ func (e *Engine) last() place {
 }
 
 // left is how long the item on the screen still takes: 0 when it is over, negative while that is not known.
-func (e *Engine) left() time.Duration {
+func (e *Engine) left(now time.Time) time.Duration {
 	if e.cur == nil || e.change.ended {
 		return 0
 	}
-	return e.cur.show.left(e.seen.refresh)
+	own := e.cur.show.left(e.seen.refresh)
+	if e.cur.due.Interrupt == 0 || e.now.Until.IsZero() {
+		return own
+	}
+	if until := max(e.now.Until.Sub(now), 0); own < 0 || until < own {
+		return until
+	}
+	return own
 }
 
 // fits reports whether a candidate is of what is due at the end of the item on the screen, which is known to within near.
@@ -169,7 +173,7 @@ func (e *Engine) fits(a *act, want due, now time.Time, remains time.Duration) bo
 	}
 	at := now.Add(max(remains, 0))
 	return a.due.Interrupt == e.now.Interrupt &&
-		(a.due.same(due{e.schedule.At(at.Add(-near))}) || a.due.same(due{e.schedule.At(at.Add(near))}))
+		(a.due.same(due{e.at(at.Add(-near))}) || a.due.same(due{e.at(at.Add(near))}))
 }
 
 // topUp begins to make the next item ready, if it is time, and another one when that takes too long.
@@ -267,10 +271,33 @@ func (e *Engine) settle(a *act, s show, err error) bool {
 	e.queue = slices.Delete(e.queue, i, i+1)
 	e.skip(a.item, err)
 	e.failed++
-	if n := itemCount(a.due); e.failed >= n {
+	if n := itemCount(a.due); e.failed >= n && e.bar(a.due) {
+		e.failed = 0
+	} else if e.failed >= n {
 		e.hold = time.Now().Add(min(time.Second<<min(e.failed/n-1, 5), 30*time.Second))
 	}
 	return false
+}
+
+// barFor is how long a playlist is passed over of which nothing can be played.
+const barFor = time.Minute
+
+// bar passes a playlist over for a while, if there is another to play instead.
+func (e *Engine) bar(d due) bool {
+	if d.Playlist == nil || e.base == nil || e.base.ID == d.Playlist.ID {
+		return false
+	}
+	e.barred = barred{d.Playlist.ID, time.Now().Add(barFor)}
+	return true
+}
+
+// at is what is due at a time; the base in place of a playlist that is passed over.
+func (e *Engine) at(t time.Time) program.Now {
+	n := e.schedule.At(t)
+	if n.Playlist != nil && n.Playlist.ID == e.barred.playlist && time.Now().Before(e.barred.until) {
+		return program.Now{Playlist: e.base, Until: n.Until}
+	}
+	return n
 }
 
 func itemCount(d due) int {

@@ -66,7 +66,8 @@ type Skipped struct {
 	Time   time.Time `json:"time"`
 }
 
-// Gaps counts changes from one item to the next by how many refreshes they took beyond the first possible one.
+// Gaps counts changes from one item to the next, and videos' own seams, by how many refreshes they took beyond the first
+// possible one.
 type Gaps struct {
 	Changes uint64 `json:"changes"`
 	Late    uint64 `json:"late"`

@@ -2,6 +2,8 @@ package playback_test
 
 import (
 	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -41,7 +43,7 @@ func TestInterrupt(t *testing.T) {
 				t.Errorf("on the screen: %s (%v)", r.spans(), err)
 			}
 			if g := r.engine.State().Gaps; g.Late != 0 {
-				t.Errorf("gaps %+v", g)
+				t.Errorf("gaps %+v with %s", g, r.spans())
 			}
 		})
 	}
@@ -130,5 +132,43 @@ func TestVersions(t *testing.T) {
 	}
 	if s := r.engine.State(); s.Version != 2 || s.Gaps.Late != 0 {
 		t.Errorf("state %+v", s)
+	}
+}
+
+// TestFallback: while nothing of what is due can be played, the base is; what is due comes as soon as it can.
+func TestFallback(t *testing.T) {
+	for name, change := range map[string]func(*program.Program){
+		"rule": func(p *program.Program) {
+			p.Rules = []program.Rule{{ID: 7, Playlist: 2, FromMinute: 0, ToMinute: 1440, Weekdays: 127, Priority: 1}}
+		},
+		"interruption": func(p *program.Program) {
+			p.Interrupts = []program.Interrupt{{ID: 7, Playlist: 2, Begins: time.Unix(0, 0), Ends: time.Unix(1<<33, 0)}}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := two()
+			p.Playlists[1].Items = []program.Item{still('x', time.Second), still('k', time.Second)}
+			for i := range p.Playlists[1].Items {
+				p.Playlists[1].Items[i].ID, p.Playlists[1].Items[i].Fit = int64(100+i), "fit"
+			}
+			change(&p)
+			r := start(t, p, setup{})
+			r.step(1 + 60 + 60 + 30)
+			r.checkSpans("r60 b60 r30")
+			s := r.engine.State()
+			if len(s.Skipped) != 2 || s.Playlist != 1 || !s.Playing {
+				t.Errorf("state %+v", s)
+			}
+			b, err := os.ReadFile(filepath.Join(r.dir, "g.png"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			write(b)(r, filepath.Join(r.dir, "x.png"))
+			r.engine.Pardon()
+			r.run("what is due is on the screen", func() bool { return strings.HasSuffix(r.hues(), "g") })
+			if s := r.engine.State(); s.Playlist != 2 {
+				t.Errorf("state %+v", s)
+			}
+		})
 	}
 }

@@ -111,6 +111,9 @@ func (e *Engine) enter(n *act, r stage.Refresh) {
 		n.extends.show.begin(start)
 		old.item, old.due, old.place = n.item, n.due, n.place
 		e.change.ended = false
+		if e.change.unshown == 0 && !e.change.pending {
+			e.announce(old)
+		}
 		return
 	}
 	if old != nil && n.due.Interrupt != 0 && old.due.Interrupt == 0 {
@@ -153,6 +156,9 @@ func (e *Engine) frame(r stage.Refresh) stage.Change {
 	}
 	c, dropped := e.cur.show.next(r)
 	e.cur.dropped += uint64(dropped)
+	for _, late := range e.cur.show.seams() {
+		e.gaps.add(late)
+	}
 	if e.change.begin {
 		if c.Still == nil && c.Video == nil {
 			c = e.cur.show.all()
@@ -199,11 +205,14 @@ func (e *Engine) Shown(r stage.Refresh) {
 
 // count notes a change that was on the screen at one refresh and could have been at another.
 func (g *Gaps) count(shown, first stage.Refresh) {
+	g.add(uint64(max(shown.Time-first.Time+shown.Interval/2, 0) / shown.Interval))
+}
+
+func (g *Gaps) add(late uint64) {
 	g.Changes++
-	late := (shown.Time - first.Time + shown.Interval/2) / shown.Interval
+	g.Max = max(g.Max, late)
 	if late > 0 {
 		g.Late++
-		g.Max = max(g.Max, uint64(late))
 	}
 }
 

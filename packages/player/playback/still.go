@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"image"
-	"image/color"
 	"time"
 
 	"porthole/media/render"
@@ -56,20 +54,7 @@ func (e *Engine) openPicture(ctx context.Context, i program.Item) (show, error) 
 	if err != nil {
 		return nil, err
 	}
-	return newStill(e.cfg.Stage.Prepare(shrink(m, e.cfg.Stage.Size()), render.Mode(i.Fit)), i), nil
-}
-
-// shrink makes a picture smaller that is much larger than the screen, however that is turned: the picture is kept as long as
-// it is shown.
-func shrink(m image.Image, screen image.Point) image.Image {
-	size, side := m.Bounds().Size(), max(screen.X, screen.Y)
-	least := min(size.X, size.Y)
-	if side <= 1 || least <= side*3/2 {
-		return m
-	}
-	small := render.NewImage(max(size.X*side/least, 1), max(size.Y*side/least, 1))
-	render.Draw(small, m, render.Stretch, 0, color.RGBA{A: 0xff})
-	return small
+	return newStill(e.cfg.Stage.Prepare(m, render.Mode(i.Fit)), i), nil
 }
 
 // still is a picture or a text.
@@ -86,6 +71,7 @@ func newStill(s *stage.Still, i program.Item) *still {
 func (s *still) begin(at time.Duration)                 { s.began = at }
 func (s *still) next(stage.Refresh) (stage.Change, int) { return stage.Change{}, 0 }
 func (s *still) all() stage.Change                      { return stage.Change{Still: s.picture} }
+func (s *still) seams() []uint64                        { return nil }
 func (s *still) starved() time.Duration                 { return 0 }
 func (s *still) run(ctx context.Context)                { <-ctx.Done() }
 

@@ -33,6 +33,8 @@ type video struct {
 	// wanted says that a spare is to be opened, spareErr why there is none.
 	wanted   bool
 	spareErr error
+	// late are the seams that were not told of yet.
+	late []uint64
 	// lacking is since when a frame should be there, by the real clock.
 	lacking time.Time
 }
@@ -83,9 +85,11 @@ func (v *video) next(r stage.Refresh) (c stage.Change, dropped int) {
 	f, dropped := v.reel.due(at - v.start)
 	if end, done := v.reel.end(); f == nil && done && at >= v.start+end && v.again(v.start+end) && v.spare != nil {
 		v.start += end
-		if late := r.Time - v.start; late >= r.Interval {
+		late := max(r.Time-v.start+r.Interval/2, 0) / r.Interval
+		if late > 0 {
 			v.start = r.Time
 		}
+		v.late = append(v.late, uint64(late))
 		v.gone = append(v.gone, v.reel)
 		v.reel, v.spare = v.spare, nil
 		v.poke()
@@ -104,6 +108,14 @@ func (v *video) next(r stage.Refresh) (c stage.Change, dropped int) {
 	return stage.Change{
 		Video: &camera.Picture{Image: f.Image, PTS: f.PTS, Info: v.reel.info, Release: f.Release}, Fit: v.fit,
 	}, dropped
+}
+
+func (v *video) seams() []uint64 {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	l := v.late
+	v.late = nil
+	return l
 }
 
 // again reports whether the video is to begin anew at a time.

@@ -42,7 +42,6 @@ func (d *dummy) Plays(s stage.Source) (asked, lit bool) {
 }
 func (d *dummy) Prepare(image.Image, render.Mode) *stage.Still { return &stage.Still{} }
 func (d *dummy) PrepareText(string) *stage.Still               { return &stage.Still{} }
-func (d *dummy) Size() image.Point                             { return image.Pt(1, 1) }
 func (d *dummy) Reopen() {
 	d.mu.Lock()
 	defer d.mu.Unlock()

@@ -22,6 +22,8 @@ type word struct {
 	Message string `json:"message"`
 }
 
+func discard() *slog.Logger { return slog.New(slog.DiscardHandler) }
+
 // queue is a running spool.
 type queue struct {
 	*spool.Spool
@@ -110,9 +112,9 @@ func TestWithinASecond(t *testing.T) {
 		q := open(t, dir)
 		for n := range 3 {
 			q.add("playing", fmt.Sprint(n))
-			time.Sleep(time.Second)
+			<-time.After(time.Second)
 			synctest.Wait()
-			seen := spool.New(spool.Config{Log: slog.New(slog.DiscardHandler), Dir: dir})
+			seen := spool.New(spool.Config{Log: discard(), Dir: dir})
 			if len(seen.Next(10)) != n+1 {
 				t.Errorf("%d of %d reports", len(seen.Next(10)), n+1)
 			}

@@ -11,6 +11,7 @@ import (
 // perform shows scenes on one screen until ctx ends, or the screen takes no frame any more.
 func (s *Stage) perform(ctx context.Context, screen display.Screen, problem string) error {
 	info := s.look(screen, problem)
+	s.dimmed = nil
 	failures := 0
 	var again <-chan time.Time
 	for redraw := true; ; {

@@ -1,7 +1,12 @@
 package stage
 
 import (
+	"encoding/json"
+	"slices"
+	"strings"
+
 	"porthole/hw/display"
+	"porthole/packages/internal/settings"
 )
 
 // Report is what a Stage can say.
@@ -22,8 +27,9 @@ type Screen struct {
 	Connected bool         `json:"connected"`
 	Width     int          `json:"width"`
 	Height    int          `json:"height"`
-	// Mode is for people, for example "1920x1080 at 60 Hz".
+	// Mode is for people, for example "1920x1080 at 60 Hz". Modes are all that may be chosen, as settings.ParseMode reads them.
 	Mode    string `json:"mode"`
+	Modes   Modes  `json:"modes,omitempty"`
 	Monitor string `json:"monitor,omitempty"`
 	// Note is what is unusual, Problem why there is no screen, in words.
 	Note    string `json:"note,omitempty"`
@@ -33,8 +39,29 @@ type Screen struct {
 func screenReport(i display.Info, problem string) Screen {
 	return Screen{
 		Kind: i.Kind, Driver: i.Driver, Connector: i.Connector, Connected: i.Connected, Width: i.Mode.Width, Height: i.Mode.Height,
-		Mode: i.Mode.String(), Monitor: i.Monitor, Note: i.Note, Problem: problem,
+		Mode: i.Mode.String(), Modes: modes(i.Modes), Monitor: i.Monitor, Note: i.Note, Problem: problem,
 	}
+}
+
+// Modes are picture sizes and rates with spaces between. It can be compared, and is a list in JSON.
+type Modes string
+
+// MarshalJSON implements json.Marshaler.
+func (m Modes) MarshalJSON() ([]byte, error) { return json.Marshal(strings.Fields(string(m))) }
+
+// modes are those that show whole pictures, each once, in the display's order. Rates are to a hundredth of a hertz.
+func modes(list []display.Mode) Modes {
+	var all []string
+	for _, m := range list {
+		if m.Interlaced {
+			continue
+		}
+		text := settings.Mode{Width: m.Width, Height: m.Height, RefreshMilliHz: (m.RefreshMilliHz + 5) / 10 * 10}.String()
+		if !slices.Contains(all, text) {
+			all = append(all, text)
+		}
+	}
+	return Modes(strings.Join(all, " "))
 }
 
 // Report says how it goes.

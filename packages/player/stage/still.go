@@ -33,27 +33,34 @@ func (st *Still) prepare(painter Painter, g Geometry) *display.Image {
 		return st.drawn
 	}
 	m := display.NewImage(image.Rectangle{Max: g.Size})
-	small := st.reduced(painter, max(g.Size.X, g.Size.Y))
-	if st.fit != render.Fill {
-		st.picture = small
+	page := g.Turn.Size(g.Size)
+	if st.fit == render.Fill || st.fit == render.Stretch {
+		// More of it is needed here than of one that keeps its shape, and on another screen.
+		st.draw(painter, m, g.Turn, image.Rectangle{Max: page})
+		side := max(page.X, page.Y)
+		st.picture = st.reduced(painter, image.Pt(side, side))
+	} else {
+		st.picture = st.reduced(painter, page)
+		st.draw(painter, m, g.Turn, image.Rectangle{Max: page})
 	}
-	st.draw(painter, m, g.Turn, image.Rectangle{Max: g.Turn.Size(g.Size)})
-	st.picture = small
+	if st.picture != nil && g.Turn == 0 && st.picture.Bounds().Size() == page {
+		st.picture = m // the same
+	}
 	st.geometry, st.drawn = g, m
 	return m
 }
 
-// reduced is the picture scaled down into a square, if it is larger: a photograph would take several times the memory of what is
+// reduced is the picture scaled down into a size, if it is larger: a photograph would take several times the memory of what is
 // shown of it, for a display that may never be turned or changed.
-func (st *Still) reduced(painter Painter, side int) image.Image {
+func (st *Still) reduced(painter Painter, most image.Point) image.Image {
 	if st.picture == nil {
 		return nil
 	}
 	size := st.picture.Bounds().Size()
-	if size.X <= side && size.Y <= side {
+	if size.X <= most.X && size.Y <= most.Y {
 		return st.picture
 	}
-	m := display.NewImage(image.Rectangle{Max: fit(size, image.Rect(0, 0, side, side)).Size()})
+	m := display.NewImage(image.Rectangle{Max: fit(size, image.Rectangle{Max: most}).Size()})
 	painter.Picture(m, m.Rect, st.picture, render.Stretch, 0)
 	return m
 }

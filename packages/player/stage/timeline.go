@@ -70,14 +70,14 @@ func (l *timeline) next() Refresh {
 // mark takes what the screen said of a frame, and returns the refresh that was.
 func (l *timeline) mark(v display.Vblank) Refresh {
 	now := l.clock.Now()
-	n, d := uint64(1), l.last.Interval
-	switch {
-	case l.known && v.Sequence > l.told.Sequence && v.Time > l.told.Time:
+	var n uint64
+	var d time.Duration
+	if l.known && v.Sequence > l.told.Sequence && v.Time > l.told.Time {
 		d = v.Time - l.told.Time
 		// Screens without vertical blanking count frames only.
 		n = max(v.Sequence-l.told.Sequence, uint64((d+l.last.Interval/2)/l.last.Interval))
-	case !l.known:
-		n = max(uint64(max(now-l.at, 0)/l.last.Interval), 1)
+	} else {
+		n = max(uint64(max(now-l.at+l.last.Interval/2, 0)/l.last.Interval), 1)
 		d = time.Duration(n) * l.last.Interval
 	}
 	l.last.Number += n

@@ -16,8 +16,8 @@ import (
 
 const (
 	// maxDecisions bounds the audit log; every slackDecisions the file is written anew.
-	maxDecisions   = 300
-	slackDecisions = 100
+	maxDecisions   = 200
+	slackDecisions = 50
 	maxAudit       = 1 << 20 // bytes that are read of the file
 )
 

@@ -5,7 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"time"
+	"slices"
+	"strings"
 
 	"porthole/packages/internal/settings"
 )
@@ -39,8 +40,12 @@ func (t *Trust) decide(server string, chain []*x509.Certificate) (How, *RefusedE
 	first := t.policy.Trust == settings.TrustFirst && len(t.preset) == 0
 	for _, p := range r.Pins {
 		// What a first connection showed counts only as long as first connections do.
-		if (first || p.By != byFirstUse) && p.match(host, chain) {
+		switch {
+		case p.By == byFirstUse && !first:
+		case p.match(host, chain):
 			return p.how(), nil
+		case p.Kind == kindName && t.vouchedForAny(p.Names, chain):
+			return ByPublic, nil
 		}
 	}
 	var public error
@@ -106,24 +111,46 @@ func (t *Trust) refuse(server string, chain []*x509.Certificate, why *RefusedErr
 	if r.Pending != nil && r.Pending.Fingerprint == why.Fingerprint && r.Pending.Reason == why.Reason {
 		return
 	}
-	r.Pending = newPending(chain, why)
+	r.Pending = newPending(chain, why, t.cfg.Now())
 	t.decided(server, Refused, chain[0], why.Reason)
 	t.save() //nolint:errcheck // it is logged; it waits in memory
 }
 
-// vouched reports why no public CA vouches for the chain, nil if one does. Where the clock is not sure it can only be slow:
-// a certificate of the future is then taken to be one of the present.
+// vouched reports why no public CA vouches for the chain, nil if one does. A certificate of the future is one of the present:
+// the clock is slow, and this is the server that would put it right. One of the past is none.
 func (t *Trust) vouched(host string, chain []*x509.Certificate) error {
-	now, sure := t.cfg.Clock()
+	now := t.cfg.Now()
 	inter := x509.NewCertPool()
 	for _, c := range chain {
-		if !sure && now.Before(c.NotBefore) {
+		if now.Before(c.NotBefore) {
 			now = c.NotBefore
 		}
 		inter.AddCert(c)
 	}
 	_, err := chain[0].Verify(x509.VerifyOptions{DNSName: host, Roots: t.cfg.Roots, Intermediates: inter, CurrentTime: now})
 	return err
+}
+
+// publicNames lists the names in a certificate for which public CAs vouch.
+func (t *Trust) publicNames(chain []*x509.Certificate) (names []string) {
+	for _, n := range chain[0].DNSNames[:min(len(chain[0].DNSNames), maxNames)] {
+		if n = strings.ToLower(n); t.vouched(someName(n), chain) == nil {
+			names = append(names, n)
+		}
+	}
+	return names
+}
+
+func (t *Trust) vouchedForAny(names []string, chain []*x509.Certificate) bool {
+	return slices.ContainsFunc(names, func(n string) bool { return t.vouched(someName(n), chain) == nil })
+}
+
+// someName is a name that the pattern of a certificate stands for.
+func someName(pattern string) string {
+	if rest, ok := strings.CutPrefix(pattern, "*."); ok {
+		return "any-name-of-these." + rest
+	}
+	return pattern
 }
 
 // isPublic reports whether a CA is one of the public ones or below one, at any time.
@@ -145,9 +172,6 @@ func inWords(err error) string {
 	case errors.As(err, &unknown):
 		return "it is from nobody that they know"
 	case errors.As(err, &invalid) && invalid.Reason == x509.Expired && invalid.Cert != nil:
-		if c := invalid.Cert; time.Now().Before(c.NotBefore) {
-			return "it is good from " + c.NotBefore.UTC().Format("2 January 2006 15:04 UTC")
-		}
 		return "it was good until " + invalid.Cert.NotAfter.UTC().Format("2 January 2006 15:04 UTC") + ", says this screen’s clock"
 	}
 	return "it cannot be verified"

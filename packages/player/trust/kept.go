@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"syscall"
 	"time"
 
 	"porthole/packages/internal/durable"
@@ -47,8 +48,8 @@ type pending struct {
 	Chain       [][]byte  `json:"chain"`
 }
 
-func newPending(chain []*x509.Certificate, why *RefusedError) *pending {
-	p := &pending{Time: time.Now().UTC(), Fingerprint: why.Fingerprint, Reason: why.Reason}
+func newPending(chain []*x509.Certificate, why *RefusedError, now time.Time) *pending {
+	p := &pending{Time: now.UTC(), Fingerprint: why.Fingerprint, Reason: why.Reason}
 	for _, c := range chain[:min(len(chain), maxChain)] {
 		p.Chain = append(p.Chain, c.Raw)
 	}
@@ -103,11 +104,8 @@ func parseKept(b []byte) (kept, error) {
 		if r.Server == "" {
 			return kept{}, errors.New("read pins: a server has no name")
 		}
-		for _, p := range r.Pins {
-			_, err := x509.ParseCertificate(p.CA)
-			if plainHex(p.SHA256) != p.SHA256 || p.SHA256 == "" || (p.Kind != kindKey && p.Kind != kindCA) || (p.Kind == kindCA && err != nil) {
-				return kept{}, fmt.Errorf("read pins: a pin of %s is damaged", r.Server)
-			}
+		if slices.ContainsFunc(r.Pins, pin.damaged) {
+			return kept{}, fmt.Errorf("read pins: a pin of %s is damaged", r.Server)
 		}
 		if r.Pending != nil {
 			if _, err := r.Pending.chain(); err != nil {
@@ -118,12 +116,27 @@ func parseKept(b []byte) (kept, error) {
 	return k, nil
 }
 
+// damaged reports whether a pin is none that we keep.
+func (p pin) damaged() bool {
+	sum := p.SHA256 != "" && plainHex(p.SHA256) == p.SHA256
+	switch p.Kind {
+	case kindName:
+		return len(p.Names) == 0 || slices.Contains(p.Names, "")
+	case kindKey:
+		return !sum
+	case kindCA:
+		_, err := x509.ParseCertificate(p.CA)
+		return !sum || err != nil
+	}
+	return true
+}
+
 func (t *Trust) file() string { return filepath.Join(t.cfg.Dir, "pins.json") }
 
 // load reads what is kept. What is damaged is put aside and sealed off: whoever damages the file gains nothing.
 func (t *Trust) load() {
 	st, err := os.Stat(t.file())
-	if errors.Is(err, fs.ErrNotExist) {
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR) {
 		return
 	}
 	var b []byte

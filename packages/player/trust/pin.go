@@ -17,6 +17,8 @@ const (
 	kindCA  = "ca"  // a CA, by its certificate: whatever it signs for this server
 	kindKey = "key" // the server's key
 	kindAny = "any" // a fingerprint that somebody typed: of the certificate, of its key or of its CA
+	// kindName are names for which public CAs vouch, of a server that is reached by another one, or by its address.
+	kindName = "name"
 )
 
 // Where a pin comes from.
@@ -37,8 +39,9 @@ type pin struct {
 	Kind string `json:"kind"`
 	By   string `json:"by"`
 	// SHA256 in hex is that of the CA's certificate, or of the key (SubjectPublicKeyInfo); of either for kindAny.
-	SHA256 string `json:"sha256"`
-	// CA is a CA's certificate. Names and Keys (as SHA256) are those of the certificates that it has signed for this server.
+	SHA256 string `json:"sha256,omitempty"`
+	// CA is a CA's certificate. Names and Keys (as SHA256) are those of the certificates that it has signed for this server; Names
+	// of kindName may begin with "*.".
 	CA    []byte   `json:"ca,omitempty"`
 	Names []string `json:"names,omitempty"`
 	Keys  []string `json:"keys,omitempty"`
@@ -115,6 +118,9 @@ func (t *Trust) pinsOf(chain []*x509.Certificate, by string) []pin {
 			Kind: kindCA, By: by, SHA256: certSum(ca), CA: ca.Raw, Names: latest(nil, maxNames, namesOf(leaf)...), Keys: []string{keySum(leaf)},
 		}}, pins...)
 	}
+	if names := t.publicNames(chain); len(names) > 0 {
+		pins = append(pins, pin{Kind: kindName, By: by, Names: names})
+	}
 	return pins
 }
 
@@ -122,8 +128,12 @@ func (t *Trust) pinsOf(chain []*x509.Certificate, by string) []pin {
 func (t *Trust) firstHow(chain []*x509.Certificate) How { return t.pinsOf(chain, byFirstUse)[0].how() }
 
 func describe(pins []pin) string {
-	if pins[0].Kind == kindCA {
+	last := pins[len(pins)-1]
+	switch {
+	case pins[0].Kind == kindCA:
 		return "the CA that came with it (SHA-256 " + colonsOf(pins[0].SHA256) + "), and by its key"
+	case last.Kind == kindName:
+		return "its key, and by the names for which public CAs vouch (" + strings.Join(last.Names[:min(3, len(last.Names))], ", ") + ")"
 	}
 	return "its key"
 }

@@ -71,9 +71,8 @@ type Config struct {
 	Dir string
 	// Roots are the public CAs; nil means the system's.
 	Roots *x509.CertPool
-	// Clock returns the time, and whether it can be relied upon. One that cannot may be slow, but is never fast: it is
-	// counted on from the last time known.
-	Clock func() (now time.Time, sure bool)
+	// Now is the time; nil means time.Now. It may be slow, as on a device whose clock nobody has set yet.
+	Now func() time.Time
 }
 
 // Trust decides and remembers. It may be used by several at once.
@@ -122,8 +121,8 @@ var ErrNotPending = errors.New("no certificate with this fingerprint waits for a
 // Open reads what is kept in the folder. What cannot be read is put aside: then no server is taken at first sight until one
 // has been approved.
 func Open(cfg Config) *Trust {
-	if cfg.Clock == nil {
-		cfg.Clock = func() (time.Time, bool) { return time.Now(), true }
+	if cfg.Now == nil {
+		cfg.Now = time.Now
 	}
 	t := &Trust{
 		cfg: cfg, shown: map[string]shown{}, policy: Policy{Trust: settings.TrustFirst},
@@ -214,7 +213,7 @@ func (t *Trust) Confirm(server string, chain []*x509.Certificate) {
 	r.Pins = t.pinsOf(chain, byFirstUse)
 	r.Leaf = Fingerprint(chain[0])
 	t.decided(server, Pinned, chain[0], "The first connection showed this certificate. It was pinned by "+describe(r.Pins)+".")
-	t.save()
+	t.save() //nolint:errcheck // it is logged; what was decided holds until the restart
 }
 
 // Approve takes the certificate that waits with this fingerprint, in hex with or without colons; ErrNotPending.
@@ -262,8 +261,7 @@ func (t *Trust) Log() []Decision { return t.audit.list() }
 
 // decided writes a decision down. The caller holds mu.
 func (t *Trust) decided(server, action string, leaf *x509.Certificate, detail string) {
-	now, _ := t.cfg.Clock()
-	d := Decision{Time: now.UTC().Truncate(time.Second), Server: server, Action: action, Detail: detail}
+	d := Decision{Time: t.cfg.Now().UTC().Truncate(time.Second), Server: server, Action: action, Detail: detail}
 	if leaf != nil {
 		d.Fingerprint = Fingerprint(leaf)
 	}

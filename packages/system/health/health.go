@@ -67,6 +67,8 @@ type Report struct {
 	Governor  string   `json:"governor,omitempty"`
 	Chosen    string   `json:"chosen,omitempty"`
 	Governors []string `json:"governors,omitempty"`
+	// Usual is the one that is set where nobody chose any.
+	Usual string `json:"usual,omitempty"`
 	// Now and SinceStart are what slows the processor down; nil where nothing tells.
 	Now        *thermal.Limits `json:"now,omitempty"`
 	SinceStart *thermal.Limits `json:"since_start,omitempty"`
@@ -233,7 +235,7 @@ func (w *Watch) readSpeed(r *Report) {
 	if w.cfg.GovernorFile == "" {
 		return
 	}
-	r.Governors = common(list)
+	r.Governors, r.Usual = common(list), w.cfg.Governor
 	r.Chosen, _ = w.chosen()
 }
 

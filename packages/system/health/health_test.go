@@ -98,7 +98,7 @@ func TestWatch(t *testing.T) {
 		w := p.run(t)
 		want := health.Report{
 			MilliCelsius: new(thermal.MilliCelsius(48686)), Hottest: new(thermal.MilliCelsius(48686)), KHz: 600000, MaxKHz: 1800000,
-			Governor: "performance", Governors: []string{"conservative", "ondemand", "performance"}, Now: &thermal.Limits{}, SinceStart: &thermal.Limits{},
+			Governor: "performance", Usual: "performance", Governors: []string{"conservative", "ondemand", "performance"}, Now: &thermal.Limits{}, SinceStart: &thermal.Limits{},
 		}
 		if d := cmp.Diff(want, w.Report()); d != "" {
 			t.Errorf("at first:\n%s", d)

@@ -1,4 +1,4 @@
-package vmtest_test
+package vm
 
 import (
 	"encoding/binary"
@@ -8,15 +8,15 @@ import (
 	"time"
 )
 
-// vnc is a viewer of a machine's screen: the size of its window is what the machine takes for its display. Without a
+// VNC is a viewer of a machine's screen: the size of its window is what the machine takes for its display. Without a
 // window, nothing is plugged in.
-type vnc struct {
-	t    *testing.T
+type VNC struct {
+	t    testing.TB
 	conn net.Conn
 }
 
-// dialVNC connects (RFC 6143, section 7) to a socket.
-func dialVNC(t *testing.T, path string) *vnc {
+// DialVNC connects (RFC 6143, section 7) to a socket, until the test ends.
+func DialVNC(t testing.TB, path string) *VNC {
 	t.Helper()
 	conn, err := net.Dial("unix", path)
 	if err != nil {
@@ -26,7 +26,7 @@ func dialVNC(t *testing.T, path string) *vnc {
 	if err := conn.SetDeadline(time.Now().Add(time.Minute)); err != nil {
 		t.Fatal(err)
 	}
-	v := &vnc{t, conn}
+	v := &VNC{t, conn}
 	v.read(12) // its version
 	v.write([]byte("RFB 003.008\n"))
 	v.read(int(v.read(1)[0])) // security types
@@ -40,7 +40,7 @@ func dialVNC(t *testing.T, path string) *vnc {
 	return v
 }
 
-func (v *vnc) read(n int) []byte {
+func (v *VNC) read(n int) []byte {
 	v.t.Helper()
 	b := make([]byte, n)
 	if _, err := io.ReadFull(v.conn, b); err != nil {
@@ -49,15 +49,15 @@ func (v *vnc) read(n int) []byte {
 	return b
 }
 
-func (v *vnc) write(b []byte) {
+func (v *VNC) write(b []byte) {
 	v.t.Helper()
 	if _, err := v.conn.Write(b); err != nil {
 		v.t.Fatal(err)
 	}
 }
 
-// resize asks for another size (SetDesktopSize); 0 by 0 unplugs.
-func (v *vnc) resize(w, h int) {
+// Resize asks for another size (SetDesktopSize); 0 by 0 unplugs.
+func (v *VNC) Resize(w, h int) {
 	v.t.Helper()
 	msg := make([]byte, 24)
 	msg[0], msg[6] = 251, 1

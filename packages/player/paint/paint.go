@@ -1,4 +1,5 @@
-package main
+// Package paint draws what the stage shows, with media/render.
+package paint
 
 import (
 	"image"
@@ -11,14 +12,14 @@ import (
 	"porthole/packages/player/stage"
 )
 
-// painter draws with media/render.
-type painter struct{}
+// Painter is a stage.Painter.
+type Painter struct{}
 
 // clockSet is a time before which a clock is not set: a device without network starts in 1970.
 func clockSet() time.Time { return time.Date(2026, time.January, 1, 0, 0, 0, 0, time.UTC) }
 
 // Status implements stage.Painter.
-func (painter) Status(dst *display.Image, s stage.Status) {
+func (Painter) Status(dst *display.Image, s stage.Status) {
 	r := render.Status{
 		Name: s.Name, URL: s.URL, Addresses: s.Addresses, Fingerprint: s.Fingerprint, ClaimCode: s.ClaimCode, Messages: s.Messages,
 		Unreachable: s.Unreachable, Version: "Porthole " + daemon.Version(),
@@ -30,7 +31,7 @@ func (painter) Status(dst *display.Image, s stage.Status) {
 }
 
 // Picture implements stage.Painter.
-func (painter) Picture(dst *display.Image, r image.Rectangle, m image.Image, fit render.Mode, turn render.Turn) {
+func (Painter) Picture(dst *display.Image, r image.Rectangle, m image.Image, fit render.Mode, turn render.Turn) {
 	if d, ok := m.(*display.Image); ok {
 		m = (*render.Image)(d)
 	}
@@ -38,15 +39,15 @@ func (painter) Picture(dst *display.Image, r image.Rectangle, m image.Image, fit
 }
 
 // Text implements stage.Painter.
-func (painter) Text(dst *display.Image, text string) {
+func (Painter) Text(dst *display.Image, text string) {
 	render.Text((*render.Image)(dst), dst.Rect, text)
 }
 
 // Log implements stage.Painter.
-func (painter) Log(dst *display.Image, lines []render.Line) { render.Log((*render.Image)(dst), lines) }
+func (Painter) Log(dst *display.Image, lines []render.Line) { render.Log((*render.Image)(dst), lines) }
 
 // Video implements stage.Painter.
-func (painter) Video(dst *display.Image, r image.Rectangle, v *display.YUV) {
+func (Painter) Video(dst *display.Image, r image.Rectangle, v *display.YUV) {
 	matrix := render.BT601
 	if v.BT709 {
 		matrix = render.BT709
@@ -59,14 +60,14 @@ func (painter) Video(dst *display.Image, r image.Rectangle, v *display.YUV) {
 }
 
 // Strip implements stage.Painter.
-func (painter) Strip(dst *display.Image, r image.Rectangle, text string) {
+func (Painter) Strip(dst *display.Image, r image.Rectangle, text string) {
 	render.Strip((*render.Image)(dst), r, text)
 }
 
 // Banner implements stage.Painter.
-func (painter) Banner(dst *display.Image, text string) { render.Banner((*render.Image)(dst), text) }
+func (Painter) Banner(dst *display.Image, text string) { render.Banner((*render.Image)(dst), text) }
 
 // Note implements stage.Painter.
-func (painter) Note(dst *display.Image, r image.Rectangle, text string) {
+func (Painter) Note(dst *display.Image, r image.Rectangle, text string) {
 	render.Note((*render.Image)(dst), r, text)
 }
