@@ -117,7 +117,10 @@ func (s screenOf) shows(what string, colours ...string) {
 		for _, want := range colours {
 			if !seen[want] {
 				p, err := s.state()
-				return fmt.Errorf("no %s on the screen, but %v; the player says %+v, %v", want, c, p, err)
+				if err != nil {
+					return err
+				}
+				return fmt.Errorf("no %s on the screen, but %v; the player says %+v", want, c, p)
 			}
 		}
 		return nil
