@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"image"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -27,6 +26,7 @@ type Offscreen struct {
 	blank  blanking
 	base   *Image
 	video  *YUV // a copy, or nil
+	buffer YUV  // what video is copied into
 	rect   image.Rectangle
 	veil   *Image // the caller's, which does not change
 	share  int
@@ -190,7 +190,10 @@ func (s *Offscreen) show(f Frame) {
 		s.rect = s.base.Rect
 	}
 	if f.Video != nil {
-		s.video = f.Video.clone()
+		y, u, v := append(s.buffer.Y[:0], f.Video.Y...), append(s.buffer.U[:0], f.Video.U...), append(s.buffer.V[:0], f.Video.V...)
+		s.buffer = *f.Video
+		s.buffer.Y, s.buffer.U, s.buffer.V = y, u, v
+		s.video = &s.buffer
 	}
 	s.veil, s.share = f.Veil, f.VeilShare
 	s.blank = picture
@@ -219,12 +222,6 @@ func (f Frame) check(info Info) error {
 		return fmt.Errorf("veil with a share of %d of 256: %w", f.VeilShare, ErrVeil)
 	}
 	return f.Veil.check(info.Mode)
-}
-
-func (v *YUV) clone() *YUV {
-	c := *v
-	c.Y, c.U, c.V = slices.Clone(v.Y), slices.Clone(v.U), slices.Clone(v.V)
-	return &c
 }
 
 // Blank implements Screen.
