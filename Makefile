@@ -20,8 +20,10 @@ STATE      ?= build/run
 FUZZTIME  ?= 30s
 BENCHTIME ?= 20s
 
-# How long the readers of `make soak` come, go and misbehave, and how often it cuts the power of a signage server.
+# How long the readers of `make soak` come, go and misbehave, how long a screen plays, and how often it cuts the power of a signage
+# server and of a screen.
 SOAK ?= 10m
+PLAY ?= 1h
 CUTS ?= 50
 
 # Debian packages the tests use as real peers.
@@ -117,11 +119,14 @@ bench: build ## latency, first frame, CPU and memory, beside MEDIAMTX= and GO2RT
 	@.ci/setup ffmpeg chromium python3 qemu-system-x86 ovmf $(IMAGE_DEBS)
 	@overlays/decoder/build.sh "$$(go env GOARCH)" "build/decoder-$$(go env GOARCH)"
 	BENCHTIME="$(BENCHTIME)" MEDIAMTX="$(MEDIAMTX)" GO2RTC="$(GO2RTC)" go run ./bench -bin build/bin
+	BENCHTIME="$(BENCHTIME)" go test -run '^$$' -bench '^Benchmark(Video|Gaps|Fade)' -benchtime 1x ./packages/player/playback
 
-soak: build ## readers that come, go, stall and misbehave for SOAK: memory, threads and descriptors of proxy must be flat; CUTS power cuts during uploads and edits
-	@.ci/setup $(IMAGE_DEBS) $(VM_DEBS)
+soak: build ## readers that come, go, stall and misbehave for SOAK: memory, threads and descriptors of proxy must be flat; a screen that plays for PLAY: its memory too; CUTS power cuts during uploads, edits and playing
+	@.ci/setup ffmpeg $(IMAGE_DEBS) $(VM_DEBS)
+	@overlays/decoder/build.sh "$$(go env GOARCH)" "build/decoder-$$(go env GOARCH)"
 	go run ./bench -bin build/bin -soak "$(SOAK)"
-	go test -v -timeout 6h ./integration/vm -run '^TestSignagePowerCuts$$' -cuts "$(CUTS)"
+	go run ./bench -bin build/bin -play "$(PLAY)"
+	go test -v -timeout 12h ./integration/vm -run '^(TestSignagePowerCuts|TestPlayer)$$' -cuts "$(CUTS)"
 
 clean: ## remove what was built and what `make run` stored
 	rm -rf build

@@ -28,6 +28,7 @@ func main() {
 	only := flag.String("only", "", "measure only `what`: peers, live, signage, uploads or appliance")
 	tries := flag.Int("tries", 30, "how often a page is opened for its first picture; 0: no browser")
 	soakFor := flag.Duration("soak", 0, "instead have readers come, go, stall and misbehave for this `time`, and see what stays")
+	playFor := flag.Duration("play", 0, "instead have the own screen play a mixed playlist for this `time`, and see what its memory does")
 	static := flag.String("static", "", "be the floor of the signage measurement at this `address`")
 	files := flag.String("files", "", "`folder` that -static serves")
 	tlsDir := flag.String("tls", "", "`folder` of -static's certificate")
@@ -45,6 +46,9 @@ func main() {
 	do := func() error { return run(ctx, *only, *bin, *build, p) }
 	if *soakFor > 0 {
 		do = func() error { return runSoak(ctx, *bin, *soakFor) }
+	}
+	if *playFor > 0 {
+		do = func() error { return soakPlaying(ctx, *bin, *playFor) }
 	}
 	if err := do(); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)

@@ -112,14 +112,14 @@ func (c code) grainy(t *testing.T, w, h int) []byte {
 	return b.Bytes()
 }
 
-// hung is what somebody sees on a screen that hangs turned clockwise, to the right, by so many quarters.
+// hung is what somebody sees on a screen that hangs turned counterclockwise by so many quarters.
 func hung(m image.Image, quarters int) image.Image {
 	for range quarters {
 		r := m.Bounds()
 		out := image.NewRGBA(image.Rect(0, 0, r.Dy(), r.Dx()))
 		for y := range r.Dy() {
 			for x := range r.Dx() {
-				out.Set(r.Dy()-1-y, x, m.At(r.Min.X+x, r.Min.Y+y))
+				out.Set(y, r.Dx()-1-x, m.At(r.Min.X+x, r.Min.Y+y))
 			}
 		}
 		m = out
@@ -173,8 +173,9 @@ func seen(ctx context.Context, dir string, img image.Image, texts ...string) (st
 	if err != nil {
 		return "", err
 	}
+	letters := func(s string) string { return strings.ToLower(strings.Join(strings.Fields(s), "")) }
 	for _, text := range texts {
-		if strings.Contains(strings.ToLower(read), strings.ToLower(text)) {
+		if strings.Contains(letters(read), letters(text)) {
 			return "text", nil
 		}
 	}
@@ -191,7 +192,7 @@ func TestCodes(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got, ok := codeOn(hung(c.picture(800, 1280), 1)); !ok || got != c.turned(1) {
+		if got, ok := codeOn(hung(c.picture(800, 1280), 1)); !ok || got != c.turned(3) {
 			t.Errorf("turned, %s is read as %s", c, got)
 		}
 		if m.Bounds().Dx() != 200 {

@@ -210,7 +210,8 @@ func (s *showing) watch(t *testing.T, what string, quarters int, wanted ...strin
 				return fmt.Errorf("%s is not on the screen yet: %w", what, errors.Join(err, fmt.Errorf("there is %q", on)))
 			}
 			show(t, "none of it", img)
-			t.Fatalf("%s: after %q there is %q on the screen (%v)", what, order, on, err)
+			st, _ := s.state(ctx)
+			t.Fatalf("%s: after %q there is %q on the screen (%v); player says %+v", what, order, on, err, st)
 		}
 		if n := len(order); n == 0 || order[n-1] != on {
 			show(t, on, img)
@@ -218,6 +219,10 @@ func (s *showing) watch(t *testing.T, what string, quarters int, wanted ...strin
 				s.follows(t, order[n-1], on)
 			}
 			order = append(order, on)
+			if n > 0 && n%len(s.items) == 0 {
+				st, _ := s.state(ctx)
+				t.Logf("%s: so far there were %q; player says %+v", what, order, st)
+			}
 		}
 		missing = slices.DeleteFunc(missing, func(m string) bool { return m == on })
 		if len(missing) > 0 {

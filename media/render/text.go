@@ -122,7 +122,8 @@ func (w *writer) wrap(s string, f Font, size, width, max int) []string {
 	return lines
 }
 
-// fitting is how many bytes of s fit a width, up to a space if there is one in the second half; at least one character.
+// fitting is how many bytes of s fit a width, at least one character: up to a space if there is one in the second half, or if what
+// comes then is a word that fits as a whole.
 func (w *writer) fitting(s string, f Font, size, width int) int {
 	n, space := 0, 0
 	for i, r := range s {
@@ -136,7 +137,8 @@ func (w *writer) fitting(s string, f Font, size, width int) int {
 			space = end
 		}
 	}
-	if space > n/2 {
+	word, _, _ := strings.Cut(s[space:], " ")
+	if space > n/2 || space > 0 && w.width(word, f, size) <= width {
 		return space
 	}
 	return n
