@@ -30,6 +30,12 @@ func NewAsked(playing bool, l link.State, c cache.State, k clock.State) Asked {
 	return asked{playing: playing, link: l, cache: c, clock: k}
 }
 
+// Problem is the same while viewers should know of a problem.
+func (a asked) Problem(text string) Asked {
+	a.problem = text
+	return a
+}
+
 // programmer says what it was told to say, and plays until it is told to fail.
 type programmer struct {
 	mu    sync.Mutex // guards what follows

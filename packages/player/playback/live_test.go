@@ -52,6 +52,9 @@ func TestLive(t *testing.T) {
 			if s := r.engine.State(); s.Item.Kind != item.Kind || strings.Contains(s.Item.Name, "cret") {
 				t.Errorf("item %+v", s.Item)
 			}
+			if s := r.engine.State(); s.Problem != "" {
+				t.Errorf("problem %q", s.Problem)
+			}
 			cam.Freeze(true)
 			r.run("the next item came", func() bool { return r.hues() == "rbr" })
 			s := r.engine.State()
@@ -86,5 +89,26 @@ func TestDeadCamera(t *testing.T) {
 				t.Errorf("skipped %+v, want %q", s, c.reason)
 			}
 		})
+	}
+}
+
+// TestOnlyCamera: when the only item there is falls silent its last picture stays, and it is said that it stands still, until
+// there are new ones.
+func TestOnlyCamera(t *testing.T) {
+	cam := blue(t, rtsptest.Options{})
+	r := start(t, program.Program{}, setup{stream: rtsp.PlayURL})
+	r.engine.SetProgram(list("cut", program.Item{Kind: "stream", URL: cam.URL(), DurationMS: 10_000}))
+	r.run("the camera is on the screen", func() bool { return r.hues() == "b" })
+	cam.Freeze(true)
+	r.run("it is said", func() bool {
+		return strings.Contains(r.engine.State().Problem, "No new picture from rtsp://127.0.0.1")
+	})
+	if s := r.engine.State(); !s.Playing || r.hues() != "b" {
+		t.Errorf("on the screen: %s, state %+v", r.hues(), s)
+	}
+	cam.Freeze(false)
+	r.run("it is well", func() bool { return r.engine.State().Problem == "" })
+	if s := r.engine.State(); !s.Playing || r.hues() != "b" {
+		t.Errorf("on the screen: %s, state %+v", r.hues(), s)
 	}
 }
