@@ -23,6 +23,7 @@ func blue(t *testing.T, o rtsptest.Options) *rtsptest.Camera {
 // TestLive: cameras by id and streams by their address come on the screen with their first picture, straight after what was
 // there; one that falls silent gives way to the next item, with a reason.
 func TestLive(t *testing.T) {
+	t.Parallel()
 	for name, c := range map[string]struct {
 		options rtsptest.Options
 		item    func(address string) program.Item
@@ -34,6 +35,7 @@ func TestLive(t *testing.T) {
 		}},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			cam := blue(t, c.options)
 			r := start(t, program.Program{}, setup{
 				stream: rtsp.PlayURL,
@@ -67,6 +69,7 @@ func TestLive(t *testing.T) {
 
 // TestDeadCamera: what does not answer is passed over with a reason, and costs the others nothing.
 func TestDeadCamera(t *testing.T) {
+	t.Parallel()
 	for name, c := range map[string]struct {
 		item   program.Item
 		reason string
@@ -76,6 +79,7 @@ func TestDeadCamera(t *testing.T) {
 		"no stream": {program.Item{Kind: "stream", URL: "http://127.0.0.1:1/x"}, "not an rtsp:// or rtsps:// URL"},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			r := start(t, program.Program{}, setup{
 				stream: rtsp.PlayURL,
 				camera: func(context.Context, string, rtsp.Sink) error { return rtsp.ErrUnavailable },
@@ -95,6 +99,7 @@ func TestDeadCamera(t *testing.T) {
 // TestOnlyCamera: when the only item there is falls silent its last picture stays, and it is said that it stands still, until
 // there are new ones.
 func TestOnlyCamera(t *testing.T) {
+	t.Parallel()
 	cam := blue(t, rtsptest.Options{})
 	r := start(t, program.Program{}, setup{stream: rtsp.PlayURL})
 	r.engine.SetProgram(list("cut", program.Item{Kind: "stream", URL: cam.URL(), DurationMS: 10_000}))
