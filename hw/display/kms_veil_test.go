@@ -22,8 +22,11 @@ func TestVeil(t *testing.T) {
 	f := fill(s, blue)
 	f.Video, f.VideoRect = solid(64, 48, 235, 128, 128), image.Rect(0, 0, 80, 90)
 	f.Veil, f.VeilShare = fill(s, red).Base, 256
+	f.Veil.Set(3, 2, green)
 	present(t, s, f)
-	wantAll(t, "hidden", card.Screen(0), red)
+	hidden := all(card.Screen(0), red)
+	hidden[image.Pt(3, 2)] = green
+	wantPixels(t, "hidden", card.Screen(0), hidden)
 	f.Base = nil
 	for share, want := range map[int][2]color.RGBA{
 		192: {{255, 64, 64, 255}, {191, 0, 64, 255}}, 128: {{255, 128, 128, 255}, {128, 0, 128, 255}}, 1: {{254, 254, 254, 255}, {1, 0, 254, 255}},
@@ -36,7 +39,7 @@ func TestVeil(t *testing.T) {
 	copy(f.Veil.Pix, fill(s, green).Base.Pix)
 	f.VeilShare = 256
 	present(t, s, f)
-	wantAll(t, "the same veil", card.Screen(0), red)
+	wantPixels(t, "the same veil", card.Screen(0), hidden)
 	f.Veil = fill(s, green).Base
 	present(t, s, f)
 	wantAll(t, "another veil", card.Screen(0), green)

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"slices"
 	"time"
 
 	"porthole/packages/internal/settings"
@@ -46,6 +47,9 @@ func (d *director) plan() plan {
 	p := plan{status: d.want.show == "" || d.shown.show == "" || stale || over}
 	p.screen = d.statusScreen(waiting, now)
 	p.problems = p.screen.Messages
+	if text := serverWords(d.asked.link); text != "" && len(p.problems) < maxMessages {
+		p.screen.Messages = append(slices.Clip(p.problems), text)
+	}
 	if p.status {
 		return p
 	}
@@ -61,6 +65,8 @@ func (d *director) plan() plan {
 // wait is what is in the way of what is wanted.
 type wait struct {
 	problem string
+	// program is the same of a program, in several sentences.
+	program []string
 	// long says that it takes longer than one should have to wait.
 	long bool
 }
@@ -72,14 +78,14 @@ func (d *director) waiting(now time.Time) wait {
 	case settings.ShowPicture:
 		long := now.Sub(d.since) > patience
 		if d.pictureErr != nil {
-			return wait{fmt.Sprintf("The picture %s cannot be shown: %s.", d.want.picture, pictureWords(d.pictureErr)), true}
+			return wait{problem: fmt.Sprintf("The picture %s cannot be shown: %s.", d.want.picture, pictureWords(d.pictureErr)), long: true}
 		}
 		if d.shown != d.want {
-			return wait{fmt.Sprintf("The picture %s is being read.", d.want.picture), long}
+			return wait{problem: fmt.Sprintf("The picture %s is being read.", d.want.picture), long: long}
 		}
 	case settings.ShowProgram:
 		if !d.asked.playing {
-			return wait{d.waitingForProgram(), now.Sub(d.since) > patience}
+			return wait{program: d.waitingForProgram()}
 		}
 	}
 	return wait{}
@@ -106,9 +112,9 @@ func (d *director) waitingForCamera(now time.Time) wait {
 	reason := s.Problem
 	if d.shown != d.want {
 		if reason == "" {
-			return wait{fmt.Sprintf("The camera %s is being connected.", name), long}
+			return wait{problem: fmt.Sprintf("The camera %s is being connected.", name), long: long}
 		}
-		return wait{fmt.Sprintf("The camera %s cannot be shown: %s.", name, reason), long}
+		return wait{problem: fmt.Sprintf("The camera %s cannot be shown: %s.", name, reason), long: long}
 	}
 	if !long {
 		return wait{}
@@ -120,7 +126,7 @@ func (d *director) waitingForCamera(now time.Time) wait {
 	if reason != "" {
 		text += ": " + reason
 	}
-	return wait{text + ".", true}
+	return wait{problem: text + ".", long: true}
 }
 
 // age says a duration in its largest unit, so that it changes seldom.
@@ -199,6 +205,7 @@ func (d *director) messages(w wait, now time.Time) []string {
 	}
 	add(d.misfit())
 	add(w.problem)
+	list = append(list, w.program...)
 	if now.Sub(d.start) > slowStart {
 		add(clockWords(d.asked.clock))
 	}

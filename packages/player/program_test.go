@@ -32,7 +32,7 @@ func TestProgramSayings(t *testing.T) {
 		},
 		"another server's": {
 			player.NewAsked(false, link.State{Kind: link.DigiServer, Server: server, Connected: true, Fingerprint: "AB:CD"}, cache.State{}, good), "",
-			server + " has nothing for this screen now. The certificate of " + server + " has the fingerprint AB:CD.",
+			server + " has nothing for this screen now. The certificate of signs.example.org begins with AB:CD.",
 		},
 		"a code": {
 			player.NewAsked(false, link.State{Kind: link.Porthole, PairingCode: "BCDF-2345", PairingURI: server + "/screens/pair"}, cache.State{}, good), "",
@@ -40,6 +40,12 @@ func TestProgramSayings(t *testing.T) {
 		},
 		"a problem": {
 			player.NewAsked(false, link.State{Kind: link.Porthole, Server: server, Problem: "It is wrong.", Step: "Mend it."}, cache.State{}, good), "", "It is wrong. Mend it.",
+		},
+		"another certificate": {
+			player.NewAsked(false, link.State{
+				Kind: link.Porthole, Server: server, Problem: "It is another one", Step: "Look", Pending: "01", Fingerprint: "01:02:03:04:05:06:07:08:09:0A",
+			}, cache.State{}, good), "",
+			"It is another one. Look. The certificate of signs.example.org begins with 01:02:03:04:05:06:07:08; it is not the one that was known.",
 		},
 		"downloads": {
 			player.NewAsked(false, link.State{Kind: link.Own, Connected: true}, cache.State{Missing: 3, MissingBytes: 12_300_000}, good), "",

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"porthole/packages/internal/settings"
@@ -10,8 +11,9 @@ import (
 	"porthole/packages/player/link"
 )
 
-// waitingForProgram says why no program plays and what to do about it, or nothing where nobody has asked for one. The caller holds d.mu.
-func (d *director) waitingForProgram() string {
+// waitingForProgram says in sentences why no program plays and what to do about it; none where nobody has asked for one. The
+// caller holds d.mu.
+func (d *director) waitingForProgram() []string {
 	a := d.asked
 	var say []string
 	// Nobody has to know of this device's own server before there is something to show.
@@ -19,17 +21,37 @@ func (d *director) waitingForProgram() string {
 	switch {
 	case a.link.PairingCode != "":
 		say = append(say, fmt.Sprintf("To connect this screen, open %s and type the code %s.", a.link.PairingURI, a.link.PairingCode))
-	case !quiet:
-		say = append(say, a.link.Problem, a.link.Step)
+	case !quiet && a.link.Problem != "":
+		say = append(say, sentence(a.link.Problem)+" "+sentence(a.link.Step))
 	}
 	say = append(say, downloadWords(a.cache), a.cache.Problem)
 	if a.link.Connected && a.cache.Missing == 0 && a.link.Problem == "" && a.cache.Problem == "" {
 		say = append(say, d.nothingPlays())
 	}
-	if a.link.Kind != link.Own && a.link.Fingerprint != "" {
-		say = append(say, fmt.Sprintf("The certificate of %s has the fingerprint %s.", a.link.Server, a.link.Fingerprint))
+	return slices.DeleteFunc(say, func(s string) bool { return s == "" })
+}
+
+// sentence ends a text with a full stop.
+func sentence(s string) string {
+	if s == "" || strings.HasSuffix(s, ".") {
+		return s
 	}
-	return strings.Join(strings.Fields(strings.Join(say, " ")), " ")
+	return s + "."
+}
+
+// shortFingerprint is as many bytes of a fingerprint as the status screen shows of its own, in characters.
+const shortFingerprint = 8*3 - 1
+
+// serverWords says by what people recognize another server: what stands here is to be compared with what its own screen says.
+func serverWords(l link.State) string {
+	if l.Server == "" || l.Fingerprint == "" {
+		return ""
+	}
+	text := fmt.Sprintf("The certificate of %s begins with %s", strings.TrimPrefix(l.Server, "https://"), l.Fingerprint[:min(len(l.Fingerprint), shortFingerprint)])
+	if l.Pending != "" {
+		text += "; it is not the one that was known"
+	}
+	return text + "."
 }
 
 // nothingPlays is said while the server has nothing for this screen.

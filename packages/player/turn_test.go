@@ -267,3 +267,18 @@ func TestTurn(t *testing.T) {
 		})
 	}
 }
+
+// TestFilmStandsUpright: a film that was taken with the camera turned looks like one that was not.
+func TestFilmStandsUpright(t *testing.T) {
+	for _, fit := range []render.Mode{render.Fit, render.Fill, render.Stretch} {
+		for _, planes := range []bool{false, true} {
+			want := newExhibit(t, image.Pt(320, 176), planes).show(playFilm(180, 320, 0, fit))
+			for _, rotation := range []render.Turn{90, 180, 270} {
+				got := newExhibit(t, image.Pt(320, 176), planes).show(playFilm(180, 320, rotation, fit))
+				if n := differing(got, want); n > 5 {
+					t.Errorf("%s, planes %v, taken turned by %d: %d squares differ", fit, planes, rotation, n)
+				}
+			}
+		}
+	}
+}

@@ -36,7 +36,7 @@ func (c *Cache) load() {
 	p, err := c.disk.loadProgram()
 	if err != nil {
 		c.cfg.Log.Error("the stored program cannot be read", "err", err)
-		c.problems.damage = "The stored program was damaged (" + err.Error() + "), so an older one plays, or none, until the server sends it again. If this comes back, replace the SD card."
+		c.problems.program = "The stored program was damaged (" + err.Error() + "), so an older one plays, or none, until the server sends it again. If this comes back, replace the SD card."
 	}
 	if problem != nil {
 		c.cfg.Log.Error("cannot keep the program and its media", "err", problem)

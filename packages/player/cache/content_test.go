@@ -283,14 +283,23 @@ func TestDamagedProgram(t *testing.T) {
 		t.Errorf("%+v, %+v", now, p.State())
 	}
 	p.opens(now)
+	// The damaged one does not take the good one's place as the old one.
+	p.Want(show(3, a))
+	p.plays(3, a)
+	p.stop()
+	scribble(filepath.Join(dir, "program.json"), 120)
+	p = newPlayer(t, dir, s)
+	if now, _ := p.Current(); now.Revision != 1 {
+		t.Errorf("revision %d", now.Revision)
+	}
 	p.stop()
 	scribble(filepath.Join(dir, "program.old.json"), 120)
 	p = newPlayer(t, dir, s)
 	if _, ok := p.Current(); ok || p.State().Problem == "" {
 		t.Errorf("%+v", p.State())
 	}
-	p.Want(show(3, a, b))
-	p.plays(3, a, b)
+	p.Want(show(4, a, b))
+	p.plays(4, a, b)
 	p.wait("no problem any more", func() bool { return p.State().Problem == "" })
 	if n := len(s.requests()); n != 2 {
 		t.Errorf("%d requests", n)

@@ -212,18 +212,33 @@ func (d *disk) saveProgram(p program.Program) error {
 	if err != nil {
 		return fmt.Errorf("keep program: %w", err)
 	}
-	if was, err := readBounded(d.path(programFile), maxProgram); err == nil && bytes.Equal(was, b) {
+	was, err := readBounded(d.path(programFile), maxProgram)
+	if err == nil && bytes.Equal(was, b) {
 		return nil
 	}
-	// A copy by name: at every moment program.json is there, and one of the two can be read.
-	link := d.path(oldProgramFile + durable.Suffix)
-	os.Remove(link)
-	if err := os.Link(d.path(programFile), link); err == nil {
-		if err := os.Rename(link, d.path(oldProgramFile)); err != nil {
-			return fmt.Errorf("keep the old program: %w", err)
+	if err == nil {
+		_, err = parseProgram(was)
+	}
+	if err == nil {
+		if err := d.keepOld(); err != nil {
+			return err
 		}
 	}
 	return durable.WriteFile(d.path(programFile), b, fileMode)
+}
+
+// keepOld makes the program the old one, by another name of the file: at every moment one of the two can be read. A file
+// system without such names keeps none.
+func (d *disk) keepOld() error {
+	link := d.path(oldProgramFile + durable.Suffix)
+	os.Remove(link)
+	if os.Link(d.path(programFile), link) != nil {
+		return nil
+	}
+	if err := os.Rename(link, d.path(oldProgramFile)); err != nil {
+		return fmt.Errorf("keep the old program: %w", err)
+	}
+	return nil
 }
 
 func parseProgram(b []byte) (program.Program, error) {

@@ -125,8 +125,8 @@ func (c *Cache) trim() {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.target() == nil {
-		return // it is not known what is needed
+	if c.wanted == nil {
+		return // it is not known what is coming
 	}
 	keep := c.needed()
 	for {

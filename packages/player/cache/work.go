@@ -37,8 +37,9 @@ func (c *Cache) work(ctx context.Context) {
 
 // round tries once whatever is missing, and says how long to wait then.
 func (c *Cache) round(ctx context.Context, network *int) time.Duration {
-	if err := c.disk.prepare(); err != nil {
-		c.storageProblem(err)
+	prepared := c.disk.prepare()
+	if prepared != nil {
+		c.storageProblem(prepared)
 	}
 	c.settle()
 	c.trim()
@@ -84,6 +85,9 @@ func (c *Cache) round(ctx context.Context, network *int) time.Duration {
 	if c.metSince(begun) {
 		*network = 0
 		c.serverProblem(nil)
+	}
+	if prepared == nil {
+		c.works()
 	}
 	return c.pause()
 }
@@ -322,6 +326,15 @@ func (c *Cache) storageProblem(err error) {
 		c.cfg.Log.Error("cannot keep the program and its media", "err", err)
 	}
 	c.problems.storage = text
+}
+
+// works notes that nothing is wrong with the disk, if what plays is there.
+func (c *Cache) works() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.unsaved {
+		c.problems.storage = ""
+	}
 }
 
 // serverProblem notes that the server cannot be reached for media; nil: it can.

@@ -67,7 +67,7 @@ type breaking struct {
 
 func (b *breaking) Write(p []byte) (int, error) {
 	if b.left -= len(p); b.left < 0 {
-		panic(http.ErrAbortHandler) //nolint:forbidigo // how net/http is told to break the connection
+		panic(http.ErrAbortHandler)
 	}
 	return b.ResponseWriter.Write(p)
 }

@@ -329,7 +329,10 @@ func (l *Link) deliver(p program.Program, leftOut []string) (shot bool) {
 	identify, asked := p.IdentifyUntil, p.Screenshot
 	p.PlayerName = oneLine(p.PlayerName)
 	p.Time, p.IdentifyUntil, p.Screenshot = time.Time{}, time.Time{}, 0
-	b, err := json.Marshal(p)
+	// A new revision alone is some other screen's news.
+	same := p
+	same.Revision = 0
+	b, err := json.Marshal(same)
 	if err != nil {
 		l.cfg.Log.Error("cannot encode the program", "err", err)
 		return false

@@ -120,13 +120,13 @@ func TestWhatTheServerAsksFor(t *testing.T) {
 		t.Error(err)
 	}
 	until := time.Now().Add(time.Minute).UTC().Truncate(time.Second)
-	srv.publish(func(p *program.Program) { p.Revision--; p.IdentifyUntil, p.Screenshot = until, 5 })
+	srv.publish(func(p *program.Program) { p.IdentifyUntil, p.Screenshot = until, 5 })
 	eventually(t, "identify", func() bool { return (<-p.identify).Equal(until) })
 	eventually(t, "a picture", func() bool { return len(srv.seen("/api/players/7/screenshot")) == 1 })
 	if c := srv.seen("/api/players/7/screenshot")[0]; string(c.raw) != "\xff\xd8 a picture" || c.Bearer != "the-auth-code" {
 		t.Errorf("picture %+v", c)
 	}
-	srv.publish(func(p *program.Program) { p.Revision--; p.IdentifyUntil = time.Time{} })
+	srv.publish(func(p *program.Program) { p.IdentifyUntil = time.Time{} })
 	eventually(t, "no identify", func() bool { return (<-p.identify).IsZero() })
 	if len(p.programs) != 0 {
 		t.Errorf("another program: %+v", p.next())

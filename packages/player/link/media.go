@@ -35,30 +35,37 @@ func (l *Link) Get(ctx context.Context, address string, offset int64, tag string
 	if tag == "" {
 		offset = 0 // nothing says that it is still the same
 	}
-	ctx, cancel := context.WithCancel(ctx)
-	// The beginning may take as long as any answer, every part after it as long as this.
-	watch := time.AfterFunc(l.stall, cancel)
+	ctx, cancel := context.WithCancelCause(ctx)
+	// The beginning may take as long as every part after it.
+	watch := time.AfterFunc(l.stall, func() { cancel(errStalled) })
 	res, err := at.get(ctx, medium{address, offset, tag})
 	if err == nil {
 		var p *cache.Part
 		if p, err = newPart(res, offset); err == nil {
 			watch.Stop()
-			p.Body = &watched{body: res.Body, watch: watch, stall: l.stall, cancel: cancel}
+			p.Body = &watched{body: res.Body, watch: watch, stall: l.stall, why: func() error { return context.Cause(ctx) }, cancel: cancel}
 			return p, nil
 		}
 		res.Body.Close()
 	}
 	watch.Stop()
-	cancel()
+	if context.Cause(ctx) != nil {
+		err = context.Cause(ctx)
+	}
+	cancel(nil)
 	return nil, unwrapURL(err)
 }
+
+// errStalled is why a medium ends of which nothing comes.
+var errStalled = errors.New("the server sends nothing more")
 
 // watched is a body that ends with an error when nothing comes.
 type watched struct {
 	body   io.ReadCloser
 	watch  *time.Timer
 	stall  time.Duration
-	cancel context.CancelFunc
+	why    func() error // why the request was given up, nil if it was not
+	cancel context.CancelCauseFunc
 }
 
 func (w *watched) Read(p []byte) (int, error) {
@@ -66,12 +73,16 @@ func (w *watched) Read(p []byte) (int, error) {
 	w.watch.Reset(w.stall)
 	n, err := w.body.Read(p)
 	w.watch.Stop()
+	if err != nil && w.why() != nil {
+		// A server that hears in the middle that nobody listens any more may end its answer well.
+		err = w.why()
+	}
 	return n, err
 }
 
 func (w *watched) Close() error {
 	w.watch.Stop()
-	w.cancel()
+	w.cancel(nil)
 	return w.body.Close()
 }
 

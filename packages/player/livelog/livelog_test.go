@@ -179,3 +179,56 @@ func FuzzLine(f *testing.F) {
 		}
 	})
 }
+
+// TestSwitch: the log is on the screen while it is switched on, in the zone that was chosen last.
+func TestSwitch(t *testing.T) {
+	s := &system{lines: []entry{{1, at(1), "console", "hello"}}}
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithCancel(t.Context())
+		var mu sync.Mutex
+		var last []render.Line
+		shown := 0
+		sw := livelog.NewSwitch(s, func(l []render.Line) {
+			mu.Lock()
+			defer mu.Unlock()
+			last = l
+			shown++
+		})
+		done := make(chan struct{})
+		go func() { defer close(done); sw.Run(ctx) }()
+		clock := func() string {
+			<-time.After(time.Second)
+			synctest.Wait()
+			mu.Lock()
+			defer mu.Unlock()
+			if len(last) == 0 {
+				return ""
+			}
+			return last[0].Time.Format(time.TimeOnly)
+		}
+		if c := clock(); c != "" || shown != 0 {
+			t.Errorf("before it is switched on: %s, drawn %d times", c, shown)
+		}
+		for _, tt := range []struct {
+			on         bool
+			zone, want string
+		}{
+			{true, "Europe/Berlin", "12:00:01"}, {true, "America/New_York", "06:00:01"}, {true, "", "11:00:01"}, {false, "", ""}, {true, "Asia/Tokyo", "20:00:01"},
+		} {
+			sw.Set(tt.on, tt.zone)
+			if c := clock(); c != tt.want {
+				t.Errorf("%+v: the line is of %q", tt, c)
+			}
+		}
+		before := shown
+		sw.Set(true, "Asia/Tokyo")
+		if clock(); shown != before {
+			t.Error("drawn again for nothing new")
+		}
+		cancel()
+		<-done
+		if last != nil {
+			t.Error("the log stays after the end")
+		}
+	})
+}

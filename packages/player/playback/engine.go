@@ -95,6 +95,7 @@ type Engine struct {
 type seen struct {
 	asked, shown time.Time
 	refresh      stage.Refresh
+	wall         time.Time // when the refresh was asked for, on Config.Now's clock
 	// waiting is since when something is to be shown that is not.
 	waiting time.Time
 	// restarted is when the watchdog last began anew, zero once something was shown since.

@@ -25,7 +25,7 @@ func TestGaps(t *testing.T) {
 	} {
 		for _, planes := range []bool{true, false} {
 			t.Run(name+map[bool]string{true: ", planes", false: ", drawn"}[planes], func(t *testing.T) {
-				r := start(t, program.Program{}, setup{planes: planes})
+				r := start(t, program.Program{}, setup{planes: planes, rests: true})
 				r.colour('b', "b.mp4", 1)
 				r.colour('y', "y.mp4", 1)
 				r.ramp("ramp.mp4")

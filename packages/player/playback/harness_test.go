@@ -113,7 +113,9 @@ type rig struct {
 }
 
 type setup struct {
-	planes         bool
+	planes bool
+	// rests lets the stage ask seldom while a still is on the screen.
+	rests          bool
 	camera, stream func(context.Context, string, rtsp.Sink) error
 	video          func(context.Context, *os.File) (*decode.Decoder, error)
 	dir            string
@@ -130,7 +132,11 @@ func start(t *testing.T, p program.Program, s setup) *rig {
 		r.shots = append(r.shots, shot{v.Sequence, hue(m), m.Pix[m.PixOffset(32, 18)]})
 	})
 	log := slog.New(slog.NewTextHandler(t.Output(), nil))
-	r.stage = stage.New(stage.Config{Log: log, Fallback: r.screen, Painter: painter{}, Clock: r.clock})
+	var clock stage.Clock = awake{r.clock}
+	if s.rests {
+		clock = r.clock
+	}
+	r.stage = stage.New(stage.Config{Log: log, Fallback: r.screen, Painter: painter{}, Clock: clock})
 	if s.dir == "" {
 		s.dir = t.TempDir()
 	}
@@ -166,6 +172,13 @@ func start(t *testing.T, p program.Program, s setup) *rig {
 	r.done.Go(func() { r.err = r.engine.Run(ctx) })
 	t.Cleanup(r.stop)
 	return r
+}
+
+// awake is a clock that lets nobody rest: what wakes a stage up would race with refreshes that a test makes.
+type awake struct{ *display.Clock }
+
+func (c awake) After(until time.Duration) (done <-chan struct{}, stop func()) {
+	return c.Clock.After(min(until, c.Now()+1))
 }
 
 // stop ends the engine and returns what Run has returned.

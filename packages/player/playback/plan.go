@@ -61,8 +61,13 @@ func (e *Engine) plan(ctx context.Context) {
 			detach = asked
 			break
 		}
-		attach = !asked && (e.cur != nil || slices.ContainsFunc(e.queue, func(a *act) bool { return a.phase == ready }))
-		if attach {
+		waits := e.cur == nil && slices.ContainsFunc(e.queue, func(a *act) bool { return a.phase == ready })
+		switch {
+		case asked:
+			// The stage may rest.
+			attach = waits || e.cur != nil && e.cutting()
+		case waits || e.cur != nil:
+			attach = true
 			e.change.begin = e.cur != nil
 			e.seen.asked = time.Now()
 		}
@@ -157,6 +162,10 @@ func (e *Engine) left(now time.Time) time.Duration {
 		return 0
 	}
 	own := e.cur.show.left(e.seen.refresh)
+	// A still is asked for seldom. What is more is a wall clock that was put right.
+	if since := now.Sub(e.seen.wall); own > 0 && since > 0 && since < near {
+		own = max(own-since, 0)
+	}
 	if e.cur.due.Interrupt == 0 || e.now.Until.IsZero() {
 		return own
 	}

@@ -18,7 +18,7 @@ const full = 256
 func (e *Engine) Next(r stage.Refresh) stage.Change {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	e.seen.asked, e.seen.refresh = time.Now(), r
+	e.seen.asked, e.seen.refresh, e.seen.wall = time.Now(), r, e.cfg.Now()
 	if e.over(r) {
 		if n := e.pick(); n != nil {
 			e.enter(n, r)
@@ -29,7 +29,19 @@ func (e *Engine) Next(r stage.Refresh) stage.Change {
 	if e.change.unshown > 0 && e.seen.waiting.IsZero() {
 		e.seen.waiting = e.seen.asked
 	}
+	if s, ok := e.still(); ok {
+		c.Rest = s.rest(r)
+	}
 	return c
+}
+
+// still is the picture on the screen, if nothing else is going on.
+func (e *Engine) still() (s *still, ok bool) {
+	if c := e.change; e.cur == nil || c.ended || c.begin || c.pending || c.fading || c.unshown > 0 || e.cut {
+		return nil, false
+	}
+	s, ok = e.cur.show.(*still)
+	return s, ok
 }
 
 // over reports whether the next item's time has come.

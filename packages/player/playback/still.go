@@ -75,6 +75,9 @@ func (s *still) seams() []uint64                        { return nil }
 func (s *still) starved() time.Duration                 { return 0 }
 func (s *still) run(ctx context.Context)                { <-ctx.Done() }
 
+// rest is until when it stays as it is.
+func (s *still) rest(r stage.Refresh) time.Duration { return r.Time + s.left(r) }
+
 // end of what has no length comes with the end of the interruption that it is.
 func (s *still) end(stage.Refresh) (end time.Duration, known bool, err error) {
 	return s.began + s.length, s.length > 0, nil

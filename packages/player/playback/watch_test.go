@@ -73,6 +73,7 @@ func (d *dummy) run(ctx context.Context) {
 			continue
 		}
 		c := src.Next(r)
+		c.Rest = 0
 		if c == (stage.Change{}) || sick == "blind" {
 			continue
 		}

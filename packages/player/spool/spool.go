@@ -59,7 +59,6 @@ type Spool struct {
 	log  *slog.Logger
 	file *journal // Run's alone, after New
 	wake chan struct{}
-	news chan struct{}
 
 	mu      sync.Mutex
 	reports []Report // in the order in which they came; guarded by mu
@@ -71,7 +70,7 @@ type Spool struct {
 
 // New returns the spool with what is on the disk. A damaged or missing one is no error: State says what is wrong.
 func New(cfg Config) *Spool {
-	s := &Spool{log: cfg.Log, wake: make(chan struct{}, 1), news: make(chan struct{}, 1)}
+	s := &Spool{log: cfg.Log, wake: make(chan struct{}, 1)}
 	s.file = &journal{dir: cfg.Dir}
 	found, err := s.file.read()
 	if err != nil {
@@ -82,9 +81,6 @@ func New(cfg Config) *Spool {
 		s.bytes += r.size()
 	}
 	s.bound()
-	if len(s.reports) > 0 {
-		poke(s.news)
-	}
 	return s
 }
 
@@ -106,12 +102,8 @@ func (s *Spool) Add(status string, body any) (string, error) {
 	s.pending = append(s.pending, line{Add: &r})
 	s.bound()
 	poke(s.wake)
-	poke(s.news)
 	return r.ID, nil
 }
-
-// News has a value when there may be reports that were not there before.
-func (s *Spool) News() <-chan struct{} { return s.news }
 
 // Next is the n oldest reports, fewer if there are not so many. They stay until Done.
 func (s *Spool) Next(n int) []Report {

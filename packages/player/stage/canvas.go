@@ -117,7 +117,7 @@ func (c *canvas) freeze(painter Painter) {
 
 // compose draws a scene and returns the frame that shows it.
 func (c *canvas) compose(painter Painter, sc scene, info display.Info) display.Frame {
-	if c.fade <= 0 || sc.kind != ShowProgram || c.from != nil && c.from.Rect != c.base.Rect {
+	if c.fade <= 0 || sc.kind != ShowProgram {
 		c.from = nil
 	}
 	fading := c.from != nil && sc.log == nil

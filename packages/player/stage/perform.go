@@ -121,7 +121,7 @@ func (s *Stage) present(ctx context.Context, screen display.Screen, info display
 		if t.source == nil {
 			return false, nil
 		}
-		return true, s.idle(ctx, screen, r, sc.kind)
+		return true, s.idle(ctx, screen, r, sc.kind, change.Rest)
 	}
 	s.drawing.Lock()
 	switch {
@@ -155,9 +155,9 @@ func (s *Stage) present(ctx context.Context, screen display.Screen, info display
 }
 
 // idle lets a refresh pass without a change. Now and then the screen shows the same once more, to tell when it does.
-func (s *Stage) idle(ctx context.Context, screen display.Screen, r Refresh, kind Kind) error {
+func (s *Stage) idle(ctx context.Context, screen display.Screen, r Refresh, kind Kind, rest time.Duration) error {
 	if kind == Nothing || s.held || !s.line.stale() {
-		return s.line.wait(ctx, r)
+		return s.line.wait(ctx, r, rest, s.wake)
 	}
 	v, err := screen.Present(ctx, display.Frame{})
 	if err == nil {

@@ -40,10 +40,16 @@ type Change struct {
 	// 256 for this one. The last item stands still meanwhile.
 	Fading bool
 	Share  int
+	// Rest is until when nothing will change, on the clock of Refresh.Time, unless the source is given to Play once more; 0
+	// where that is not known. It is asked each second at least.
+	Rest time.Duration
 }
 
 // nothing says that the screen may stay as it is.
-func (c Change) nothing() bool { return c == Change{} }
+func (c Change) nothing() bool {
+	c.Rest = 0
+	return c == Change{}
+}
 
 func (c Change) release() {
 	if c.Video != nil {
@@ -51,8 +57,8 @@ func (c Change) release() {
 	}
 }
 
-// Play lets a source decide what is on the screen, from its first change on, until something else is shown. Nil: the last
-// picture stays.
+// Play lets a source decide what is on the screen, from its first change on, until something else is shown, and asks it at
+// once. Nil: the last picture stays.
 func (s *Stage) Play(src Source) {
 	s.mu.Lock()
 	s.source = src

@@ -20,6 +20,7 @@ import (
 type reels struct {
 	mu    sync.Mutex // guards what follows
 	at    map[int]stage.Change
+	rest  time.Duration // Rest of all changes, after the first refresh
 	asked []stage.Refresh
 	shown []stage.Refresh
 }
@@ -28,7 +29,11 @@ func (s *reels) Next(r stage.Refresh) stage.Change {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.asked = append(s.asked, r)
-	return s.at[len(s.asked)-1]
+	c := s.at[len(s.asked)-1]
+	if s.rest > 0 {
+		c.Rest = s.asked[0].Time + s.rest
+	}
+	return c
 }
 
 func (s *reels) Shown(r stage.Refresh) {
@@ -254,6 +259,59 @@ func TestPulse(t *testing.T) {
 		}
 		if asked, _ := src.counts(); asked < 900 || asked > 1010 {
 			t.Errorf("asked %d times in 1000 refreshes", asked)
+		}
+	})
+}
+
+func none(*frames) map[int]stage.Change { return nil }
+
+// TestRest: a source that says that nothing will change is asked seldom, but in time, and at once when it wants to be.
+func TestRest(t *testing.T) {
+	with(t, none, func(_ *lamp, st *stage.Stage, src *reels, _ *int) {
+		src.mu.Lock()
+		src.at = map[int]stage.Change{len(src.asked): {Begin: true, Still: st.Prepare(image.NewGray(image.Rect(0, 0, 100, 60)), render.Fit)}}
+		src.rest = time.Hour
+		src.mu.Unlock()
+		settle(10 * time.Second)
+		before, _ := src.counts()
+		settle(10 * time.Second)
+		if n, _ := src.counts(); n-before < 9 || n-before > 40 {
+			t.Errorf("asked %d times in 10 s, of 1000 refreshes", n-before)
+		}
+		src.mu.Lock()
+		src.rest = src.asked[len(src.asked)-1].Time - src.asked[0].Time + 5*time.Second
+		over := src.asked[0].Time + src.rest
+		src.mu.Unlock()
+		st.Play(src)
+		settle(10 * time.Second)
+		src.mu.Lock()
+		defer src.mu.Unlock()
+		if !slices.ContainsFunc(src.asked, func(r stage.Refresh) bool { return r.Time-over < r.Interval && over-r.Time < r.Interval }) {
+			t.Errorf("not asked at the end of its rest, %v: %v", over, src.asked)
+		}
+		if n := len(src.asked); n < before+300 {
+			t.Errorf("asked only %d times after its rest", n-before)
+		}
+	})
+}
+
+// TestNudge: a source that rests is asked at once when it is given once more.
+func TestNudge(t *testing.T) {
+	with(t, none, func(_ *lamp, st *stage.Stage, src *reels, _ *int) {
+		src.mu.Lock()
+		src.at = map[int]stage.Change{len(src.asked): {Begin: true, Still: st.Prepare(image.NewGray(image.Rect(0, 0, 100, 60)), render.Fit)}}
+		src.rest = time.Hour
+		src.mu.Unlock()
+		settle(10*time.Second + 500*time.Millisecond)
+		before, _ := src.counts()
+		settle(20 * time.Millisecond)
+		if n, _ := src.counts(); n != before {
+			t.Fatal("it does not rest")
+		}
+		st.Play(src)
+		settle(20 * time.Millisecond)
+		if n, _ := src.counts(); n == before {
+			t.Error("not asked")
 		}
 	})
 }

@@ -81,6 +81,7 @@ type screen struct {
 	mu     sync.Mutex // guards what follows
 	info   display.Info
 	frames []string
+	modes  []string // that were asked for
 	fail   error
 	closed bool
 }
@@ -122,9 +123,16 @@ func (s *screen) Present(ctx context.Context, f display.Frame) (display.Vblank, 
 	return display.Vblank{}, ctx.Err()
 }
 
-func (s *screen) Blank(context.Context, bool) error           { return nil }
-func (s *screen) SetMode(context.Context, display.Mode) error { return nil }
-func (s *screen) Changes() <-chan struct{}                    { return s.changes }
+func (s *screen) Blank(context.Context, bool) error { return nil }
+
+func (s *screen) SetMode(_ context.Context, m display.Mode) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.modes = append(s.modes, m.String())
+	return s.fail
+}
+
+func (s *screen) Changes() <-chan struct{} { return s.changes }
 
 func (s *screen) Close() error {
 	s.mu.Lock()

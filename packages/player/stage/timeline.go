@@ -89,8 +89,20 @@ func (l *timeline) mark(v display.Vblank) Refresh {
 // stale says that the screen should be asked for a refresh.
 func (l *timeline) stale() bool { return l.clock.Now()-l.at > pulse }
 
-// wait waits until a refresh is over.
-func (l *timeline) wait(ctx context.Context, r Refresh) error {
+// wait waits until a refresh is over, or longer, if nothing is to change until rest, which a value in wake cuts short.
+func (l *timeline) wait(ctx context.Context, r Refresh, rest time.Duration, wake <-chan struct{}) error {
+	// Some refreshes before that, for a timer that is late and a frame that takes its time.
+	if rest = min(rest-3*r.Interval, l.last.Time+pulse); rest > r.Time {
+		done, stop := l.clock.After(l.at + rest - l.last.Time)
+		defer stop()
+		select {
+		case <-done:
+		case <-wake:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+		return nil
+	}
 	l.past = r.Number
 	done, stop := l.clock.After(l.at + r.Time - l.last.Time)
 	defer stop()

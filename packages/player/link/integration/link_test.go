@@ -48,11 +48,17 @@ func (linkClock) FromServer(time.Time, time.Duration) {}
 // newLinked runs a link whose state lies in dir.
 func newLinked(t *testing.T, dir string, s settings.PlayerSettings) *linked {
 	t.Helper()
+	return newLinkedOn(t, dir, filepath.Join(dir, "none.sock"), s)
+}
+
+// newLinkedOn runs a link of the device whose console-internal.sock is given.
+func newLinkedOn(t *testing.T, dir, console string, s settings.PlayerSettings) *linked {
+	t.Helper()
 	l := &linked{log: &testkit.Log{}, programs: make(chan program.Program, 100)}
 	log := slog.New(slog.NewTextHandler(l.log, nil))
 	reports := spool.New(spool.Config{Log: log, Dir: filepath.Join(dir, "spool")})
 	l.Link = link.New(link.Config{
-		Log: log, Dir: dir, Agent: "Porthole/test", Console: unixsock.Transport(filepath.Join(dir, "none.sock")), Clock: linkClock{}, Spool: reports,
+		Log: log, Dir: dir, Agent: "Porthole/test", Console: unixsock.Transport(console), Clock: linkClock{}, Spool: reports,
 		Trust:   trust.Open(trust.Config{Log: log, Dir: dir}),
 		Program: func(p program.Program) { l.programs <- p },
 		Shot:    func() ([]byte, error) { return os.ReadFile(filepath.Join(dir, "screen.jpg")) },
@@ -243,6 +249,45 @@ func TestLinkPairs(t *testing.T) {
 	l.connected(t)
 	if s := l.State(); s.PairingCode != "" {
 		t.Errorf("state %+v", s)
+	}
+}
+
+// TestLinkToItself: the device's own screen, by the socket.
+func TestLinkToItself(t *testing.T) {
+	c := newShop(t)
+	l := newLinkedOn(t, t.TempDir(), unixsock.Path(filepath.Join(c.State, "run"), "console-internal"), settings.PlayerSettings{})
+	eventually(t, "nothing to play", func() error {
+		if s := l.State(); !s.Connected || s.Cause != link.CauseEmpty || s.Kind != link.Own {
+			return fmt.Errorf("%+v", s)
+		}
+		return nil
+	})
+	l.next(t)
+	if _, _, err := c.editor.Post(t.Context(), "/settings/signage", url.Values{"timezone": {"Europe/Bucharest"}, "default_playlist": {strconv.FormatInt(c.playlist, 10)}}); err != nil {
+		t.Fatal(err)
+	}
+	p := l.next(t)
+	for len(p.Playlists) == 0 || p.Timezone == "UTC" {
+		p = l.next(t) // the zone is news of its own
+	}
+	if len(p.Playlists) != 1 || len(p.Playlists[0].Items) != 2 {
+		t.Fatalf("program %+v", p)
+	}
+	l.connected(t)
+	l.media(t, p.Playlists[0].Items[0])
+	c.kill(t, "console")
+	l.Report(playback.Event{Status: "error", Message: "the own screen is damaged", Time: time.Now()})
+	eventually(t, "the report to go", func() error {
+		if n := l.State().Spooled; n != 0 {
+			return fmt.Errorf("%d reports wait", n)
+		}
+		return nil
+	})
+	l.connected(t)
+	c.add(t, "third.jpg", 250)
+	c.publish(t)
+	if p := l.next(t); len(p.Playlists[0].Items) != 3 {
+		t.Errorf("program %+v", p)
 	}
 }
 
