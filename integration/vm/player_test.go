@@ -317,7 +317,7 @@ func (s *showing) decoder(t *testing.T) (pid int) {
 	a := s.m.Agent()
 	player := find(t, a, "player").PID
 	eventually(t, "find player's decoder", func(ctx context.Context) error {
-		pids, err := a.Find(ctx, "ffmpeg", player)
+		pids, err := a.Find(ctx, "ffmpeg-porthole", player)
 		if err == nil && len(pids) == 0 {
 			err = errors.New("it has none")
 		}
