@@ -143,7 +143,9 @@ func (c *content) run(ctx context.Context) error {
 
 // asked is what the director has to know of a program.
 type asked struct {
-	playing           bool
+	playing bool
+	// problem is what viewers should know of what plays.
+	problem           string
 	orientation, name string
 	identify          settings.Identify
 	link              link.State
@@ -153,7 +155,8 @@ type asked struct {
 
 // ask implements programme.
 func (c *content) ask() asked {
-	a := asked{playing: c.engine.State().Playing, link: c.link.State(), cache: c.cache.State(), clock: c.clock.State()}
+	plays := c.engine.State()
+	a := asked{playing: plays.Playing, problem: plays.Problem, link: c.link.State(), cache: c.cache.State(), clock: c.clock.State()}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	a.orientation, a.name, a.identify = c.orientation, c.name, c.identify

@@ -59,9 +59,9 @@ type director struct {
 	stamp func(name string) string
 	port  string
 	now   func() time.Time
-	// content plays programs, follower follows the log of all processes.
-	content  programme
-	follower func(ctx context.Context, show func([]render.Line))
+	// content plays programs, logs shows the log of all processes or not, with times in a zone (livelog.Switch.Set).
+	content programme
+	logs    func(on bool, zone string)
 
 	wake chan struct{}
 	// fatal takes why the process should begin anew.
@@ -84,8 +84,6 @@ type director struct {
 	problems   []string
 	asked      asked
 	power      power.State
-	// logs ends what shows the log; nil while nothing does.
-	logs func()
 }
 
 // run directs until ctx ends, or nothing helps but a new process.
@@ -97,7 +95,6 @@ func (d *director) run(ctx context.Context) error {
 	defer work.Wait()
 	stop := func() {}
 	defer func() { stop() }()
-	defer func() { d.showLog(false, nil) }()
 	tick := time.NewTicker(500 * time.Millisecond)
 	defer tick.Stop()
 	for {
@@ -105,9 +102,6 @@ func (d *director) run(ctx context.Context) error {
 			stop()
 			stop = start(ctx, &work, begin)
 		}
-		d.showLog(d.wantsLog(), func() func() {
-			return start(ctx, &work, func(ctx context.Context) { d.follower(ctx, d.screen.Log) })
-		})
 		select {
 		case <-ctx.Done():
 			return nil
@@ -172,6 +166,7 @@ func (d *director) direct() (begin func(context.Context)) {
 	d.problems = plan.problems
 	d.screen.Orient(stage.Turn(cmp.Or(d.view.Settings.Orientation, d.asked.orientation)))
 	d.screen.Mode(wantedMode(d.view.Settings.Mode))
+	d.logs(d.view.Settings.Log, d.view.Timezone)
 	if plan.status {
 		if d.status == nil || !same(*d.status, plan.screen) {
 			d.status = &plan.screen
@@ -194,24 +189,6 @@ func light(p power.State) stage.Light {
 		return stage.Black
 	}
 	return stage.SignalOff
-}
-
-// wantsLog says whether the screen is to show the log.
-func (d *director) wantsLog() bool {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	return d.view.Settings.Log
-}
-
-// showLog begins and ends showing the log; only run calls it.
-func (d *director) showLog(want bool, begin func() (end func())) {
-	switch {
-	case want && d.logs == nil:
-		d.logs = begin()
-	case !want && d.logs != nil:
-		d.logs()
-		d.logs = nil
-	}
 }
 
 // wantedMode is a mode as the settings have it; what they have wrong is the display's own.

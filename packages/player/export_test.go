@@ -30,6 +30,12 @@ func NewAsked(playing bool, l link.State, c cache.State, k clock.State) Asked {
 	return asked{playing: playing, link: l, cache: c, clock: k}
 }
 
+// Problem is the same while viewers should know of a problem.
+func (a asked) Problem(text string) Asked {
+	a.problem = text
+	return a
+}
+
 // programmer says what it was told to say, and plays until it is told to fail.
 type programmer struct {
 	mu    sync.Mutex // guards what follows
@@ -64,10 +70,12 @@ func NewDirector(ctx context.Context, s Screen) (d *Director, wait func() error)
 	dir := &director{
 		log: slog.New(slog.DiscardHandler), screen: s, port: "443", now: time.Now, wake: make(chan struct{}, 1),
 		fatal: make(chan error, 1), content: program,
-		follower: func(ctx context.Context, show func([]render.Line)) {
-			show([]render.Line{{Text: "a line"}})
-			<-ctx.Done()
-			show(nil)
+		logs: func(on bool, _ string) {
+			var lines []render.Line
+			if on {
+				lines = []render.Line{{Text: "a line"}}
+			}
+			s.Log(lines)
 		},
 		play:  func(context.Context, string, rtsp.Sink) error { return rtsp.ErrUnavailable },
 		open:  func(context.Context, decode.Live) (*decode.Decoder, error) { return nil, nil },

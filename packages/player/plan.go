@@ -87,6 +87,7 @@ func (d *director) waiting(now time.Time) wait {
 		if !d.asked.playing {
 			return wait{program: d.waitingForProgram()}
 		}
+		return wait{problem: d.asked.problem, long: true}
 	}
 	return wait{}
 }

@@ -96,6 +96,14 @@ func TestProgramOnScreen(t *testing.T) {
 		if s.turn != 90 || s.mode != (display.Mode{Width: 1280, Height: 720, RefreshMilliHz: 50_000}) {
 			t.Errorf("the screen is turned by %d, in the mode %v", s.turn, s.mode)
 		}
+		d.Program(playing.Problem("No new picture from Barn: it sends nothing."))
+		if _, note, _ := s.after(time.Second); note != "No new picture from Barn: it sends nothing." {
+			t.Errorf("note %q", note)
+		}
+		d.Program(playing)
+		if _, note, _ := s.after(time.Second); note != "" {
+			t.Errorf("note %q", note)
+		}
 		d.Program(over)
 		if s.after(time.Second); statuses() != before+1 {
 			t.Error("a program is over, and the status screen does not come")

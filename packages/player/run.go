@@ -14,11 +14,11 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"porthole/hw/display"
-	"porthole/media/render"
 	"porthole/packages/internal/daemon"
 	"porthole/packages/internal/settings"
 	"porthole/packages/internal/unixsock"
 	"porthole/packages/player/facts"
+	"porthole/packages/player/livelog"
 	"porthole/packages/player/paint"
 	"porthole/packages/player/picture"
 	"porthole/packages/player/stage"
@@ -64,7 +64,8 @@ func Run(ctx context.Context, o Options) error {
 	shots := newShots(sc)
 	c := o.content(sc, shots.large.jpeg, d.poke)
 	d.content = c
-	d.follower = func(ctx context.Context, show func([]render.Line)) { followLog(ctx, system, show) }
+	logs := livelog.NewSwitch(system, sc.Log)
+	d.logs = logs.Set
 	gatherer := facts.New(facts.Config{
 		System: system, Console: console, StorageFile: filepath.Join(o.Env.RunDir, "perm-status.json"),
 		Hostname: o.Hostname, Addresses: o.Addresses, Changed: d.setFacts,
@@ -78,6 +79,7 @@ func Run(ctx context.Context, o Options) error {
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return sc.Run(ctx) })
 	g.Go(func() error { gatherer.Run(ctx); return nil })
+	g.Go(func() error { logs.Run(ctx); return nil })
 	g.Go(func() error { return c.run(ctx) })
 	g.Go(func() error { return d.run(ctx) })
 	g.Go(func() error {

@@ -88,8 +88,6 @@ type act struct {
 	err   error
 	// extends is the act on the screen if this one is the same once more, which goes on then.
 	extends *act
-	// late says that another candidate was ready before this one.
-	late bool
 
 	since              time.Time
 	presented, dropped uint64

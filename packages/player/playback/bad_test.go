@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"porthole/media/decode"
+	"porthole/media/decode/decodetest"
 	"porthole/packages/internal/program"
 	"porthole/packages/player/playback"
 )
@@ -231,22 +232,45 @@ func TestDecoderLost(t *testing.T) {
 }
 
 // TestSlowDecoder: while the next item is not ready, the last good frame stays, and another item that is ready does not
-// wait for it.
+// wait for it. It comes when it is ready.
 func TestSlowDecoder(t *testing.T) {
-	var waiting atomic.Int32
+	var opened atomic.Int32
+	free := make(chan struct{})
+	binary := decodetest.Binary(t)
+	r := start(t, program.Program{}, setup{video: func(ctx context.Context, f *os.File) (*decode.Decoder, error) {
+		opened.Add(1)
+		select {
+		case <-free:
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+		return decode.Open(ctx, decode.Options{Binary: binary, File: f, Frames: 6})
+	}})
+	r.colour('b', "b.mp4", 1)
+	r.engine.SetProgram(list("cut", still('r', time.Second), video("b.mp4", 0), still('g', time.Second)))
+	r.run("red came again", func() bool { return strings.HasPrefix(r.hues(), "rgr") })
+	if s := r.engine.State(); opened.Load() != 1 || len(s.Skipped) != 0 {
+		t.Errorf("opened %d times, state %+v", opened.Load(), s)
+	}
+	close(free)
+	r.run("blue is on the screen", func() bool { return strings.Contains(r.hues(), "b") })
+	if strings.Contains(r.hues(), "k") {
+		t.Errorf("on the screen: %s", r.hues())
+	}
+}
+
+// TestHungDecoder: one that never gets anywhere is given up, with a reason.
+func TestHungDecoder(t *testing.T) {
+	t.Parallel()
 	r := start(t, program.Program{}, setup{video: func(ctx context.Context, _ *os.File) (*decode.Decoder, error) {
-		waiting.Add(1)
 		<-ctx.Done()
 		return nil, ctx.Err()
 	}})
 	r.colour('b', "b.mp4", 1)
 	r.engine.SetProgram(list("cut", still('r', time.Second), video("b.mp4", 0), still('g', time.Second)))
-	r.run("green is on the screen", func() bool { return strings.Contains(r.hues(), "g") })
-	if h := r.hues(); h != "rg" {
-		t.Errorf("on the screen: %s", h)
-	}
-	r.until("the reason is there", func() bool { return len(r.engine.State().Skipped) > 0 })
-	if s := r.engine.State(); waiting.Load() == 0 || !strings.Contains(s.Skipped[0].Reason, "not ready in time") {
-		t.Errorf("state %+v", s)
+	r.run("green is on the screen", func() bool { return strings.HasPrefix(r.hues(), "rg") })
+	r.run("the reason is there", func() bool { return len(r.engine.State().Skipped) > 0 })
+	if s := r.engine.State(); s.Skipped[0].Item != 2 || s.Skipped[0].Reason != decode.ErrHung.Error() || s.Restarts != 0 || strings.ContainsAny(r.hues(), "bk") {
+		t.Errorf("on the screen: %s, state %+v", r.hues(), s)
 	}
 }

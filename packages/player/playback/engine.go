@@ -2,6 +2,8 @@ package playback
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"image"
 	"log/slog"
 	"os"
@@ -184,6 +186,10 @@ func (e *Engine) State() State {
 	}
 	if e.cur != nil {
 		s.Item = e.cur.state()
+		var silent *errLive
+		if _, _, err := e.cur.show.end(e.seen.refresh); errors.As(err, &silent) {
+			s.Problem = fmt.Sprintf("No new picture from %s: %s.", s.Item.Name, silent.why)
+		}
 	}
 	for _, a := range e.queue {
 		if a.phase != failed {

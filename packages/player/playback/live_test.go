@@ -23,6 +23,7 @@ func blue(t *testing.T, o rtsptest.Options) *rtsptest.Camera {
 // TestLive: cameras by id and streams by their address come on the screen with their first picture, straight after what was
 // there; one that falls silent gives way to the next item, with a reason.
 func TestLive(t *testing.T) {
+	t.Parallel()
 	for name, c := range map[string]struct {
 		options rtsptest.Options
 		item    func(address string) program.Item
@@ -34,6 +35,7 @@ func TestLive(t *testing.T) {
 		}},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			cam := blue(t, c.options)
 			r := start(t, program.Program{}, setup{
 				stream: rtsp.PlayURL,
@@ -52,6 +54,9 @@ func TestLive(t *testing.T) {
 			if s := r.engine.State(); s.Item.Kind != item.Kind || strings.Contains(s.Item.Name, "cret") {
 				t.Errorf("item %+v", s.Item)
 			}
+			if s := r.engine.State(); s.Problem != "" {
+				t.Errorf("problem %q", s.Problem)
+			}
 			cam.Freeze(true)
 			r.run("the next item came", func() bool { return r.hues() == "rbr" })
 			s := r.engine.State()
@@ -64,6 +69,7 @@ func TestLive(t *testing.T) {
 
 // TestDeadCamera: what does not answer is passed over with a reason, and costs the others nothing.
 func TestDeadCamera(t *testing.T) {
+	t.Parallel()
 	for name, c := range map[string]struct {
 		item   program.Item
 		reason string
@@ -73,6 +79,7 @@ func TestDeadCamera(t *testing.T) {
 		"no stream": {program.Item{Kind: "stream", URL: "http://127.0.0.1:1/x"}, "not an rtsp:// or rtsps:// URL"},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			r := start(t, program.Program{}, setup{
 				stream: rtsp.PlayURL,
 				camera: func(context.Context, string, rtsp.Sink) error { return rtsp.ErrUnavailable },
@@ -86,5 +93,27 @@ func TestDeadCamera(t *testing.T) {
 				t.Errorf("skipped %+v, want %q", s, c.reason)
 			}
 		})
+	}
+}
+
+// TestOnlyCamera: when the only item there is falls silent its last picture stays, and it is said that it stands still, until
+// there are new ones.
+func TestOnlyCamera(t *testing.T) {
+	t.Parallel()
+	cam := blue(t, rtsptest.Options{})
+	r := start(t, program.Program{}, setup{stream: rtsp.PlayURL})
+	r.engine.SetProgram(list("cut", program.Item{Kind: "stream", URL: cam.URL(), DurationMS: 10_000}))
+	r.run("the camera is on the screen", func() bool { return r.hues() == "b" })
+	cam.Freeze(true)
+	r.run("it is said", func() bool {
+		return strings.Contains(r.engine.State().Problem, "No new picture from rtsp://127.0.0.1")
+	})
+	if s := r.engine.State(); !s.Playing || r.hues() != "b" {
+		t.Errorf("on the screen: %s, state %+v", r.hues(), s)
+	}
+	cam.Freeze(false)
+	r.run("it is well", func() bool { return r.engine.State().Problem == "" })
+	if s := r.engine.State(); !s.Playing || r.hues() != "b" {
+		t.Errorf("on the screen: %s, state %+v", r.hues(), s)
 	}
 }

@@ -2,7 +2,6 @@ package playback
 
 import (
 	"context"
-	"errors"
 	"slices"
 	"time"
 
@@ -17,6 +16,8 @@ const (
 	lead, liveLead = 20 * time.Second, 8 * time.Second
 	// close is how near the end another candidate is made ready too, for one that is not after slow.
 	closing, slow = 5 * time.Second, 2 * time.Second
+	// tooSlow is how long a candidate may take when there are so many that no other can be tried.
+	tooSlow = 15 * time.Second
 	// maxQueue bounds the candidates: each may be a decoder with its memory.
 	maxQueue = 3
 	// patience is how long an item stays whose playlist is not due any more: items end by themselves, but some last for hours.
@@ -190,46 +191,56 @@ func (e *Engine) topUp(ctx context.Context, want due, remains time.Duration) {
 	if time.Now().Before(e.hold) {
 		return
 	}
-	waiting := 0
+	patient := slow
 	for _, a := range e.queue {
-		if a.phase == ready {
+		// On a slow device they would only be in each other's way.
+		if a.phase == ready || time.Since(a.began) < patient || remains > closing || remains < 0 {
 			return
 		}
-		waiting++
-		if time.Since(a.began) < slow || remains > closing || remains < 0 {
+		patient *= 2
+	}
+	if len(e.queue) >= maxQueue {
+		oldest := e.queue[0]
+		if time.Since(oldest.began) < tooSlow {
 			return
 		}
+		e.skip(oldest.item, errLate)
+		oldest.cancel()
+		e.queue = slices.Delete(e.queue, 0, 1)
 	}
-	if waiting >= maxQueue {
-		return
-	}
-	item, at := e.choose(want)
+	item, at, ok := e.choose(want)
 	ahead := lead
 	if item.Kind == "camera" || item.Kind == "stream" {
 		ahead = liveLead
 	}
-	if waiting == 0 && remains > ahead || slices.ContainsFunc(e.queue, func(a *act) bool { return a.place == at }) {
+	if !ok || len(e.queue) == 0 && remains > ahead {
 		return
 	}
 	e.place = at
+	if want.Interrupt == 0 {
+		e.resume = place{}
+	}
 	e.queue = append(e.queue, e.begin(ctx, item, want, at))
 }
 
-// choose is the next item of what is due.
-func (e *Engine) choose(want due) (program.Item, place) {
+// choose is the next item of what is due that is not a candidate already.
+func (e *Engine) choose(want due) (item program.Item, at place, ok bool) {
+	waits := func(at place) bool { return slices.ContainsFunc(e.queue, func(a *act) bool { return a.place == at }) }
 	l := want.Playlist
 	if l == nil {
-		return program.Item{Kind: "text", Text: want.Text, Fit: "stretch"}, place{}
+		return program.Item{Kind: "text", Text: want.Text, Fit: "stretch"}, place{}, !waits(place{})
 	}
 	i := e.place.following(l)
-	if r := e.resume; want.Interrupt == 0 && r.playlist != 0 {
-		// What was cut off begins anew.
-		if r.playlist == l.ID && r.index < len(l.Items) && l.Items[r.index].ID == r.item {
-			i = r.index
-		}
-		e.resume = place{}
+	if r := e.resume; want.Interrupt == 0 && r.playlist == l.ID && r.index < len(l.Items) && l.Items[r.index].ID == r.item {
+		i = r.index // what was cut off begins anew
 	}
-	return l.Items[i], place{l.ID, i, l.Items[i].ID}
+	for range l.Items {
+		if at := (place{l.ID, i, l.Items[i].ID}); !waits(at) {
+			return l.Items[i], at, true
+		}
+		i = (i + 1) % len(l.Items)
+	}
+	return program.Item{}, place{}, false
 }
 
 // begin makes an item ready.
@@ -263,14 +274,7 @@ func (e *Engine) settle(a *act, s show, err error) bool {
 	defer e.mu.Unlock()
 	i := slices.Index(e.queue, a)
 	if i < 0 {
-		// Nobody wants it any more. Why it took so long is known now.
-		if silent := (*errLive)(nil); a.late && !errors.As(err, &silent) {
-			err = errLate
-		}
-		if a.late {
-			e.skip(a.item, err)
-		}
-		return false
+		return false // nobody wants it any more
 	}
 	if err == nil {
 		a.show, a.phase = s, ready

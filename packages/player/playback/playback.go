@@ -37,6 +37,8 @@ type State struct {
 	// Item is what is on the screen, Next what comes then.
 	Item *ItemState `json:"item,omitempty"`
 	Next *ItemState `json:"next,omitempty"`
+	// Problem says in a sentence what viewers should know of what they see: that a camera's picture stands still. Empty if all is well.
+	Problem string `json:"problem,omitempty"`
 	// Skipped are items that could not be played, the last first, at most 20.
 	Skipped []Skipped `json:"skipped,omitempty"`
 	// Gaps are the gaps between items so far, in refreshes of the screen: 0 means that the next item's first frame came at the

@@ -1,8 +1,8 @@
 package playback
 
 import (
-	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"porthole/packages/player/stage"
@@ -93,20 +93,13 @@ func (e *Engine) urgent() bool {
 	return e.cur.due.Interrupt != e.now.Interrupt || e.cur.due.Text != e.now.Text
 }
 
-var errLate = errors.New("it was not ready in time")
-
-// pick takes the first candidate that is ready from the queue, and drops those before it.
+// pick takes the first candidate that is ready from the queue. Those before it stay there: slow is not bad.
 func (e *Engine) pick() *act {
 	for i, a := range e.queue {
-		if a.phase != ready || a.extends != nil && e.cur.err != nil {
-			continue
+		if a.phase == ready && (a.extends == nil || a.extends == e.cur && e.cur.err == nil) {
+			e.queue = slices.Delete(e.queue, i, i+1)
+			return a
 		}
-		for _, b := range e.queue[:i] {
-			b.late = true
-			b.cancel()
-		}
-		e.queue = e.queue[i+1:]
-		return a
 	}
 	return nil
 }
@@ -144,13 +137,7 @@ func (e *Engine) enter(n *act, r stage.Refresh) {
 	if old != nil {
 		old.cancel()
 	}
-	for i, a := range e.queue {
-		if a.extends != nil { // of what is gone
-			e.drop(i)
-			e.place = e.last()
-			break
-		}
-	}
+	e.queue = slices.DeleteFunc(e.queue, func(a *act) bool { return a.extends != nil }) // of what is gone
 }
 
 // drop takes a candidate and those after it from the queue.

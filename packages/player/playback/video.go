@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"porthole/media/decode"
 	"porthole/media/render"
 	"porthole/packages/internal/program"
 	"porthole/packages/player/camera"
@@ -41,25 +42,7 @@ type video struct {
 
 // openVideo opens a file and waits for its first frame.
 func openVideo(ctx context.Context, cfg Config, i program.Item) (show, error) {
-	open := func(ctx context.Context) (*reel, error) {
-		f, err := cfg.Files.Open(i.SHA256)
-		if err != nil {
-			return nil, err
-		}
-		defer f.Close()
-		d, err := cfg.Video(ctx, f)
-		if err != nil {
-			return nil, errors.Join(errDecoder, err)
-		}
-		r := newReel(ctx, d)
-		within, cancel := context.WithTimeout(ctx, videoWithin)
-		defer cancel()
-		if err := r.primed(within); err != nil {
-			r.close()
-			return nil, err
-		}
-		return r, nil
-	}
+	open := func(ctx context.Context) (*reel, error) { return openReel(ctx, cfg, i) }
 	r, err := open(ctx)
 	if err != nil {
 		return nil, err
@@ -67,6 +50,38 @@ func openVideo(ctx context.Context, cfg Config, i program.Item) (show, error) {
 	return &video{
 		open: open, fit: render.Mode(i.Fit), length: time.Duration(i.DurationMS) * time.Millisecond, wake: make(chan struct{}, 1), reel: r,
 	}, nil
+}
+
+// openReel opens a file and waits for its first frame, but not for ever.
+func openReel(ctx context.Context, cfg Config, i program.Item) (*reel, error) {
+	f, err := cfg.Files.Open(i.SHA256)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	// The decoder ends with its context.
+	ctx, cancel := context.WithCancel(ctx)
+	late := time.AfterFunc(videoWithin, cancel)
+	d, err := cfg.Video(ctx, f)
+	if err != nil {
+		defer cancel()
+		if !late.Stop() {
+			return nil, decode.ErrHung
+		}
+		return nil, errors.Join(errDecoder, err)
+	}
+	r := newReel(ctx, d)
+	stop := r.cancel
+	r.cancel = func() { stop(); cancel() }
+	err = r.primed(ctx)
+	if !late.Stop() && err == nil {
+		err = decode.ErrHung
+	}
+	if err != nil {
+		r.close()
+		return nil, err
+	}
+	return r, nil
 }
 
 func (v *video) begin(at time.Duration) {

@@ -20,6 +20,8 @@ const (
 
 var errDecoder = errors.New("the decoder cannot be started; player's log says why")
 
+var errLate = errors.New("it was not ready in time")
+
 // complaint is what was last said of an item.
 type complaint struct {
 	reason string

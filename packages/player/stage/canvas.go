@@ -23,6 +23,7 @@ type canvas struct {
 	// turned is where moving pictures are turned, and mixed where pictures are that are mixed here.
 	turned *image.YCbCr
 	mixed  *display.Image
+	desk   desk
 	// frozen are used in turn for what was on the screen, and next says which.
 	frozen [2]*display.Image
 	next   int
@@ -53,6 +54,7 @@ func (c *canvas) resize(info display.Info) {
 	size := image.Rect(0, 0, info.Mode.Width, info.Mode.Height)
 	if c.base == nil || c.base.Rect != size {
 		c.base, c.mixed, c.frozen, c.from = display.NewImage(size), nil, [2]*display.Image{}, nil
+		c.desk, c.turned = desk{}, nil
 	}
 	c.forget()
 }
@@ -177,7 +179,7 @@ func (c *canvas) whole(l layout, painter Painter, page image.Rectangle, draw fun
 	if l == c.layout {
 		return display.Frame{Base: c.base}, false
 	}
-	overlay(c.base, l.turn, page, func(m *display.Image) {
+	c.desk.overlay(c.base, l.turn, page, func(m *display.Image) {
 		draw(m)
 		if l.banner != "" {
 			painter.Banner(m, l.banner)
@@ -223,7 +225,7 @@ func (c *canvas) arrange(painter Painter, l layout, strip image.Rectangle) (fres
 	}
 	clear(c.base.Pix)
 	if l.strip != "" {
-		overlay(c.base, l.turn, strip, func(m *display.Image) { painter.Strip(m, strip, l.strip) })
+		c.desk.overlay(c.base, l.turn, strip, func(m *display.Image) { painter.Strip(m, strip, l.strip) })
 	}
 	c.layout = l
 	return true
@@ -235,7 +237,7 @@ func (c *canvas) words(painter Painter, sc scene, rect image.Rectangle) {
 		return
 	}
 	page := image.Rectangle{Max: sc.turn.Size(c.base.Rect.Size())}
-	overlay(c.base, sc.turn, page, func(m *display.Image) {
+	c.desk.overlay(c.base, sc.turn, page, func(m *display.Image) {
 		if sc.note != "" {
 			painter.Note(m, rect.Intersect(page), sc.note)
 		}

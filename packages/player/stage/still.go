@@ -77,7 +77,7 @@ func (st *Still) drawInto(painter Painter, dst *display.Image, turn render.Turn,
 func (st *Still) draw(painter Painter, dst *display.Image, turn render.Turn, area image.Rectangle) image.Rectangle {
 	page := turn.Size(dst.Rect.Size())
 	if st.picture == nil {
-		overlay(dst, turn, area, func(m *display.Image) { painter.Text(m, st.text) })
+		(&desk{}).overlay(dst, turn, area, func(m *display.Image) { painter.Text(m, st.text) })
 		return area
 	}
 	rect, mode := area, st.fit
@@ -88,15 +88,27 @@ func (st *Still) draw(painter Painter, dst *display.Image, turn render.Turn, are
 	return rect
 }
 
+// desk is memory to turn pictures in, which is used again: a text over a film is drawn for every picture of it.
+type desk struct{ pix []byte }
+
+// image returns a picture of an area, with anything in it.
+func (d *desk) image(area image.Rectangle) *display.Image {
+	n := 4 * area.Dx() * area.Dy()
+	if cap(d.pix) < n {
+		d.pix = make([]byte, n)
+	}
+	return &display.Image{Pix: d.pix[:n], Stride: 4 * area.Dx(), Rect: area}
+}
+
 // overlay lets draw paint on a part of dst as it is seen by a viewer: area is where it lies before dst was turned, and
 // what is drawn on has its coordinates.
-func overlay(dst *display.Image, turn render.Turn, area image.Rectangle, draw func(*display.Image)) {
+func (d *desk) overlay(dst *display.Image, turn render.Turn, area image.Rectangle, draw func(*display.Image)) {
 	if turn == 0 {
 		draw(dst.SubImage(area).(*display.Image))
 		return
 	}
 	on := dst.SubImage(turn.Rect(area, turn.Size(dst.Rect.Size()))).(*display.Image)
-	m := display.NewImage(area)
+	m := d.image(area)
 	rotate(m, on, turn.Back())
 	draw(m)
 	rotate(on, m, turn)
