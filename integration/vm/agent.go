@@ -104,7 +104,7 @@ func (a Agent) Signal(ctx context.Context, pid int, sig syscall.Signal) error {
 	return err
 }
 
-// Find returns the processes of a name, as the kernel has it (of an "ffmpeg-porthole" "ffmpeg"), that are children of parent.
+// Find returns the processes of a name, as the kernel has it, that are children of parent.
 func (a Agent) Find(ctx context.Context, name string, parent int) ([]int, error) {
 	b, err := a.do(ctx, http.MethodGet, "/find", url.Values{"name": {name}}, nil)
 	if err != nil {

@@ -88,7 +88,7 @@ func TestLongPlayerAlone(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.m.Kill()
-	s.boot(t)
+	s.reboot(t)
 	s.watch(t, "every item after the power was cut", 0, s.items...)
 }
 
@@ -106,8 +106,26 @@ func throughSLIRP(address string) string {
 func (s *showing) boot(t *testing.T) {
 	t.Helper()
 	s.m = startVM(t, s.disk)
+	s.enter(t)
+}
+
+// enter waits for the console and logs in.
+func (s *showing) enter(t *testing.T) {
+	t.Helper()
 	s.u = logIn(t, s.m)
 	s.e = &stack.Editor{HTTP: s.u.c, Base: s.u.at}
+}
+
+// reboot starts the device, and says how long it takes until something of its playlist is on the screen, and until the console answers.
+func (s *showing) reboot(t *testing.T) {
+	t.Helper()
+	began := time.Now()
+	s.m = startVM(t, s.disk)
+	s.watch(t, "something that was there before", 0)
+	played := time.Since(began)
+	s.enter(t)
+	t.Logf("from power on it took %v until what was there before was on the screen, and %v until the console answered",
+		played.Round(time.Second), time.Since(began).Round(time.Second))
 }
 
 // kinds are items of every format, oneOfEach those of a short test.
@@ -317,7 +335,7 @@ func (s *showing) decoder(t *testing.T) (pid int) {
 	a := s.m.Agent()
 	player := find(t, a, "player").PID
 	eventually(t, "find player's decoder", func(ctx context.Context) error {
-		pids, err := a.Find(ctx, "ffmpeg", player)
+		pids, err := a.Find(ctx, "ffmpeg-porthole", player)
 		if err == nil && len(pids) == 0 {
 			err = errors.New("it has none")
 		}
@@ -362,8 +380,8 @@ func (s *showing) cutPower(t *testing.T, cuts int) {
 		}
 		s.m.Kill()
 		s.e.HTTP.CloseIdleConnections()
-		s.boot(t)
 		s.items = append(slices.Clone(old), fresh...)
+		s.reboot(t)
 		s.watch(t, fmt.Sprintf("playlist %d after power cut %d", cut+1, cut+1), 0, fresh...)
 		s.items = fresh
 		s.watch(t, "nothing but it", 0, fresh...)
