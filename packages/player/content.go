@@ -31,6 +31,9 @@ import (
 // videoFrames is how many decoded pictures of a video exist at once: they wait for their time.
 const videoFrames = 6
 
+// videoPatience is how long a decoder may take for a picture of a video: less than the watchdog waits for the screen.
+const videoPatience = 5 * time.Second
+
 // content is what the signage server wants shown: the program, what it needs, and the way to the server.
 type content struct {
 	engine *playback.Engine
@@ -83,7 +86,7 @@ func (o Options) playback(log *slog.Logger, st *stage.Stage, c *content, dir str
 		Stream: rtsp.PlayURL,
 		Live:   o.live,
 		Video: func(ctx context.Context, f *os.File) (*decode.Decoder, error) {
-			return decode.Open(ctx, decode.Options{Binary: o.Decoder, Libraries: o.Libraries, File: f, Frames: videoFrames})
+			return decode.Open(ctx, decode.Options{Binary: o.Decoder, Libraries: o.Libraries, File: f, Frames: videoFrames, FrameTimeout: videoPatience})
 		},
 		Picture: func(ctx context.Context, f *os.File) (image.Image, error) {
 			return picture.LoadFile(ctx, f, pictureSize(), picture.Decoder(o.Decoder, o.Libraries...))
