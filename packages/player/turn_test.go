@@ -69,10 +69,13 @@ func (e *exhibit) show(f func(*stage.Stage)) *display.Image {
 	_, before := e.screen.Last()
 	f(e.stage)
 	e.until("a new frame", func() bool { _, n := e.screen.Last(); return n > before })
-	// What was asked for in several steps takes several frames.
-	for range 5 {
+	// What was asked for in several steps takes several frames: the last is there when no other comes for a while.
+	for quiet, last := 0, uint64(0); quiet < 30; quiet++ {
 		e.clock.Refresh()
 		<-time.After(2 * time.Millisecond)
+		if _, n := e.screen.Last(); n != last {
+			quiet, last = 0, n
+		}
 	}
 	m, _ := e.screen.Last()
 	return m

@@ -49,6 +49,16 @@ type Modes string
 // MarshalJSON implements json.Marshaler.
 func (m Modes) MarshalJSON() ([]byte, error) { return json.Marshal(strings.Fields(string(m))) }
 
+// UnmarshalJSON implements json.Unmarshaler.
+func (m *Modes) UnmarshalJSON(b []byte) error {
+	var list []string
+	if err := json.Unmarshal(b, &list); err != nil {
+		return err
+	}
+	*m = Modes(strings.Join(list, " "))
+	return nil
+}
+
 // modes are those that show whole pictures, each once, in the display's order. Rates are to a hundredth of a hertz.
 func modes(list []display.Mode) Modes {
 	var all []string
