@@ -12,10 +12,14 @@ import (
 	"math/big"
 	"net"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // Log is a log that can be read while it is written.
@@ -87,4 +91,30 @@ func replace(t testing.TB, file string, b *pem.Block, mode os.FileMode) {
 	if err := os.Rename(tmp, file); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// SmallDisk runs the rest of a test with a file system of its own at dir, in memory and as large as options say (as mount
+// takes it for tmpfs: "size=1m,nr_inodes=64"): the test is run again in a mount namespace, where inside is true. Otherwise the
+// test is over.
+func SmallDisk(t *testing.T, options string) (dir string, inside bool) {
+	t.Helper()
+	const variable = "TESTKIT_SMALL_DISK"
+	if dir = os.Getenv(variable); dir != "" {
+		if err := unix.Mount("tmpfs", dir, "tmpfs", 0, options); err != nil {
+			t.Fatal(err)
+		}
+		return dir, true
+	}
+	cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^"+t.Name()+"$", "-test.v")
+	cmd.Env = append(os.Environ(), variable+"="+t.TempDir())
+	cmd.SysProcAttr = &syscall.SysProcAttr{
+		Cloneflags:  syscall.CLONE_NEWUSER | syscall.CLONE_NEWNS,
+		UidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getuid(), Size: 1}},
+		GidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getgid(), Size: 1}},
+	}
+	out, err := cmd.CombinedOutput()
+	if err != nil || !bytes.Contains(out, []byte("--- PASS: "+t.Name())) {
+		t.Errorf("%v\n%s", err, out)
+	}
+	return "", false
 }

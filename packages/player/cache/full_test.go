@@ -1,46 +1,24 @@
 package cache_test
 
 import (
-	"bytes"
 	"fmt"
 	"log/slog"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
-	"golang.org/x/sys/unix"
-
+	"porthole/packages/internal/testkit"
 	"porthole/packages/player/cache"
 )
 
-// TestDiskFull runs what follows with a file system of 24 MB and 64 files, in a mount namespace of its own.
+// TestDiskFull has a file system of 24 MB and 64 files.
 func TestDiskFull(t *testing.T) {
-	cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestInsideFull$", "-test.v")
-	cmd.Env = append(os.Environ(), "CACHE_TEST_FULL="+t.TempDir())
-	cmd.SysProcAttr = &syscall.SysProcAttr{
-		Cloneflags:  syscall.CLONE_NEWUSER | syscall.CLONE_NEWNS,
-		UidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getuid(), Size: 1}},
-		GidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getgid(), Size: 1}},
-	}
-	out, err := cmd.CombinedOutput()
-	if err != nil || !bytes.Contains(out, []byte("--- PASS: TestInsideFull")) {
-		t.Errorf("%v\n%s", err, out)
-	}
-}
-
-// TestInsideFull is TestDiskFull's other half.
-func TestInsideFull(t *testing.T) {
-	disk := os.Getenv("CACHE_TEST_FULL")
-	if disk == "" {
-		return // it was started as a test of its own; TestDiskFull runs it
-	}
-	if err := unix.Mount("tmpfs", disk, "tmpfs", 0, "size=24m,nr_inodes=64"); err != nil {
-		t.Fatal(err)
+	disk, inside := testkit.SmallDisk(t, "size=24m,nr_inodes=64")
+	if !inside {
+		return
 	}
 	const mb = 1 << 20
 	s, dir := newServer(), filepath.Join(disk, "cache")

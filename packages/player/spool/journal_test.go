@@ -5,14 +5,11 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"testing"
 
-	"golang.org/x/sys/unix"
-
+	"porthole/packages/internal/testkit"
 	"porthole/packages/player/spool"
 )
 
@@ -113,29 +110,11 @@ func TestStaysSmall(t *testing.T) {
 	}
 }
 
-// TestDiskFull runs what follows with a file system of 1 MB, in a mount namespace of its own.
+// TestDiskFull has a file system of 1 MB.
 func TestDiskFull(t *testing.T) {
-	cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestInsideFull$", "-test.v")
-	cmd.Env = append(os.Environ(), "SPOOL_TEST_FULL="+t.TempDir())
-	cmd.SysProcAttr = &syscall.SysProcAttr{
-		Cloneflags:  syscall.CLONE_NEWUSER | syscall.CLONE_NEWNS,
-		UidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getuid(), Size: 1}},
-		GidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getgid(), Size: 1}},
-	}
-	out, err := cmd.CombinedOutput()
-	if err != nil || !bytes.Contains(out, []byte("--- PASS: TestInsideFull")) {
-		t.Errorf("%v\n%s", err, out)
-	}
-}
-
-// TestInsideFull is TestDiskFull's other half.
-func TestInsideFull(t *testing.T) {
-	dir := os.Getenv("SPOOL_TEST_FULL")
-	if dir == "" {
-		return // it was started as a test of its own; TestDiskFull runs it
-	}
-	if err := unix.Mount("tmpfs", dir, "tmpfs", 0, "size=1m"); err != nil {
-		t.Fatal(err)
+	dir, inside := testkit.SmallDisk(t, "size=1m")
+	if !inside {
+		return
 	}
 	s := spool.New(spool.Config{Log: discard(), Dir: dir})
 	add := func(n int) {

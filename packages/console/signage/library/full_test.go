@@ -5,41 +5,20 @@ import (
 	"fmt"
 	"net/http"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
-	"syscall"
 	"testing"
 
-	"golang.org/x/sys/unix"
-
 	"porthole/packages/console/signage/library"
+	"porthole/packages/internal/testkit"
 )
 
-// TestDiskFull runs what follows with a file system of 24 MB and 64 files, in a mount namespace of its own.
+// TestDiskFull has a file system of 24 MB and 64 files.
 func TestDiskFull(t *testing.T) {
-	cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestInsideFull$", "-test.v")
-	cmd.Env = append(os.Environ(), "LIBRARY_TEST_FULL="+t.TempDir())
-	cmd.SysProcAttr = &syscall.SysProcAttr{
-		Cloneflags:  syscall.CLONE_NEWUSER | syscall.CLONE_NEWNS,
-		UidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getuid(), Size: 1}},
-		GidMappings: []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getgid(), Size: 1}},
-	}
-	out, err := cmd.CombinedOutput()
-	if err != nil || !bytes.Contains(out, []byte("--- PASS: TestInsideFull")) {
-		t.Errorf("%v\n%s", err, out)
-	}
-}
-
-// TestInsideFull is TestDiskFull's other half.
-func TestInsideFull(t *testing.T) {
-	dir := os.Getenv("LIBRARY_TEST_FULL")
-	if dir == "" {
-		return // it was started as a test of its own; TestDiskFull runs it
-	}
-	if err := unix.Mount("tmpfs", dir, "tmpfs", 0, "size=24m,nr_inodes=64"); err != nil {
-		t.Fatal(err)
+	dir, inside := testkit.SmallDisk(t, "size=24m,nr_inodes=64")
+	if !inside {
+		return
 	}
 	s := &shelf{t: t, dir: filepath.Join(dir, "console"), index: &index{}, log: newLog()}
 	s.open(func(o *library.Options) { o.Reserve = 4 << 20 })
