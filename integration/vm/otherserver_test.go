@@ -83,10 +83,11 @@ func newDigiServer(t *testing.T) *digiServer {
 		http.NotFound(w, r)
 	})
 	s.Server = httptest.NewUnstartedServer(mux)
-	s.TLS = &tls.Config{GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) {
+	// Not GetCertificate: a client that asks for an address names no server, and would get httptest's own.
+	s.TLS = &tls.Config{GetConfigForClient: func(*tls.ClientHelloInfo) (*tls.Config, error) {
 		s.mu.Lock()
 		defer s.mu.Unlock()
-		return &s.cert, nil
+		return &tls.Config{Certificates: []tls.Certificate{s.cert}}, nil
 	}}
 	s.StartTLS()
 	t.Cleanup(s.Close)
@@ -165,7 +166,7 @@ func selfSigned(t *testing.T) tls.Certificate {
 func TestLongPlayerOtherServer(t *testing.T) {
 	server := newDigiServer(t)
 	server.show(t, "RGBY", "CMRG")
-	s := &showing{items: []string{"RGBY", "CMRG"}, disk: newDisk(t, theVMImage(t), 8<<30, fmt.Sprintf(
+	s := &showing{switching: true, items: []string{"RGBY", "CMRG"}, disk: newDisk(t, theVMImage(t), 8<<30, fmt.Sprintf(
 		"[player]\nserver = %q\nhostname = \"tv-vm\"\nquickconnect_code = %q\nretry_delay = 2\n", throughSLIRP(server.URL), quickCode))}
 	s.boot(t)
 	s.watch(t, "the other server's pictures", 0, s.items...)
