@@ -106,9 +106,9 @@ func orientationChoices(chosen string) []choice {
 	var list []choice
 	for _, o := range []choice{
 		{Value: "landscape", Text: "Landscape"},
-		{Value: "portrait", Text: "Portrait, turned to the right"},
+		{Value: "portrait", Text: "Portrait, display turned to the left"},
 		{Value: "landscape-flipped", Text: "Landscape, upside down"},
-		{Value: "portrait-flipped", Text: "Portrait, turned to the left"},
+		{Value: "portrait-flipped", Text: "Portrait, display turned to the right"},
 	} {
 		o.Chosen = o.Value == chosen
 		list = append(list, o)
