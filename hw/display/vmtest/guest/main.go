@@ -24,7 +24,7 @@ func main() {
 		Commands: guest.Commands{
 			"open": s.open, "info": s.describe, "show": s.show, "blank": s.blank, "change": s.change, "close": s.close,
 		},
-		Devices: []string{"/dev/dri/card0", "/dev/fb0"},
+		Devices: []string{guest.Card, "/dev/fb0"},
 	})
 	if err != nil {
 		os.Exit(1)

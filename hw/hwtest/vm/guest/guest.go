@@ -15,6 +15,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// Card is the first display card's device.
+const Card = "/dev/dri/card0"
+
 // Program is what runs in the machine.
 type Program struct {
 	// Commands are what the test may ask for.

@@ -30,7 +30,7 @@ func main() {
 			"open": s.open, "report": s.report, "orient": s.orient, "show": s.show, "fade": s.fade, "mode": s.mode, "light": s.light,
 			"banner": s.banner, "await": s.await,
 		},
-		Devices: []string{"/dev/dri/card0"},
+		Devices: []string{guest.Card},
 	})
 	if err != nil {
 		os.Exit(1)
