@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"porthole/packages/internal/settings"
+	"porthole/packages/internal/units"
 	"porthole/packages/player/cache"
 	"porthole/packages/player/clock"
 	"porthole/packages/player/link"
@@ -78,16 +79,7 @@ func downloadWords(s cache.State) string {
 	if left <= 0 {
 		return fmt.Sprintf("What is to be shown is being downloaded: %s to go.", files)
 	}
-	return fmt.Sprintf("What is to be shown is being downloaded: %s to go, %s.", files, megabytes(left))
-}
-
-// megabytes is a size for people.
-func megabytes(n int64) string {
-	const mega = 1_000_000
-	if n >= 1000*mega {
-		return fmt.Sprintf("%.1f GB", float64(n)/(1000*mega))
-	}
-	return fmt.Sprintf("%d MB", (n+mega-1)/mega)
+	return fmt.Sprintf("What is to be shown is being downloaded: %s to go, %s.", files, units.Bytes(left))
 }
 
 // clockWords says where the time comes from, unless it is where it should be from.

@@ -6,6 +6,8 @@ import (
 	"math"
 
 	"golang.org/x/sys/unix"
+
+	"porthole/packages/internal/units"
 )
 
 // What stays free, in bytes, unless Config says otherwise.
@@ -19,7 +21,7 @@ const (
 type fullError struct{ missing, size int64 }
 
 func (e *fullError) Error() string {
-	return fmt.Sprintf("there is no space for it: %s are missing; use a larger SD card, or fewer or smaller media", sizeText(e.missing))
+	return fmt.Sprintf("there is no space for it: %s are missing; use a larger SD card, or fewer or smaller media", units.Bytes(e.missing))
 }
 
 // isFull reports whether the disk is full, by our own account or the kernel's.
@@ -223,21 +225,4 @@ func (c *Cache) last() string {
 		}
 	}
 	return last
-}
-
-// sizeText is a size for people, rounded up.
-func sizeText(n int64) string {
-	for _, u := range []struct {
-		name string
-		size int64
-	}{{"GB", 1e9}, {"MB", 1e6}, {"kB", 1e3}} {
-		if n >= u.size {
-			v := math.Ceil(float64(n)/float64(u.size)*10) / 10
-			if v >= 10 {
-				return fmt.Sprintf("%.0f %s", math.Ceil(v), u.name)
-			}
-			return fmt.Sprintf("%.1f %s", v, u.name)
-		}
-	}
-	return fmt.Sprintf("%d bytes", n)
 }

@@ -9,6 +9,8 @@ import (
 	"os"
 	"path/filepath"
 	"time"
+
+	"porthole/packages/internal/durable"
 )
 
 const (
@@ -122,14 +124,11 @@ type kept struct {
 
 const keptName = "playback.json"
 
-// keep remembers a restart. A power cut may cost it, no more.
+// keep remembers a restart.
 func (e *Engine) keep(k kept) {
 	b, err := json.Marshal(k)
 	if err == nil {
-		path := filepath.Join(e.cfg.Dir, keptName)
-		if err = os.WriteFile(path+".new", b, 0o600); err == nil {
-			err = os.Rename(path+".new", path)
-		}
+		err = durable.WriteFile(filepath.Join(e.cfg.Dir, keptName), b, 0o600)
 	}
 	if err != nil {
 		e.cfg.Log.Warn("cannot keep why playing began anew", "err", err)

@@ -7,6 +7,8 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+
+	"porthole/packages/internal/durable"
 )
 
 const (
@@ -36,7 +38,7 @@ func replace(file string, b []byte, mode fs.FileMode, gid int) error {
 	if err := os.Rename(tmp.Name(), file); err != nil {
 		return fmt.Errorf("put %s in place: %w", file, err)
 	}
-	return syncDir(dir)
+	return durable.SyncDir(dir)
 }
 
 // makeDir makes a certificate's folder, if it is not there, and the one around it.
@@ -70,18 +72,6 @@ func own(path string, gid int) error {
 	}
 	if err := os.Chown(path, 0, gid); err != nil {
 		return fmt.Errorf("set the owner of %s: %w", path, err)
-	}
-	return nil
-}
-
-func syncDir(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return fmt.Errorf("sync %s: %w", dir, err)
-	}
-	defer d.Close()
-	if err := d.Sync(); err != nil {
-		return fmt.Errorf("sync %s: %w", dir, err)
 	}
 	return nil
 }

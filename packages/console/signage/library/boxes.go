@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+
+	"porthole/packages/internal/units"
 )
 
 // Bounds of what is walked through in a file.
@@ -90,7 +92,7 @@ func walkMP4(r io.ReaderAt, size int64) (structure, error) {
 				return io.EOF
 			}
 			return refuse("The file ends before its end: %s are missing. The copy or the download stopped too early; copy it once more from where it comes.",
-				bytesText(b.to-size))
+				units.Bytes(b.to-size))
 		}
 		switch b.kind {
 		case "moov":
@@ -197,7 +199,7 @@ func walkMatroska(r io.ReaderAt, size int64) (structure, error) {
 		}
 		if to > size {
 			return refuse("The file ends before its end: %s are missing. The copy or the download stopped too early; copy it once more from where it comes.",
-				bytesText(to-size))
+				units.Bytes(to-size))
 		}
 		return elements(r, from, to, &left, func(id uint32, from, to int64) error {
 			switch id {

@@ -21,6 +21,7 @@ import (
 	"golang.org/x/sync/semaphore"
 
 	"porthole/packages/console/signage"
+	"porthole/packages/internal/durable"
 )
 
 // Index is the database's part: which media there are.
@@ -99,7 +100,7 @@ func New(ctx context.Context, o Options) (*Library, error) {
 			return nil, fmt.Errorf("make folder of the library: %w", err)
 		}
 	}
-	if err := syncDir(o.Dir); err != nil {
+	if err := durable.SyncDir(o.Dir); err != nil {
 		return nil, err
 	}
 	if err := l.learnSizes(ctx); err != nil {

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"porthole/packages/internal/units"
 )
 
 // What stays free, in bytes, unless Options say otherwise.
@@ -58,7 +60,7 @@ type fullError struct{ missing int64 }
 
 func (e *fullError) Error() string {
 	return fmt.Sprintf("There is not enough space: %s are missing. Delete media that nobody needs any more, or use a larger SD card; then try again.",
-		bytesText(e.missing))
+		units.Bytes(e.missing))
 }
 
 // Unwrap makes it a *Refusal too.
@@ -75,23 +77,6 @@ func noSpace(err error) error {
 func isFull(err error) bool {
 	var f *fullError
 	return errors.As(err, &f)
-}
-
-// bytesText is a size for people, rounded up.
-func bytesText(n int64) string {
-	for _, u := range []struct {
-		name string
-		size int64
-	}{{"GB", 1e9}, {"MB", 1e6}, {"kB", 1e3}} {
-		if n >= u.size {
-			v := math.Ceil(float64(n)/float64(u.size)*10) / 10
-			if v >= 10 {
-				return fmt.Sprintf("%.0f %s", math.Ceil(v), u.name)
-			}
-			return fmt.Sprintf("%.1f %s", v, u.name)
-		}
-	}
-	return fmt.Sprintf("%d bytes", n)
 }
 
 // durationText is a length for people.

@@ -20,6 +20,7 @@ import (
 
 	"porthole/media/exif"
 	"porthole/packages/console/signage"
+	"porthole/packages/internal/units"
 )
 
 // Limits of pictures. Screens have the same ones (packages/player/picture).
@@ -46,7 +47,7 @@ type still struct {
 // probeStill looks at a picture: its size is checked before anything is decoded, then all of it is.
 func (l *Library) probeStill(ctx context.Context, f *os.File, size int64, fm format) (Found, error) {
 	if size > maxPicture {
-		return Found{}, refuse("This picture's file has %s, screens take at most %s. Save it with less quality or smaller.", bytesText(size), bytesText(maxPicture))
+		return Found{}, refuse("This picture's file has %s, screens take at most %s. Save it with less quality or smaller.", units.Bytes(size), units.Bytes(maxPicture))
 	}
 	facts, err := readStill(f, size, fm)
 	if err != nil {
@@ -204,7 +205,7 @@ func damagedStill(err error, size int64) error {
 		short = short || strings.Contains(err.Error(), s)
 	}
 	if short {
-		return refuse("The picture is incomplete: its file ends after %s. The copy or the download stopped too early; copy it once more from where it comes.", bytesText(size))
+		return refuse("The picture is incomplete: its file ends after %s. The copy or the download stopped too early; copy it once more from where it comes.", units.Bytes(size))
 	}
 	return refuse("The picture is damaged, or of a rare kind (%s). Open it in a picture program and export it as JPEG or PNG.", printable(err.Error()))
 }

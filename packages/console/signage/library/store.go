@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"porthole/packages/console/signage"
+	"porthole/packages/internal/durable"
+	"porthole/packages/internal/units"
 )
 
 // ErrDamaged is what Open says of a file that is not what was stored.
@@ -144,7 +146,7 @@ func (l *Library) adopt(path, sha string, size int64) (release func(), err error
 		if err := os.Rename(path, to); err != nil {
 			return nil, fmt.Errorf("store file: %w", noSpace(err))
 		}
-		if err := syncDir(filepath.Dir(to)); err != nil {
+		if err := durable.SyncDir(filepath.Dir(to)); err != nil {
 			return nil, err
 		}
 		delete(l.problems, sha)
@@ -186,7 +188,7 @@ func (t *temp) fill(ctx context.Context, l *Library, r io.Reader) error {
 		n, err := io.ReadFull(r, buf)
 		if n > 0 {
 			if t.size+int64(n) > maxFile {
-				return refuse("The file is larger than %s, the most that is taken.", bytesText(maxFile))
+				return refuse("The file is larger than %s, the most that is taken.", units.Bytes(maxFile))
 			}
 			if err := l.roomFor(int64(n)); err != nil {
 				return err
@@ -230,19 +232,6 @@ func isHash(s string) bool {
 	return true
 }
 
-// syncDir makes names in a folder durable.
-func syncDir(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return fmt.Errorf("sync folder: %w", err)
-	}
-	defer d.Close()
-	if err := d.Sync(); err != nil {
-		return fmt.Errorf("sync folder %s: %w", dir, err)
-	}
-	return nil
-}
-
 // writeDurable replaces the file at path by one with that content, at once or not at all.
 func writeDurable(path string, b []byte) error {
 	f, err := os.CreateTemp(filepath.Dir(path), ".new-*")
@@ -260,5 +249,5 @@ func writeDurable(path string, b []byte) error {
 	if err := os.Rename(f.Name(), path); err != nil {
 		return noSpace(err)
 	}
-	return syncDir(filepath.Dir(path))
+	return durable.SyncDir(filepath.Dir(path))
 }

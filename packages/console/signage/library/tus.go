@@ -12,6 +12,8 @@ import (
 	"strings"
 	"time"
 	"unicode"
+
+	"porthole/packages/internal/units"
 )
 
 // Words of tus 1.0 (https://tus.io/protocols/resumable-upload, "Core Protocol" and "Protocol Extensions").
@@ -122,7 +124,7 @@ func (l *Library) serveCreate(w http.ResponseWriter, r *http.Request, by string)
 		say(w, http.StatusUnprocessableEntity, "The file is empty.")
 		return
 	case length > maxFile:
-		say(w, http.StatusRequestEntityTooLarge, fmt.Sprintf("The file has %s; more than %s are not taken.", bytesText(length), bytesText(maxFile)))
+		say(w, http.StatusRequestEntityTooLarge, fmt.Sprintf("The file has %s; more than %s are not taken.", units.Bytes(length), units.Bytes(maxFile)))
 		return
 	}
 	raw := r.Header.Get("Upload-Metadata")
