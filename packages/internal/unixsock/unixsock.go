@@ -51,7 +51,7 @@ func UID(process string) (int, bool) {
 }
 
 // owners are the processes that serve sockets which do not have their name.
-var owners = map[string]string{"console-internal": "console", "rtsp": "proxy", "ice": "signaling", "signaling-status": "signaling"}
+var owners = map[string]string{"console-internal": "console", "acme": "console", "rtsp": "proxy", "ice": "signaling", "signaling-status": "signaling"}
 
 // Owner returns the process that serves a socket.
 func Owner(socket string) string {
