@@ -134,7 +134,7 @@ func (a *api) restart(w http.ResponseWriter, r *http.Request) {
 func (a *api) provision(w http.ResponseWriter, _ *http.Request) {
 	h, ok := a.intake.Handover()
 	if !ok {
-		refuse(w, http.StatusNotFound, "there is no porthole.toml to take over")
+		refuse(w, http.StatusNotFound, "there is nothing to take over")
 		return
 	}
 	answer(w, h)
