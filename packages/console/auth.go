@@ -27,6 +27,7 @@ func (e *deniedError) Unwrap() error { return identity.ErrDenied }
 
 var (
 	errNotLoggedIn = &deniedError{reason: "not logged in"}
+	errNoToken     = &deniedError{reason: "this token is not known, or its time is over"}
 	errWrong       = &deniedError{reason: "wrong user name or password"}
 )
 
@@ -75,8 +76,8 @@ func (a *authenticator) identify(ctx context.Context, c identity.Credentials) (i
 	if user, password, ok := r.BasicAuth(); ok {
 		return a.byPassword(ctx, user, password, c.Remote)
 	}
-	if scheme, _, _ := strings.Cut(c.Authorization, " "); strings.EqualFold(scheme, "Bearer") {
-		return identity.Identity{}, &deniedError{reason: "this token is not known"}
+	if scheme, secret, _ := strings.Cut(c.Authorization, " "); strings.EqualFold(scheme, "Bearer") {
+		return a.byToken(ctx, strings.TrimSpace(secret))
 	}
 	return identity.Identity{}, errNotLoggedIn
 }
@@ -109,7 +110,7 @@ func (a *authenticator) current(ctx context.Context) (identity.Identity, bool, e
 	if err != nil || !ok || acc.bind() != a.sessions.GetString(ctx, sessionBind) {
 		return identity.Identity{}, false, err
 	}
-	return identity.Identity{User: acc.name, Role: acc.role}, true, nil
+	return acc.identity(), true, nil
 }
 
 // byPassword checks Basic credentials: the stream account's, or those of an account.
@@ -127,7 +128,7 @@ func (a *authenticator) byPassword(ctx context.Context, user, password, remote s
 	}
 	key := a.seen.Key(user, password)
 	if known && a.seen.Recall(key, acc.bind()) {
-		return identity.Identity{User: acc.name, Role: acc.role}, nil
+		return acc.identity(), nil
 	}
 	if wait := a.limit.Try(remote); wait > 0 {
 		return identity.Identity{}, tooMany(wait)
@@ -141,7 +142,7 @@ func (a *authenticator) byPassword(ctx context.Context, user, password, remote s
 	}
 	a.limit.Forgive(remote)
 	a.seen.Remember(key, acc.bind())
-	return identity.Identity{User: acc.name, Role: acc.role}, nil
+	return acc.identity(), nil
 }
 
 // checkPassword returns the account with that name and password; errWrong when there is none.

@@ -7,13 +7,46 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"time"
 	"unicode/utf8"
+
+	"golang.org/x/sys/unix"
 
 	"porthole/packages/console/credential"
 )
 
 // minPassword is the least a password may have, in characters: short ones are guessed.
 const minPassword = 10
+
+// claimWindow is how long a device can be claimed after power-on: later nobody stands before it and reads its code, and
+// whoever tries to guess it has that long.
+const claimWindow = 30 * time.Minute
+
+// uptimeClock returns how long the device has been on. On a developer's machine that is as long as the program runs.
+func uptimeClock(singleUser bool) func() time.Duration {
+	if singleUser {
+		start := time.Now()
+		return func() time.Duration { return time.Since(start) }
+	}
+	return func() time.Duration {
+		var ts unix.Timespec
+		if unix.ClockGettime(unix.CLOCK_BOOTTIME, &ts) != nil {
+			return 0 // every Linux has it
+		}
+		return time.Duration(ts.Nano())
+	}
+}
+
+// claimLeft is how long the device can still be claimed; not positive: no more until it is started again.
+func (c *console) claimLeft() time.Duration { return c.claimWindow - c.uptime() }
+
+// restartWords say how to start the device again, as the end of a sentence.
+func (c *console) restartWords() string {
+	if c.env.SingleUser {
+		return "stop Porthole and start it again"
+	}
+	return "unplug it and plug it in again"
+}
 
 var (
 	errClaimed   = errors.New("somebody claimed this device already")
@@ -25,7 +58,9 @@ type claimView struct {
 	// The errors stand beside their fields; Error is the whole form's.
 	CodeError, PasswordError, ConfirmError, Error string
 	MinPassword                                   int
-	CA                                            *certificateView
+	// Restart says how to open the time for claiming again, where it is over.
+	Restart string
+	CA      *certificateView
 }
 
 func (c *console) claimPage(w http.ResponseWriter, r *http.Request) {
@@ -36,11 +71,18 @@ func (c *console) claimPage(w http.ResponseWriter, r *http.Request) {
 
 func (c *console) showClaim(w http.ResponseWriter, r *http.Request, status int, v claimView) {
 	v.User, v.MinPassword, v.CA = adminName, minPassword, c.certificateFor(r)
+	if c.claimLeft() <= 0 {
+		v.Restart = c.restartWords()
+	}
 	c.render(w, r, status, "claim", page{Title: "Welcome", Body: v})
 }
 
 func (c *console) claim(w http.ResponseWriter, r *http.Request) {
 	if !c.form(w, r) || !c.stranger(w, r, false) {
+		return
+	}
+	if c.claimLeft() <= 0 {
+		c.showClaim(w, r, http.StatusForbidden, claimView{})
 		return
 	}
 	v := claimView{Code: r.PostFormValue("code")}

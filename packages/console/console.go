@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -33,6 +34,10 @@ type Options struct {
 	// Decoder is the program that looks into uploaded videos, Libraries the folders that it may load from.
 	Decoder   string
 	Libraries []string
+	// ClaimWindow is how long after power-on the device can be claimed; 0 means half an hour.
+	ClaimWindow time.Duration
+	// Uptime is how long the device has been on; nil: what the kernel says, or with Env.SingleUser since console started.
+	Uptime func() time.Duration
 	// LongPoll is how long a follower of settings waits for news; 0 means 55 s.
 	LongPoll time.Duration
 }
@@ -61,6 +66,10 @@ type console struct {
 
 	// editing is held while an operation on a playlist looks at what is there and then changes it.
 	editing sync.Mutex
+
+	// claimWindow and uptime are those of the Options.
+	claimWindow time.Duration
+	uptime      func() time.Duration
 }
 
 // Run serves console's two sockets until ctx ends or something fails that a restart may mend. A damaged database is
@@ -86,6 +95,10 @@ func newConsole(ctx context.Context, o Options, s *store) (*console, error) {
 	}
 	if c.longPoll == 0 {
 		c.longPoll = longPoll
+	}
+	c.claimWindow, c.uptime = cmp.Or(o.ClaimWindow, claimWindow), o.Uptime
+	if c.uptime == nil {
+		c.uptime = uptimeClock(o.Env.SingleUser)
 	}
 	if err := c.ownScreen(ctx); err != nil {
 		return nil, fmt.Errorf("prepare database: %w", explain(err))

@@ -55,16 +55,16 @@ func roleName(r identity.Role) string {
 
 // accounts returns everybody who may log in, by name.
 func (s *store) accounts(ctx context.Context, q querier) ([]account, error) {
-	rows, err := q.QueryContext(ctx, "SELECT name, hash, role FROM accounts ORDER BY name COLLATE NOCASE")
+	rows, err := q.QueryContext(ctx, accountQuery+" ORDER BY name COLLATE NOCASE")
 	if err != nil {
 		return nil, fmt.Errorf("read accounts: %w", err)
 	}
 	defer rows.Close()
 	var list []account
 	for rows.Next() {
-		var a account
-		if err := rows.Scan(&a.name, &a.hash, &a.role); err != nil {
-			return nil, fmt.Errorf("read account: %w", err)
+		a, err := scanAccount(rows)
+		if err != nil {
+			return nil, err
 		}
 		list = append(list, a)
 	}

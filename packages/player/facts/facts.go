@@ -54,6 +54,9 @@ type Claim struct {
 	Known   bool   `json:"-"`
 	Claimed bool   `json:"claimed"`
 	Code    string `json:"code"`
+	// Closed says that the time in which the code is good is over until the device is started again; Restart how to do that.
+	Closed  bool   `json:"closed"`
+	Restart string `json:"restart"`
 }
 
 // Caller asks another process (unixsock.Client).

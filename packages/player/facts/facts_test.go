@@ -102,7 +102,7 @@ func TestGather(t *testing.T) {
 		system.set("")
 		<-time.After(time.Minute)
 		expect("everybody is down", 4)
-		console.set(`{"claimed":true}`)
+		console.set(`{"claimed":true,"open_until":"2026-11-22T10:00:00Z"}`)
 		want.Claim = facts.Claim{Known: true, Claimed: true}
 		<-time.After(time.Second)
 		expect("claimed", 5)
