@@ -60,13 +60,14 @@ func run(ctx context.Context, o options) error {
 	}
 	defer h.close()
 	h.sayDecoder()
+	resetState(h.log)
 	if o.Provision != "" {
 		if err := copyProvision(o.Provision); err != nil {
 			return err
 		}
 	}
 	h.sup = supervise.New(supervise.Config{
-		Commands: commands, Hostname: hostname, PermDir: "perm", OnLine: h.line, OnExit: h.exit,
+		Commands: commands, Hostname: hostname, PermDir: "perm", OnLine: h.line, OnExit: h.exit, OnReboot: func() { resetState(h.log) },
 	})
 	api, err := listenControl(ctx)
 	if err != nil {

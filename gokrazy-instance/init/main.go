@@ -9,11 +9,13 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/gokrazy/gokrazy"
 	"golang.org/x/sys/unix"
 
+	"porthole/gokrazy-instance/init/factoryreset"
 	"porthole/gokrazy-instance/init/firstpicture"
 	"porthole/gokrazy-instance/init/perm"
 	"porthole/gokrazy-instance/init/processes"
@@ -29,11 +31,15 @@ const (
 
 const (
 	permDir   = "/perm"
+	bootDir   = "/boot"
 	runDir    = "/run/porthole"
 	heartbeat = runDir + "/system/heartbeat"
 	withheld  = runDir + "/system/withheld"
 	permFile  = runDir + "/perm-status.json"
 )
+
+// bootFlags are those the boot partition is mounted with, besides read-only.
+const bootFlags = unix.MS_NOSUID | unix.MS_NODEV | unix.MS_NOEXEC
 
 // version is set by the linker: -X main.version=…
 var version = "devel"
@@ -75,6 +81,13 @@ func run(ctx context.Context, log *slog.Logger) error {
 		return err
 	}
 	status := bringPerm(ctx, disk)
+	// For system alone: porthole.toml may hold passwords. It mounts it writable for the moments in which it writes.
+	if err := unix.Mount(disk.Partitions[bootPartition], bootDir, "vfat", unix.MS_RDONLY|bootFlags, "umask=0077"); err != nil {
+		log.Error("cannot mount", "dir", bootDir, "err", err)
+	}
+	if status.State != perm.Failed {
+		resetPerm(log, &status)
+	}
 	log.Info("storage", "state", status.State, "bytes", status.SizeBytes, "problem", status.Problem)
 	// gokrazy mounts its own; a second one would stay below it.
 	if err := unix.Unmount("/proc", unix.MNT_DETACH); err != nil {
@@ -88,10 +101,6 @@ func run(ctx context.Context, log *slog.Logger) error {
 	}
 	if err := writeStatus(status); err != nil {
 		return err
-	}
-	// For system alone: porthole.toml may hold passwords. It mounts it writable for the moments in which it writes.
-	if err := unix.Mount(disk.Partitions[bootPartition], "/boot", "vfat", unix.MS_RDONLY|unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC, "umask=0077"); err != nil {
-		log.Error("cannot mount", "dir", "/boot", "err", err)
 	}
 	picture(log)
 	feeder.Running()
@@ -143,6 +152,28 @@ func bringPerm(ctx context.Context, disk perm.Disk) perm.Status {
 			return err
 		},
 	})
+}
+
+// resetPerm empties /perm when somebody wants the device as it was when it was new. Why that was not possible becomes part of the
+// storage's status.
+func resetPerm(log *slog.Logger, status *perm.Status) {
+	by, problem := factoryreset.Reset{PermDir: permDir, BootDir: bootDir, Unlock: func() (func() error, error) {
+		return func() error { return remountBoot(unix.MS_RDONLY) }, remountBoot(0)
+	}}.Run()
+	if by != "" {
+		log.Info("factory reset: the storage was emptied", "by", by)
+	}
+	if problem != "" {
+		log.Error("factory reset", "problem", problem)
+		status.Problem = strings.TrimSpace(problem + " " + status.Problem)
+	}
+}
+
+func remountBoot(readOnly uintptr) error {
+	if err := unix.Mount("", bootDir, "", unix.MS_REMOUNT|bootFlags|readOnly, ""); err != nil {
+		return fmt.Errorf("mount %s anew: %w", bootDir, err)
+	}
+	return nil
 }
 
 // writeStatus leaves word of /perm for screen and console.

@@ -112,6 +112,13 @@ func (u *User) Cookies() []*http.Cookie {
 	return u.http.Jar.Cookies(at)
 }
 
+// SetCookies gives the person cookies of somebody else.
+func (u *User) SetCookies(list []*http.Cookie) {
+	if at, err := url.Parse(u.stack.URL("/")); err == nil {
+		u.http.Jar.SetCookies(at, list)
+	}
+}
+
 // Close drops connections.
 func (u *User) Close() { u.http.CloseIdleConnections() }
 

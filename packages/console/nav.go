@@ -38,6 +38,7 @@ var settingsPages = []navItem{
 	{Path: "/certificate", Text: "Certificate", Hint: "Which certificate is in service, and how to end browsers’ warnings."},
 	{Path: "/settings/transfer", Text: "Transfer", Hint: "Everything of the signage in one file: take it away, bring it back."},
 	{Path: "/settings/import", Text: "Import", Hint: "Take over the cameras of an AlexaCamProxy4P3, or the settings of a signage player."},
+	{Path: "/settings/reset", Text: "Factory reset", Hint: "Delete everything and begin anew, as with a new device."},
 }
 
 // navigation returns the links that somebody may follow, and below them those of the settings where one is in them.

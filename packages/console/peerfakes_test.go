@@ -25,6 +25,8 @@ type system struct {
 	notAfter  time.Time
 	ca, chain string
 	problems  []map[string]string
+	resets    []string // who wanted a factory reset
+	broken    bool     // it cannot write anything down
 }
 
 func newSystem(t *testing.T) *system {
@@ -85,6 +87,15 @@ func (s *system) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		}
 		s.restarted = append(s.restarted, r.PathValue("name"))
 		w.WriteHeader(http.StatusNoContent)
+	})
+	mux.HandleFunc("POST /factory-reset", func(w http.ResponseWriter, r *http.Request) {
+		var in struct{ Who string }
+		if err := json.NewDecoder(r.Body).Decode(&in); err != nil || s.broken {
+			http.Error(w, `{"error":"no space left on device"}`, http.StatusBadGateway)
+			return
+		}
+		s.resets = append(s.resets, in.Who)
+		w.WriteHeader(http.StatusAccepted)
 	})
 	mux.HandleFunc("GET /problems", jsonHandler(map[string]any{"problems": s.problems}))
 	mux.HandleFunc("GET /certificate", jsonHandler(map[string]any{

@@ -57,6 +57,7 @@ func (c *console) routes() []route {
 		c.cameraRoutes(),
 		c.proxyRoutes(),
 		c.deviceRoutes(),
+		c.resetRoutes(),
 		c.uploadRoutes(),
 		c.mediaRoutes(),
 		c.playlistRoutes(),

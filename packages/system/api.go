@@ -30,6 +30,7 @@ type api struct {
 	tail       *supervisor.Tail
 	processor  *health.Watch
 	problems   *problems
+	reset      *factoryReset
 }
 
 func (a *api) handler() http.Handler {
@@ -47,6 +48,7 @@ func (a *api) handler() http.Handler {
 	mux.Handle("POST /governor", consoleOnly(a.governor))
 	mux.Handle("GET /provision", consoleOnly(a.provision))
 	mux.Handle("POST /provision/taken", consoleOnly(a.taken))
+	mux.Handle("POST /factory-reset", consoleOnly(a.reset.ServeHTTP))
 	return mux
 }
 

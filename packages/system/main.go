@@ -89,6 +89,7 @@ func serve(ctx context.Context, env daemon.Env, o options) error {
 		supervisor: processes, tail: supervisor.NewTail(processes), processor: processor,
 		problems: &problems{permFile: filepath.Join(env.RunDir, "perm-status.json"), device: device, pairs: store, intake: in, processor: processor},
 	}
+	a.reset = newFactoryReset(env.Log, env.PermDir, processes.Reboot, env.SingleUser)
 	sock, err := unixsock.Listen(env.Socket("system"), unixsock.Allow(env.SingleUser, "console", "player"))
 	if err != nil {
 		return err
@@ -103,6 +104,7 @@ func serve(ctx context.Context, env daemon.Env, o options) error {
 	g.Go(func() error { return a.supervisor.Watch(ctx) })
 	g.Go(func() error { return a.tail.Run(ctx) })
 	g.Go(func() error { return processor.Run(ctx) })
+	g.Go(func() error { return a.reset.run(ctx) })
 	g.Go(func() error { return unixsock.Serve(ctx, sock, a.handler()) })
 	return g.Wait()
 }

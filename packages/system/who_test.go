@@ -38,6 +38,7 @@ func TestWhoMayAsk(t *testing.T) {
 	}
 	a := &api{
 		log: slog.New(slog.DiscardHandler), tail: supervisor.NewTail(nil), problems: &problems{},
+		reset:     newFactoryReset(slog.New(slog.DiscardHandler), dir, nil, true),
 		processor: health.New(health.Config{Log: slog.New(slog.DiscardHandler), Firmware: thermal.Firmware{Root: dir}}),
 	}
 	ctx, cancel := context.WithCancel(t.Context())
@@ -61,6 +62,8 @@ func TestWhoMayAsk(t *testing.T) {
 		{unixsock.UIDPlayer, "POST", "/governor", http.StatusForbidden},
 		{unixsock.UIDPlayer, "POST", "/processes/console/restart", http.StatusForbidden},
 		{unixsock.UIDConsole, "POST", "/governor", http.StatusBadRequest},
+		{unixsock.UIDPlayer, "POST", "/factory-reset", http.StatusForbidden},
+		{unixsock.UIDConsole, "POST", "/factory-reset", http.StatusBadRequest},
 		{unixsock.UIDProxy, "GET", "/hardware", 0},
 		{stranger, "GET", "/log", 0},
 	} {

@@ -22,7 +22,7 @@ const (
 	xsrfField  = "xsrftoken"
 )
 
-// Handler returns gokrazy's HTTP API: GET /, /status and /log, POST /restart and /stop. Where gokrazy has pages for a
+// Handler returns gokrazy's HTTP API: GET /, /status and /log, POST /restart, /stop and /reboot. Where gokrazy has pages for a
 // browser, this one answers JSON too.
 func (s *Supervisor) Handler() http.Handler {
 	mux := http.NewServeMux()
@@ -31,6 +31,7 @@ func (s *Supervisor) Handler() http.Handler {
 	mux.HandleFunc("/log", s.handleLog)
 	mux.HandleFunc("/restart", s.handleControl)
 	mux.HandleFunc("/stop", s.handleControl)
+	mux.HandleFunc("/reboot", s.handleReboot)
 	return mux
 }
 
@@ -122,6 +123,20 @@ func (s *Supervisor) handleControl(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	http.Redirect(w, r, "/status?"+url.Values{"path": {path}}.Encode(), http.StatusSeeOther)
+}
+
+// handleReboot ends all processes and starts them again. Like gokrazy's (update.go, powerHandler) it asks for no token; unlike it,
+// it answers at once.
+func (s *Supervisor) handleReboot(w http.ResponseWriter, r *http.Request) {
+	if r.Method != http.MethodPost {
+		http.Error(w, "expected a POST request", http.StatusBadRequest)
+		return
+	}
+	select {
+	case s.reboot <- struct{}{}:
+	default: // somebody wants it already
+	}
+	fmt.Fprintln(w, "Rebooting...")
 }
 
 // handleLog streams a process's lines, those kept first, until the client goes (gokrazy's statuslog.go).

@@ -24,6 +24,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"porthole/gokrazy-instance/hostrun/supervise"
 )
 
 // lines returns what a process has said, over the API.
@@ -246,6 +248,58 @@ func TestStopAndRestart(t *testing.T) {
 		t.Fatal(err)
 	}
 	until(t, "it stays down after that once", func() bool { return r.service("forever").Stopped })
+}
+
+// TestReboot: all processes end, then what is to happen in between, then they run again, those too that were stopped.
+func TestReboot(t *testing.T) {
+	between := make(chan []bool, 1)
+	var pids []int
+	r := start(t, func(c *supervise.Config) {
+		c.StopDelay = 200 * time.Millisecond
+		c.OnReboot = func() {
+			var up []bool
+			for _, pid := range pids {
+				up = append(up, alive(pid))
+			}
+			between <- up
+		}
+	}, "forever", "stubborn", "exit0")
+	until(t, "all have begun", func() bool {
+		return len(lines(r, "forever", "stdout")) > 0 && len(lines(r, "stubborn", "stdout")) > 0 && r.service("exit0").Stopped
+	})
+	for _, name := range []string{"forever", "stubborn"} {
+		pids = append(pids, r.service(name).Pid)
+	}
+	if res, err := http.Get(r.url + "/reboot"); err != nil || res.StatusCode != http.StatusBadRequest {
+		t.Errorf("GET: %v, %v", res, err)
+	} else {
+		res.Body.Close()
+	}
+	attempts := func() (n int) {
+		for _, line := range r.sup.Tail("exit0", 100) {
+			if strings.Contains(line, "gokrazy: attempt 0") {
+				n++
+			}
+		}
+		return n
+	}
+	res, err := http.Post(r.url+"/reboot", "", nil)
+	if err != nil || res.StatusCode != http.StatusOK {
+		t.Fatalf("POST: %v, %v", res, err)
+	}
+	res.Body.Close()
+	if up := <-between; slices.Contains(up, true) {
+		t.Errorf("still alive in between: %v", up)
+	}
+	until(t, "they run again", func() bool {
+		f, s := r.service("forever"), r.service("stubborn")
+		return f.Pid != pids[0] && alive(f.Pid) && s.Pid != pids[1] && alive(s.Pid) && attempts() == 2
+	})
+	select {
+	case <-between:
+		t.Error("rebooted twice")
+	default:
+	}
 }
 
 // TestLog: the last hundred lines of each stream are kept, and new ones follow.

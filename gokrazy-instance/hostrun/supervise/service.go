@@ -217,6 +217,13 @@ func (s *service) close(sig syscall.Signal) error {
 	return s.signal(sig)
 }
 
+// reopen makes a closed process what it was before its first start.
+func (s *service) reopen() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.closing, s.once, s.stopped = false, false, s.cmd.DontStart
+}
+
 // signal reaches the whole process group. It is called with mu held.
 func (s *service) signal(sig syscall.Signal) error {
 	if !s.active {

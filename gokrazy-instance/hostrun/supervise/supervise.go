@@ -39,6 +39,9 @@ type Config struct {
 	OnLine func(process, stream, line string)
 	// OnExit gets how a process ended, for example "exit status 1" or "signal: killed".
 	OnExit func(process, status string)
+	// OnReboot is called on POST /reboot when all processes have ended, before they are started again; nil: nothing else
+	// happens in between.
+	OnReboot func()
 	// RestartDelay is the pause before a process is started again; zero means gokrazy's second.
 	RestartDelay time.Duration
 	// StopDelay is how long processes may take to end before they are killed; zero means five seconds.
@@ -50,6 +53,7 @@ type Supervisor struct {
 	cfg      Config
 	services []*service
 	xsrf     func() int32
+	reboot   chan struct{} // holds at most one wish
 }
 
 // New returns a Supervisor whose processes do not run yet.
@@ -60,21 +64,43 @@ func New(cfg Config) *Supervisor {
 	if cfg.StopDelay == 0 {
 		cfg.StopDelay = 5 * time.Second
 	}
-	s := &Supervisor{cfg: cfg, xsrf: newToken}
+	s := &Supervisor{cfg: cfg, xsrf: newToken, reboot: make(chan struct{}, 1)}
 	for _, c := range cfg.Commands {
 		s.services = append(s.services, newService(cfg, c))
 	}
 	return s
 }
 
-// Run runs the processes until ctx ends, then ends them and waits: SIGTERM to their groups, SIGKILL after StopDelay.
-// It may be called once.
+// Run runs the processes until ctx ends, then ends them and waits: SIGTERM to their groups, SIGKILL after StopDelay. A reboot
+// does the same and begins anew. It may be called once.
 func (s *Supervisor) Run(ctx context.Context) error {
+	for {
+		err := s.runUntil(ctx)
+		if ctx.Err() != nil || err != nil {
+			return err
+		}
+		if s.cfg.OnReboot != nil {
+			s.cfg.OnReboot()
+		}
+		for _, svc := range s.services {
+			svc.reopen()
+		}
+	}
+}
+
+// runUntil runs the processes until ctx ends or somebody wants a reboot.
+func (s *Supervisor) runUntil(ctx context.Context) error {
+	running, stop := context.WithCancel(ctx)
+	defer stop()
 	var wg sync.WaitGroup
 	for _, svc := range s.services {
-		wg.Go(func() { svc.run(ctx) })
+		wg.Go(func() { svc.run(running) })
 	}
-	<-ctx.Done()
+	select {
+	case <-ctx.Done():
+	case <-s.reboot:
+	}
+	stop()
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
