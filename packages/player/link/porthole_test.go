@@ -18,6 +18,7 @@ import (
 	"porthole/packages/internal/program"
 	"porthole/packages/internal/settings"
 	device "porthole/packages/system/authority"
+	"porthole/packages/system/pairs"
 )
 
 // call is what a server was asked.
@@ -51,8 +52,11 @@ type porthole struct {
 func certificate(t *testing.T) *tls.Certificate {
 	t.Helper()
 	dir := t.TempDir()
+	log := slog.New(slog.DiscardHandler)
+	journal := pairs.OpenJournal(log, filepath.Join(dir, "certificates.log"))
 	device.Open(device.Config{
-		Log: slog.New(slog.DiscardHandler), CADir: filepath.Join(dir, "ca"), TLSDir: dir, GID: -1,
+		Log: log, CADir: filepath.Join(dir, "ca"), Journal: journal,
+		Pairs:     pairs.New(pairs.Config{Log: log, Dir: dir, GID: pairs.KeepGroup, Journal: journal}),
 		Hostname:  func() string { return "porthole" },
 		Addresses: func() ([]net.Addr, error) { return nil, nil },
 	})

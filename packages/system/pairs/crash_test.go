@@ -53,7 +53,7 @@ func publisher(dir, task string) error {
 		if err := errors.Join(s.Publish(pairs.Own, p[0], p[1]), s.Publish(pairs.ACME, p[0], p[1]), s.Remove(pairs.ACME)); err != nil {
 			return err
 		}
-		fmt.Println(i)
+		fmt.Fprintln(os.Stdout, i)
 	}
 }
 
