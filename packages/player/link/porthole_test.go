@@ -53,14 +53,13 @@ func certificate(t *testing.T) *tls.Certificate {
 	t.Helper()
 	dir := t.TempDir()
 	log := slog.New(slog.DiscardHandler)
-	journal := pairs.OpenJournal(log, filepath.Join(dir, "certificates.log"))
 	device.Open(device.Config{
-		Log: log, CADir: filepath.Join(dir, "ca"), Journal: journal,
-		Pairs:     pairs.New(pairs.Config{Log: log, Dir: dir, GID: pairs.KeepGroup, Journal: journal}),
+		Log: log, CADir: filepath.Join(dir, "ca"),
+		Pairs:     pairs.New(pairs.Config{Log: log, Dir: filepath.Join(dir, "tls"), GID: pairs.KeepGroup, Journal: pairs.OpenJournal(log, filepath.Join(dir, "log"))}),
 		Hostname:  func() string { return "porthole" },
 		Addresses: func() ([]net.Addr, error) { return nil, nil },
 	})
-	c, err := tls.LoadX509KeyPair(filepath.Join(dir, "device", "fullchain.pem"), filepath.Join(dir, "device", "privkey.pem"))
+	c, err := tls.LoadX509KeyPair(filepath.Join(dir, "tls", "device", "fullchain.pem"), filepath.Join(dir, "tls", "device", "privkey.pem"))
 	if err != nil {
 		t.Fatal(err)
 	}

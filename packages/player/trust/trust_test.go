@@ -23,10 +23,9 @@ func TestOurOwn(t *testing.T) {
 	now, hostname, addr := time.Now(), "porthole", "192.0.2.7/24"
 	open := func() pair {
 		log := slog.New(slog.DiscardHandler)
-		journal := pairs.OpenJournal(log, filepath.Join(dir, "certificates.log"))
 		device.Open(device.Config{
-			Log: log, CADir: filepath.Join(dir, "ca"), Journal: journal,
-			Pairs:    pairs.New(pairs.Config{Log: log, Dir: filepath.Join(dir, "tls"), GID: pairs.KeepGroup, Journal: journal}),
+			Log: log, CADir: filepath.Join(dir, "ca"),
+			Pairs:    pairs.New(pairs.Config{Log: log, Dir: filepath.Join(dir, "tls"), GID: pairs.KeepGroup, Journal: pairs.OpenJournal(log, filepath.Join(dir, "log"))}),
 			Hostname: func() string { return hostname }, Now: func() time.Time { return now },
 			Addresses: func() ([]net.Addr, error) {
 				ip, n, err := net.ParseCIDR(addr)

@@ -101,13 +101,14 @@ func TestKilledWhilePublishing(t *testing.T) {
 	s.keep("b", b)
 	s.publish(pairs.Own, a)
 
+	own := s.Path(pairs.Own)
 	var stop atomic.Bool
 	reads := make(chan [2]int)
 	go func() {
 		var got [2]int
 		for !stop.Load() {
 			<-time.After(100 * time.Microsecond)
-			p, err := readWhole(s.Path(pairs.Own))
+			p, err := readWhole(own)
 			switch {
 			case errors.Is(err, fs.ErrNotExist): // removed after it was opened: a reader opens it again
 			case err == nil && p == a:

@@ -115,6 +115,9 @@ func (s *Store) makeDir() error {
 	return durable.SyncDir(filepath.Dir(s.cfg.Dir))
 }
 
+// Journal is where it is taken down what happens to pairs.
+func (s *Store) Journal() *Journal { return s.cfg.Journal }
+
 // Publish puts the pair in the place of the one with this name, or where there is none. The former is gone when it
 // returns nil, and the new one is on the disk. On an error one of the two is there.
 func (s *Store) Publish(name string, chain, key []byte) error {
