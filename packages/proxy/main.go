@@ -25,7 +25,7 @@ func main() {
 				Certificates: true, LowPorts: true, ListenTCP: []string{https, http, iceTCP, test},
 				// Cameras: any host, any port.
 				Names: true, ConnectAnywhere: true,
-				Sockets: []string{"console", "console-internal", "signaling", "signaling-status", "ice"},
+				Sockets: []string{"console", "console-internal", "signaling", "signaling-status", "ice", "acme"},
 			}
 		},
 		Run: func(ctx context.Context, env daemon.Env) error {

@@ -2,12 +2,15 @@ package main
 
 import (
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"golang.org/x/sys/unix"
+
+	"porthole/packages/internal/certstore"
 )
 
 // streamStates are rtsp.CameraStatus.State's.
@@ -20,18 +23,19 @@ func metric(name, help string, labels ...string) *prometheus.Desc {
 
 // collector turns the status into metrics at every scrape.
 type collector struct {
-	status func() status
-	start  float64
+	status       func() status
+	certificates func() []certstore.Certificate
+	start        float64
 
 	bytesIn, bytesOut, sessions, readers, bits, fps, gopSeconds, gopPictures *prometheus.Desc
 	dropped, droppedGOPs, reconnects, state                                  *prometheus.Desc
 	connections, undecided, served, refused, handshakes, failed              *prometheus.Desc
-	cpu, started                                                             *prometheus.Desc
+	cpu, started, notAfter                                                   *prometheus.Desc
 }
 
-func newCollector(s func() status) *collector {
+func newCollector(s func() status, certificates func() []certstore.Certificate) *collector {
 	return &collector{
-		status: s, start: float64(time.Now().UnixMilli()) / 1000,
+		status: s, certificates: certificates, start: float64(time.Now().UnixMilli()) / 1000,
 		bytesIn:     metric("stream_received_bytes_total", "RTP bytes that came from the camera.", "stream"),
 		bytesOut:    metric("stream_sent_bytes_total", "RTP bytes that went to readers.", "stream"),
 		sessions:    metric("stream_sessions_total", "Readers that have begun to read.", "stream"),
@@ -50,6 +54,7 @@ func newCollector(s func() status) *collector {
 		refused:     metric("https_refused_total", "Connections refused, by reason.", "reason"),
 		handshakes:  metric("https_tls_handshakes_total", "Handshakes, by what was negotiated.", "tls"),
 		failed:      metric("https_tls_failures_total", "Handshakes that failed, by reason.", "reason"),
+		notAfter:    metric("certificate_not_after_seconds", "When a certificate in service ends, in seconds since 1970.", "certificate", "algorithm", "names"),
 		// The names that process collectors use. Theirs reads files in /proc, which proxy may not.
 		cpu:     prometheus.NewDesc("process_cpu_seconds_total", "User and system CPU time spent, in seconds.", nil, nil),
 		started: prometheus.NewDesc("process_start_time_seconds", "When the process started, in seconds since 1970.", nil, nil),
@@ -102,6 +107,9 @@ func (c *collector) Collect(out chan<- prometheus.Metric) {
 	for reason, n := range s.HTTPS.Failed {
 		counter(c.failed, float64(n), reason)
 	}
+	for _, cert := range c.certificates() {
+		gauge(c.notAfter, float64(cert.Leaf.NotAfter.Unix()), cert.Name, cert.Algorithm, strings.Join(cert.Names(), ","))
+	}
 	var use unix.Rusage
 	if unix.Getrusage(unix.RUSAGE_SELF, &use) == nil {
 		counter(c.cpu, float64(use.Utime.Nano()+use.Stime.Nano())/1e9)
@@ -112,6 +120,14 @@ func (c *collector) Collect(out chan<- prometheus.Metric) {
 // metrics answers /metrics in Prometheus's text format; who may ask has been found out.
 func (p *proxy) metrics() http.Handler {
 	r := prometheus.NewRegistry()
-	r.MustRegister(newCollector(p.status), p.newLiveCollector(), collectors.NewGoCollector())
+	r.MustRegister(newCollector(p.status, p.certificates), p.newLiveCollector(), collectors.NewGoCollector())
 	return promhttp.HandlerFor(r, promhttp.HandlerOpts{MaxRequestsInFlight: 4, Timeout: 10 * time.Second})
+}
+
+// certificates lists what is served over TLS now.
+func (p *proxy) certificates() []certstore.Certificate {
+	if store := p.certs.Load(); store != nil {
+		return store.Certificates()
+	}
+	return nil
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"net"
 	"net/http"
@@ -88,6 +89,8 @@ type proxy struct {
 	routes    route.Config
 	// trusted are the reverse proxies in front of us.
 	trusted atomic.Pointer[[]netip.Prefix]
+	// certs are what is served; nil until the device has its own.
+	certs atomic.Pointer[certstore.Store]
 	// door is nil while the TLS port is switched off.
 	door *door.Door
 	// http and test are the ports that settings open and close; nil while a flag switches them off.
@@ -102,6 +105,7 @@ func (p *proxy) openDoor(ctx context.Context, g *errgroup.Group, ice *unixsock.P
 		HTTP: web.Give, Plain: plain.Give,
 		RTSP: func(c net.Conn) { p.hub.Handle(c, rtsp.ViaTLS) },
 		ICE:  ice.Pass,
+		ACME: func(ctx context.Context) (*net.UnixConn, error) { return dialUnix(ctx, p.Env.Socket("acme")) },
 	})
 	if p.ICE != nil {
 		g.Go(func() error { return p.door.ServeICE(ctx, p.ICE) })
@@ -109,11 +113,12 @@ func (p *proxy) openDoor(ctx context.Context, g *errgroup.Group, ice *unixsock.P
 	g.Go(func() error { return serveWeb(ctx, p.Env.Log, web, route.Public(p.routes)) })
 	g.Go(func() error { return serveWeb(ctx, p.Env.Log, plain, route.WrongPort()) })
 	g.Go(func() error {
-		certs, err := waitCertificate(ctx, p.Env.Log, p.Env.TLSDir("device"))
+		certs, err := waitCertificate(ctx, p.Env.Log, p.Env.TLSDir(""))
 		if err != nil {
 			p.HTTPS.Close()
 			return err
 		}
+		p.certs.Store(certs)
 		g.Go(func() error { return certs.Watch(ctx) })
 		return p.door.Serve(ctx, p.HTTPS, certs.Config("h2", "http/1.1"))
 	})
@@ -125,7 +130,21 @@ const (
 	certificateNagAgain = 5 * time.Minute
 )
 
-// waitCertificate opens the store as soon as system has published a pair and meanwhile says what to check.
+// dialUnix connects to a socket whose ways can be ended one by one.
+func dialUnix(ctx context.Context, path string) (*net.UnixConn, error) {
+	c, err := unixsock.Dial(ctx, path)
+	if err != nil {
+		return nil, err
+	}
+	u, ok := c.(*net.UnixConn)
+	if !ok {
+		c.Close()
+		return nil, fmt.Errorf("%s is no unix socket", path)
+	}
+	return u, nil
+}
+
+// waitCertificate opens the store as soon as system has published the device's pair and meanwhile says what to check.
 func waitCertificate(ctx context.Context, log *slog.Logger, dir string) (*certstore.Store, error) {
 	nag := time.NewTimer(certificateNag)
 	defer nag.Stop()
@@ -144,7 +163,7 @@ func waitCertificate(ctx context.Context, log *slog.Logger, dir string) (*certst
 			return o.store, o.err
 		case <-nag.C:
 			log.Warn("still no TLS certificate, so HTTPS and cameras wait: check that the process system runs and what its log says, "+
-				"and that the folder holds fullchain.pem and privkey.pem readable by proxy", "folder", dir)
+				"and that device/fullchain.pem and device/privkey.pem in the folder are readable by proxy", "folder", dir)
 			nag.Reset(certificateNagAgain)
 		}
 	}

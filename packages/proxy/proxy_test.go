@@ -15,8 +15,6 @@ import (
 	"testing"
 	"time"
 
-	"go.uber.org/goleak"
-
 	"porthole/packages/internal/daemon"
 	"porthole/packages/internal/identity"
 	"porthole/packages/internal/settings"
@@ -26,8 +24,6 @@ import (
 	"porthole/packages/proxy/allow"
 	"porthole/packages/proxy/door"
 )
-
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // rig is a running proxy and where to reach it.
 type rig struct {

@@ -40,7 +40,7 @@ func serveWeb(ctx context.Context, log *slog.Logger, l net.Listener, h http.Hand
 		ConnContext: func(ctx context.Context, c net.Conn) context.Context {
 			// net/http sees TLS in a *tls.Conn only; the door has read from the others already.
 			if t, ok := c.(interface{ ConnectionState() tls.ConnectionState }); ok {
-				return route.WithTLS(ctx, door.TLSName(t.ConnectionState()))
+				return route.WithTLS(ctx, door.TLSName(t.ConnectionState()), door.Vouched(c))
 			}
 			return ctx
 		},

@@ -2,9 +2,7 @@ package main
 
 import (
 	"context"
-	"crypto/sha256"
 	"crypto/tls"
-	"fmt"
 	"log/slog"
 	"net"
 	"net/http"
@@ -20,7 +18,7 @@ import (
 // serveTLS waits for the device's certificate and serves h with it until ctx ends.
 func serveTLS(ctx context.Context, env daemon.Env, l net.Listener, h http.Handler) error {
 	g, ctx := errgroup.WithContext(ctx)
-	store, err := certstore.Open(ctx, env.Log, env.TLSDir("device"))
+	store, err := certstore.Open(ctx, env.Log, env.TLSDir(""))
 	if err != nil {
 		if ctx.Err() != nil {
 			return nil
@@ -28,12 +26,7 @@ func serveTLS(ctx context.Context, env daemon.Env, l net.Listener, h http.Handle
 		return err
 	}
 	g.Go(func() error { return store.Watch(ctx) })
-	cert, err := store.Certificate(nil)
-	if err != nil {
-		return fmt.Errorf("read the device's certificate: %w", err)
-	}
-	env.Log.Info("signaling port speaks TLS", "address", l.Addr().String(),
-		"certificate_sha256", fingerprint(cert), "not_after", cert.Leaf.NotAfter)
+	env.Log.Info("signaling port speaks TLS", "address", l.Addr().String(), "certificates", len(store.Certificates()))
 
 	srv := &http.Server{
 		Handler:           h,
@@ -48,10 +41,4 @@ func serveTLS(ctx context.Context, env daemon.Env, l net.Listener, h http.Handle
 	}
 	g.Go(func() error { return serve.HTTP(ctx, srv, tls.NewListener(l, store.Config("http/1.1"))) })
 	return g.Wait()
-}
-
-// fingerprint is the start of the certificate's SHA-256, enough to tell two apart.
-func fingerprint(c *tls.Certificate) string {
-	sum := sha256.Sum256(c.Leaf.Raw)
-	return fmt.Sprintf("%x", sum[:8])
 }

@@ -35,7 +35,7 @@ func (e Env) StateDir() string { return filepath.Join(e.RunDir, e.name) }
 // SettingsFile returns where this process keeps its last good settings.
 func (e Env) SettingsFile() string { return filepath.Join(e.StateDir(), "settings.json") }
 
-// TLSDir returns the folder of the named certificate's pair.
+// TLSDir returns the folder of the named certificate's pair; without a name, that of all of them.
 func (e Env) TLSDir(name string) string { return filepath.Join(e.PermDir, "tls", name) }
 
 // Process is what a main.go says of its process.

@@ -87,7 +87,7 @@ func check(p Pair, now time.Time) error {
 	}
 	c := p.Leaf()
 	switch {
-	case c.IsCA && !(usable(c) && selfSigned(c)):
+	case c.IsCA && (!usable(c) || !selfSigned(c)):
 		return refuse("“%s” is the certificate of an authority (CA), which issues certificates, not one for a server. Upload the server's certificate and its key.", called(c))
 	case !forServers(c):
 		return refuse("The certificate for %s is not for servers (its extended key usage lacks “TLS Web Server Authentication”), so no client would accept it. Get one for a web server.", forWhom(c))

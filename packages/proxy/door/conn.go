@@ -8,6 +8,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"porthole/packages/internal/certstore"
 )
 
 // conn is an accepted connection. Closing it gives its place back.
@@ -25,6 +27,24 @@ type conn struct {
 	tail    [alertRecord]byte
 	// timed means that the user of the connection has set a write deadline.
 	timed atomic.Bool
+	// vouched means that the client asked for a name and got a certificate for it that anybody trusts.
+	vouched atomic.Bool
+}
+
+// Serves is told by certstore which certificate the client gets.
+func (c *conn) Serves(cert certstore.Certificate, name string) {
+	c.vouched.Store(name != "" && cert.Public && cert.Trusted && cert.Leaf.VerifyHostname(name) == nil)
+}
+
+// Vouched reports whether the client of a connection that the Door handed over asked for a name (SNI) and got a certificate for
+// that name that chains to a root which everybody trusts.
+func Vouched(c net.Conn) bool {
+	t, ok := c.(interface{ NetConn() net.Conn })
+	if !ok {
+		return false
+	}
+	under, ok := t.NetConn().(*conn)
+	return ok && under.vouched.Load()
 }
 
 func (c *conn) Close() error {

@@ -63,6 +63,9 @@ type Config struct {
 	// come whole and is still to be read. The Door closes its own end afterwards, and its limits count the connection no
 	// more. An error means that it could not be given away; nil refuses all.
 	ICE func(syscall.Conn) error
+	// ACME opens a connection to who answers TLS-ALPN-01 validations (RFC 8737): what the client says, from its ClientHello on,
+	// is relayed there as it is. nil refuses all.
+	ACME func(context.Context) (*net.UnixConn, error)
 }
 
 // Door serves one port.
@@ -73,6 +76,8 @@ type Door struct {
 	tls    tlsCounts
 	// failing is with whom TLS does not come about.
 	failing failing
+	// validations are relayed now.
+	validations validations
 }
 
 // New returns a Door.
@@ -175,7 +180,7 @@ func (d *Door) handle(ctx context.Context, c *conn, cfg *tls.Config) {
 	case sniff.STUN:
 		d.passICE(c)
 	case sniff.ACME:
-		d.refuse(c, acme)
+		d.relay(ctx, c)
 	default:
 		d.refuse(c, garbage)
 	}

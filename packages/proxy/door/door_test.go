@@ -35,6 +35,8 @@ type bench struct {
 	// ice is what was given away as ICE; while deaf, nothing is taken.
 	ice  chan *net.TCPConn
 	deaf atomic.Bool
+	// validator is the socket of who answers validations; empty: nobody.
+	validator atomic.Pointer[string]
 }
 
 // open starts a Door that ends with the test.
@@ -57,7 +59,7 @@ func openWith(t *testing.T, change func(*door.Limits), allow func(netip.Addr) bo
 	web, plain := door.NewFeed(l.Addr()), door.NewFeed(l.Addr())
 	b.Door = door.New(door.Config{
 		Log: slog.New(slog.NewTextHandler(b.log, nil)), Limits: limits, Allow: allow,
-		HTTP: web.Give, Plain: plain.Give, RTSP: func(c net.Conn) { toyRTSP(c) }, ICE: b.takeICE,
+		HTTP: web.Give, Plain: plain.Give, RTSP: func(c net.Conn) { toyRTSP(c) }, ICE: b.takeICE, ACME: b.dialValidator,
 	})
 	srv := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == "/flood" {
@@ -106,6 +108,14 @@ func (b *bench) takeICE(c syscall.Conn) error {
 	}
 	b.ice <- own.(*net.TCPConn)
 	return nil
+}
+
+func (b *bench) dialValidator(ctx context.Context) (*net.UnixConn, error) {
+	path := b.validator.Load()
+	if path == nil {
+		return nil, errors.New("nobody there")
+	}
+	return net.DialUnix("unix", nil, &net.UnixAddr{Name: *path, Net: "unix"})
 }
 
 // toyRTSP answers one request with its first line.

@@ -21,6 +21,8 @@ const (
 	servedICE
 	// sentToTLS is plain HTTP, answered with a redirect.
 	sentToTLS
+	// servedACME was relayed to console.
+	servedACME
 	// left is a client that went before it said what it wants: a port scan, a browser's spare connection.
 	left
 
@@ -36,7 +38,7 @@ const (
 	plainRTSP
 	// stun is ICE that signaling did not take.
 	stun
-	// acme is not served by this version.
+	// acme is a validation that nobody took, or one too many.
 	acme
 	// notAllowed is not on the allow list.
 	notAllowed
@@ -46,7 +48,7 @@ const (
 )
 
 func (o outcome) String() string {
-	return [...]string{"http", "rtsp", "ice", "plain_http", "left", "full", "crowded", "slow", "garbage", "handshake", "plain_rtsp", "stun", "acme",
+	return [...]string{"http", "rtsp", "ice", "plain_http", "acme", "left", "full", "crowded", "slow", "garbage", "handshake", "plain_rtsp", "stun", "acme",
 		"not_allowed", "logins"}[o]
 }
 
@@ -66,8 +68,8 @@ type Status struct {
 	// Connections are open now, Undecided of them have not said yet what they want.
 	Connections int `json:"connections"`
 	Undecided   int `json:"undecided"`
-	// Served counts since the start, by kind: http, rtsp, ice (given to signaling), plain_http (sent on to https), left
-	// (gone without a word).
+	// Served counts since the start, by kind: http, rtsp, ice (given to signaling), plain_http (sent on to https), acme
+	// (validations, relayed to console), left (gone without a word).
 	Served map[string]uint64 `json:"served"`
 	// Refused counts since the start, by reason: full, crowded, slow, garbage, handshake, plain_rtsp, stun, acme,
 	// not_allowed, logins.

@@ -29,9 +29,27 @@ type (
 	tlsKey      struct{}
 )
 
-// WithTLS is the context of a client's connection with what it negotiated.
-func WithTLS(ctx context.Context, name string) context.Context {
-	return context.WithValue(ctx, tlsKey{}, name)
+// negotiated is what a client's connection came to.
+type negotiated struct {
+	name    string
+	vouched bool
+}
+
+// WithTLS is the context of a client's connection with what it negotiated, and whether its certificate is for the name that the
+// client asked for, and everybody trusts it.
+func WithTLS(ctx context.Context, name string, vouched bool) context.Context {
+	return context.WithValue(ctx, tlsKey{}, negotiated{name, vouched})
+}
+
+// strictTransport makes browsers come to this name by TLS only, for half a year (RFC 6797 section 6.1).
+const strictTransport = "max-age=15768000"
+
+// strict says so to those who have seen a certificate that they need not be told to trust: with any other, who is told so would
+// be locked out.
+func strict(w http.ResponseWriter, r *http.Request) {
+	if t, ok := r.Context().Value(tlsKey{}).(negotiated); ok && t.vouched {
+		w.Header().Set("Strict-Transport-Security", strictTransport)
+	}
 }
 
 // withIdentity makes the backend put id on what it forwards.
@@ -98,8 +116,8 @@ func (b *backend) rewrite(pr *httputil.ProxyRequest) {
 	if b.httpsPort != 0 {
 		h.Set(HTTPSPortHeader, strconv.Itoa(b.httpsPort))
 	}
-	if name, ok := pr.In.Context().Value(tlsKey{}).(string); ok {
-		h.Set(TLSHeader, name)
+	if t, ok := pr.In.Context().Value(tlsKey{}).(negotiated); ok {
+		h.Set(TLSHeader, t.name)
 	}
 	if id, ok := pr.In.Context().Value(identityKey{}).(identity.Identity); ok {
 		if err := identity.Set(h, id); err != nil {
@@ -114,7 +132,9 @@ func claims(header string) bool {
 	return strings.HasPrefix(k, "X-Forwarded-") || k == "Forwarded" || k == "X-Real-Ip" || strings.HasPrefix(k, "Porthole-")
 }
 
-func (b *backend) answered(*http.Response) error {
+func (b *backend) answered(res *http.Response) error {
+	// Only the door knows: see strict.
+	res.Header.Del("Strict-Transport-Security")
 	if b.down.Load() && b.down.Swap(false) {
 		b.log.Info("process answers again", "backend", b.process)
 	}

@@ -21,8 +21,8 @@ var anonymous = map[string]bool{apiPath + "health": true, apiPath + "certificate
 // maxPlainBody bounds what is taken without TLS, in bytes: a picture that a player has edited.
 const maxPlainBody = 64 << 20
 
-// Plain returns the handler of the port without TLS: the API goes to console, which decides who may use it this way;
-// everything else to https on httpsPort (0: there is none).
+// Plain returns the handler of the port without TLS: the API goes to console, which decides who may use it this way, and so do
+// an authority's questions whether a name is ours; everything else to https on httpsPort (0: there is none).
 func Plain(cfg Config, httpsPort int) http.Handler {
 	console := cfg.newBackend("console", cfg.Console)
 	console.httpsPort = httpsPort
@@ -46,6 +46,10 @@ func Plain(cfg Config, httpsPort int) http.Handler {
 			}
 			r.Body = http.MaxBytesReader(w, r.Body, maxPlainBody)
 			console.ServeHTTP(w, r)
+		case isChallenge(r):
+			r.Header.Del("Cookie")
+			r.Header.Del("Authorization")
+			console.ServeHTTP(w, r)
 		case httpsPort == 0:
 			notice{Status: http.StatusServiceUnavailable, Title: "HTTPS is switched off",
 				Text: "This device serves its pages over HTTPS only, and that is switched off. Start proxy with -https."}.send(w, r)
@@ -63,6 +67,24 @@ func Plain(cfg Config, httpsPort int) http.Handler {
 func isAPI(p string) bool {
 	return strings.HasPrefix(p, apiPath) && strings.HasPrefix(path.Clean(p)+"/", apiPath)
 }
+
+// challengePath is above what an authority asks for (RFC 8555 section 8.3).
+const challengePath = "/.well-known/acme-challenge/"
+
+// isChallenge reports whether a request asks for the answer to an HTTP-01 challenge: a token in base64url, whichever way the
+// path is written.
+func isChallenge(r *http.Request) bool {
+	token, ok := strings.CutPrefix(r.URL.EscapedPath(), challengePath)
+	if !ok || token == "" || len(token) > maxToken || r.Method != http.MethodGet && r.Method != http.MethodHead {
+		return false
+	}
+	return !strings.ContainsFunc(token, func(c rune) bool {
+		return (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') && (c < '0' || c > '9') && c != '-' && c != '_'
+	})
+}
+
+// maxToken bounds a challenge's token, in bytes; authorities' have 43.
+const maxToken = 128
 
 func tooLarge(limit int64) notice {
 	return notice{Status: http.StatusRequestEntityTooLarge, Title: "Too large",

@@ -43,6 +43,7 @@ func Public(cfg Config) http.Handler {
 	console := compressed(cfg.newBackend("console", cfg.Console))
 	signaling := cfg.newBackend("signaling", cfg.Signaling)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		strict(w, r)
 		if _, _, ok := splitHost(r.Host); !ok {
 			badHost().send(w, r)
 			return

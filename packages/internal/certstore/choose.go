@@ -1,0 +1,89 @@
+package certstore
+
+import (
+	"crypto/tls"
+	"net"
+	"net/netip"
+	"slices"
+	"time"
+)
+
+// choose returns the pair for a client.
+//
+// One that names a host (SNI) gets a public pair for that name, else the device's. Without a name those that offer no ALPN
+// either get a public pair, RSA if they can: an Echo, which takes no other. The others, which have an address instead of a
+// name, get the device's, unless a public pair is for addresses and this may be one of them. In each case ECDSA goes before
+// RSA otherwise, and nobody gets what he cannot read if there is another. A public pair that is over is none.
+func (s *set) choose(hello *tls.ClientHelloInfo, now time.Time) *pair {
+	public := func(fits func(*pair) bool) *pair {
+		return s.first(s.public, hello, func(p *pair) bool { return !now.After(p.Leaf.NotAfter) && fits(p) })
+	}
+	var p *pair
+	switch {
+	case hello.ServerName != "":
+		p = public(func(p *pair) bool { return p.Leaf.VerifyHostname(hello.ServerName) == nil })
+	case len(hello.SupportedProtos) == 0:
+		// Who takes none but RSA does not say so: an Echo offers ECDSA ciphers, too.
+		for _, want := range []struct{ trusted, rsa bool }{{true, true}, {true, false}, {false, true}, {false, false}} {
+			if p == nil {
+				p = public(func(p *pair) bool { return p.Trusted == want.trusted && p.rsa == want.rsa })
+			}
+		}
+	default:
+		local, remote := addresses(hello.Conn)
+		p = public(func(p *pair) bool { return slices.ContainsFunc(p.Leaf.IPAddresses, same(local)) })
+		if p == nil && outside(remote) {
+			// Its address is translated on the way: it is not ours.
+			p = public(func(p *pair) bool { return len(p.Leaf.IPAddresses) > 0 })
+		}
+	}
+	if p == nil {
+		p = s.first(s.device, hello, func(*pair) bool { return true })
+	}
+	if p == nil {
+		p = s.device[0]
+	}
+	return p
+}
+
+// first returns the first pair of the list that fits and that the client can use; nil if there is none.
+func (s *set) first(list []*pair, hello *tls.ClientHelloInfo, fits func(*pair) bool) *pair {
+	// Whether the name fits is not the question here.
+	client := *hello
+	client.ServerName = ""
+	for _, p := range list {
+		if fits(p) && client.SupportsCertificate(&p.tls) == nil {
+			return p
+		}
+	}
+	return nil
+}
+
+// addresses are those of a connection's ends; not valid where they are none of TCP.
+func addresses(c net.Conn) (local, remote netip.Addr) {
+	of := func(a net.Addr) netip.Addr {
+		if tcp, ok := a.(*net.TCPAddr); ok {
+			return tcp.AddrPort().Addr().Unmap().WithZone("")
+		}
+		return netip.Addr{}
+	}
+	if c == nil {
+		return local, remote
+	}
+	return of(c.LocalAddr()), of(c.RemoteAddr())
+}
+
+func same(a netip.Addr) func(net.IP) bool {
+	return func(ip net.IP) bool {
+		other, ok := netip.AddrFromSlice(ip)
+		return ok && other.Unmap() == a
+	}
+}
+
+// shared are addresses between a provider and its customers (RFC 6598): behind one is no way in from the internet.
+var shared = netip.MustParsePrefix("100.64.0.0/10")
+
+// outside reports whether an address is of the internet.
+func outside(a netip.Addr) bool {
+	return a.IsGlobalUnicast() && !a.IsPrivate() && !shared.Contains(a)
+}
