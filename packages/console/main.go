@@ -12,6 +12,8 @@ import (
 	"strings"
 	"time"
 
+	_ "golang.org/x/crypto/x509roots/fallback" // gokrazy has no file of trusted authorities
+
 	"porthole/media/decode"
 	"porthole/packages/internal/daemon"
 	"porthole/packages/internal/settings"
@@ -35,7 +37,10 @@ func main() {
 			})
 		},
 		Needs: func(daemon.Env) daemon.Needs {
-			n := daemon.Needs{Certificates: true, State: true, Sockets: []string{"system", "proxy", "player", "signaling-status"}}
+			n := daemon.Needs{
+				Certificates: true, State: true, Sockets: []string{"system", "proxy", "player", "signaling-status"},
+				Names: true, ConnectTCP: acmePorts(),
+			}
 			decoderPrograms(&n, decoder, libraries)
 			return n
 		},

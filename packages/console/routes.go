@@ -45,6 +45,7 @@ func (c *console) plainRoutes() []plainRoute {
 			}},
 			{playersPath, c.servePlayers},
 			{"GET /ca.pem", c.serveCA},
+			{"GET /.well-known/acme-challenge/{token}", c.serveChallenge},
 		},
 	)
 }
@@ -65,6 +66,7 @@ func (c *console) routes() []route {
 		c.screenRoutes(),
 		c.ownRoutes(),
 		c.signageSettingsRoutes(),
+		c.acmeRoutes(),
 	)
 }
 
