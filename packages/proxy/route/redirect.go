@@ -143,6 +143,7 @@ func redirect(w http.ResponseWriter, r *http.Request, host string) {
 		status = http.StatusPermanentRedirect
 	}
 	w.Header().Set("Cache-Control", "no-store")
+	w.Header().Set("X-Content-Type-Options", "nosniff")
 	http.Redirect(w, r, httpsURL(r, host), status)
 }
 

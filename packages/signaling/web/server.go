@@ -132,7 +132,16 @@ const noStream = "the camera has no stream of that number"
 func (s *Server) Proxied() http.Handler {
 	mux := s.routes(door{proxied: true})
 	mux.HandleFunc("GET /ws", func(w http.ResponseWriter, r *http.Request) { s.serveSocket(door{proxied: true}, w, r) })
-	return mux
+	return noSniff(mux)
+}
+
+// noSniff keeps browsers from taking an answer for something else than it says it is, also those that no handler of ours
+// makes: redirects and 404s.
+func noSniff(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("X-Content-Type-Options", "nosniff")
+		next.ServeHTTP(w, r)
+	})
 }
 
 // Direct answers requests on signaling's own port, where every path upgrades to a WebSocket.
@@ -142,7 +151,7 @@ func (s *Server) Direct() http.Handler {
 		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 		_, _ = w.Write([]byte("This is Porthole's port for live view (secure WebSocket). Open the web page on the usual HTTPS port instead.\n"))
 	})
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	return noSniff(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		// A client cannot say who it is: only proxy may, on its own socket.
 		r.Header.Del(identity.Header)
 		if strings.EqualFold(r.Header.Get("Upgrade"), "websocket") {
@@ -150,16 +159,13 @@ func (s *Server) Direct() http.Handler {
 			return
 		}
 		mux.ServeHTTP(w, r)
-	})
+	}))
 }
 
 func (s *Server) routes(d door) *http.ServeMux {
 	mux := http.NewServeMux()
 	handle := func(pattern string, h func(door, http.ResponseWriter, *http.Request)) {
-		mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
-			w.Header().Set("X-Content-Type-Options", "nosniff")
-			h(d, w, r)
-		})
+		mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) { h(d, w, r) })
 	}
 	handle("GET /live", s.serveWall)
 	handle("GET /livestream/viewer", s.servePage)
