@@ -36,6 +36,8 @@ type (
 		Names     []string  `json:"names"`
 		NotBefore time.Time `json:"not_before"`
 		NotAfter  time.Time `json:"not_after"`
+		// Certificates are all pairs in service, the device's own first.
+		Certificates []servedPair `json:"certificates"`
 	}
 	logLine struct {
 		Stream string `json:"stream"`

@@ -26,15 +26,27 @@ type certificateView struct {
 
 // parseCertificate returns the first certificate of a PEM text.
 func parseCertificate(text string) (*x509.Certificate, error) {
-	block, _ := pem.Decode([]byte(text))
-	if block == nil || block.Type != "CERTIFICATE" {
+	certs, err := parseCertificates(text)
+	if err != nil {
+		return nil, err
+	}
+	return certs[0], nil
+}
+
+// parseCertificates returns the certificates of a PEM text, which has one at least.
+func parseCertificates(text string) ([]*x509.Certificate, error) {
+	var certs []*x509.Certificate
+	for block, rest := pem.Decode([]byte(text)); block != nil && block.Type == "CERTIFICATE"; block, rest = pem.Decode(rest) {
+		cert, err := x509.ParseCertificate(block.Bytes)
+		if err != nil {
+			return nil, fmt.Errorf("parse certificate: %w", err)
+		}
+		certs = append(certs, cert)
+	}
+	if len(certs) == 0 {
 		return nil, errors.New("no certificate in the PEM text")
 	}
-	cert, err := x509.ParseCertificate(block.Bytes)
-	if err != nil {
-		return nil, fmt.Errorf("parse certificate: %w", err)
-	}
-	return cert, nil
+	return certs, nil
 }
 
 // certificateFor returns what the page of r shows; nil while system does not answer.

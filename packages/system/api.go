@@ -15,6 +15,7 @@ import (
 	"porthole/packages/system/authority"
 	"porthole/packages/system/health"
 	"porthole/packages/system/intake"
+	"porthole/packages/system/pairs"
 	"porthole/packages/system/supervisor"
 )
 
@@ -22,6 +23,7 @@ import (
 type api struct {
 	log        *slog.Logger
 	device     *authority.Device
+	pairs      *pairs.Store
 	intake     *intake.Intake
 	supervisor *supervisor.Client
 	tail       *supervisor.Tail
@@ -31,7 +33,10 @@ type api struct {
 
 func (a *api) handler() http.Handler {
 	mux := http.NewServeMux()
-	mux.HandleFunc("GET /certificate", func(w http.ResponseWriter, _ *http.Request) { answer(w, a.device.Public()) })
+	mux.HandleFunc("GET /certificate", a.certificate)
+	mux.Handle("PUT /certificates/{name}", consoleOnly(a.publish))
+	mux.Handle("DELETE /certificates/{name}", consoleOnly(a.unpublish))
+	mux.HandleFunc("GET /certificates/events", a.certificateEvents)
 	mux.HandleFunc("GET /processes", a.processes)
 	mux.Handle("GET /problems", a.problems)
 	mux.Handle("GET /processes/{name}/log", consoleOnly(a.logLines))
@@ -128,7 +133,7 @@ func (a *api) restart(w http.ResponseWriter, r *http.Request) {
 func (a *api) provision(w http.ResponseWriter, _ *http.Request) {
 	h, ok := a.intake.Handover()
 	if !ok {
-		refuse(w, http.StatusNotFound, "there is no porthole.toml to take over")
+		refuse(w, http.StatusNotFound, "there is nothing to take over")
 		return
 	}
 	answer(w, h)

@@ -22,6 +22,7 @@ import (
 	"porthole/packages/system/health"
 	"porthole/packages/system/heartbeat"
 	"porthole/packages/system/intake"
+	"porthole/packages/system/pairs"
 	"porthole/packages/system/supervisor"
 )
 
@@ -66,11 +67,13 @@ func serve(ctx context.Context, env daemon.Env, o options) error {
 	state := filepath.Join(env.PermDir, "system")
 	gid, unlock := unixsock.GIDCerts, unlocker(env.BootDir)
 	if env.SingleUser {
-		gid, unlock = -1, nil
+		gid, unlock = pairs.KeepGroup, nil
 	}
 	in := intake.Open(intake.Config{Log: env.Log, BootDir: env.BootDir, StateDir: state, Unlock: unlock})
+	journal := pairs.OpenJournal(env.Log, filepath.Join(state, "certificates.log"))
+	store := pairs.New(pairs.Config{Log: env.Log, Dir: filepath.Join(env.PermDir, "tls"), GID: gid, Journal: journal})
 	device := authority.Open(authority.Config{
-		Log: env.Log, CADir: filepath.Join(state, "ca"), TLSDir: filepath.Join(env.PermDir, "tls"), GID: gid,
+		Log: env.Log, CADir: filepath.Join(state, "ca"), Pairs: store,
 		Hostname: in.Hostname, Addresses: net.InterfaceAddrs,
 	})
 	transport := unixsock.Transport(o.gokrazySocket)
@@ -82,8 +85,9 @@ func serve(ctx context.Context, env daemon.Env, o options) error {
 	processor := health.New(hardware)
 	processes := supervisor.New(transport)
 	a := &api{
-		log: env.Log, device: device, intake: in, supervisor: processes, tail: supervisor.NewTail(processes), processor: processor,
-		problems: &problems{permFile: filepath.Join(env.RunDir, "perm-status.json"), device: device, intake: in, processor: processor},
+		log: env.Log, device: device, pairs: store, intake: in,
+		supervisor: processes, tail: supervisor.NewTail(processes), processor: processor,
+		problems: &problems{permFile: filepath.Join(env.RunDir, "perm-status.json"), device: device, pairs: store, intake: in, processor: processor},
 	}
 	sock, err := unixsock.Listen(env.Socket("system"), unixsock.Allow(env.SingleUser, "console", "player"))
 	if err != nil {

@@ -11,6 +11,7 @@ import (
 	"porthole/packages/system/authority"
 	"porthole/packages/system/health"
 	"porthole/packages/system/intake"
+	"porthole/packages/system/pairs"
 )
 
 // problem is something the owner should know, until it is mended.
@@ -27,6 +28,7 @@ type problems struct {
 	// permFile is init's word on /perm (gokrazy-instance/init/perm, Status); there is none under hostrun.
 	permFile string
 	device   *authority.Device
+	pairs    *pairs.Store
 	intake   *intake.Intake
 	// heart says what has stopped working; nil under hostrun.
 	heart     interface{ Problem() string }
@@ -46,6 +48,9 @@ func (p *problems) list() []problem {
 	}
 	add("storage", storage)
 	add("certificate", p.device.Public().Problem)
+	for _, text := range p.pairs.Problems(time.Now()) {
+		add("certificate", text)
+	}
 	for _, text := range p.processor.Problems(time.Now()) {
 		add("processor", text)
 	}

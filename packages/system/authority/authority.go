@@ -19,9 +19,13 @@ import (
 	"os"
 	"path/filepath"
 	"time"
+
+	"porthole/packages/internal/durable"
+	"porthole/packages/system/pairs"
 )
 
 const (
+	caFile  = "ca.pem"
 	caYears = 10
 	// leafDays is what Apple and Chromium accept at the most for server certificates, less a day.
 	leafDays = 397
@@ -29,13 +33,10 @@ const (
 	backdate = 24 * time.Hour
 )
 
-// epoch is the earliest time believed: a device without network starts in 1970.
-func epoch() time.Time { return time.Date(2026, time.January, 1, 0, 0, 0, 0, time.UTC) }
-
 // believable returns now, or the earliest time it can really be.
 func believable(now time.Time) time.Time {
-	if now.Before(epoch()) {
-		return epoch()
+	if now.Before(pairs.Epoch()) {
+		return pairs.Epoch()
 	}
 	return now
 }
@@ -52,7 +53,7 @@ var ErrDamaged = errors.New("the device's certificate authority is damaged")
 // OpenCA returns the authority kept in dir, making it when there is none. A damaged one is an error: replacing it would
 // cut off every client that trusts it.
 func OpenCA(dir string, now time.Time) (*CA, error) {
-	file := filepath.Join(dir, "ca.pem")
+	file := filepath.Join(dir, caFile)
 	b, err := os.ReadFile(file)
 	if errors.Is(err, os.ErrNotExist) {
 		return makeCA(dir, file, believable(now))
@@ -99,7 +100,11 @@ func makeCA(dir, file string, now time.Time) (*CA, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("make the authority's folder: %w", err)
 	}
-	if err := replace(file, b, 0o600, keepGroup); err != nil {
+	if err := durable.WriteFile(file, b, 0o600); err != nil {
+		return nil, err
+	}
+	// The folder's own name as well: a certificate of an authority that got lost cannot be renewed.
+	if err := durable.SyncDir(filepath.Dir(dir)); err != nil {
 		return nil, err
 	}
 	return parseCA(b)
@@ -179,19 +184,6 @@ func encodeCerts(ders ...[]byte) []byte {
 		b = append(b, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})...)
 	}
 	return b
-}
-
-// Fingerprint is the SHA-256 of a certificate in upper-case hex with colons, as browsers show it.
-func Fingerprint(c *x509.Certificate) string {
-	sum := sha256.Sum256(c.Raw)
-	out := make([]byte, 0, len(sum)*3)
-	for i, b := range sum {
-		if i > 0 {
-			out = append(out, ':')
-		}
-		out = append(out, fmt.Sprintf("%02X", b)...)
-	}
-	return string(out)
 }
 
 // shortName identifies a key in a log.

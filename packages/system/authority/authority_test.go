@@ -21,6 +21,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"porthole/packages/system/authority"
+	"porthole/packages/system/pairs"
 )
 
 // device is a temporary device whose name, addresses and clock a test moves.
@@ -31,6 +32,7 @@ type device struct {
 	addrs    []string
 	now      time.Time
 	log      bytes.Buffer
+	journal  *pairs.Journal
 }
 
 func newDevice(t *testing.T) *device {
@@ -39,8 +41,11 @@ func newDevice(t *testing.T) *device {
 
 func (d *device) open() *authority.Device {
 	d.t.Helper()
+	log := slog.New(slog.NewTextHandler(&d.log, nil))
+	d.journal = pairs.OpenJournal(log, filepath.Join(d.dir, "certificates.log"))
 	return authority.Open(authority.Config{
-		Log: slog.New(slog.NewTextHandler(&d.log, nil)), CADir: filepath.Join(d.dir, "ca"), TLSDir: filepath.Join(d.dir, "tls"), GID: -1,
+		Log: log, CADir: filepath.Join(d.dir, "ca"),
+		Pairs:    pairs.New(pairs.Config{Log: log, Dir: filepath.Join(d.dir, "tls"), GID: pairs.KeepGroup, Journal: d.journal}),
 		Hostname: func() string { return d.hostname },
 		Addresses: func() ([]net.Addr, error) {
 			var list []net.Addr
@@ -180,28 +185,6 @@ func TestKeyOfAnotherPair(t *testing.T) {
 	}
 	d.open()
 	d.leaf("porthole", time.Now())
-}
-
-func TestRepair(t *testing.T) {
-	d := newDevice(t)
-	d.open()
-	os.Chmod(d.path("privkey.pem"), 0o666)
-	os.Chmod(d.path("."), 0o777)
-	leftover := d.path(".privkey.pem.123")
-	os.WriteFile(leftover, []byte("half a key"), 0o666)
-	d.open()
-	if st, err := os.Stat(d.path("privkey.pem")); err != nil || st.Mode().Perm() != 0o640 {
-		t.Errorf("key: %v, %v", st.Mode(), err)
-	}
-	if st, err := os.Stat(d.path(".")); err != nil || st.Mode().Perm() != 0o750 {
-		t.Errorf("folder: %v, %v", st.Mode(), err)
-	}
-	if _, err := os.Stat(leftover); err == nil {
-		t.Error("the half-written file is still there")
-	}
-	if !strings.Contains(d.log.String(), "repaired") {
-		t.Error("the repair is not in the log")
-	}
 }
 
 // TestWrongClock: a device that thinks it is 1970 still makes a certificate that others accept today.

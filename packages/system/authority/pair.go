@@ -6,6 +6,7 @@ import (
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
+	"crypto/rsa"
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/pem"
@@ -15,9 +16,14 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"sync"
 	"time"
+
+	"golang.org/x/sys/unix"
+
+	"porthole/packages/system/pairs"
 )
 
 const (
@@ -31,10 +37,10 @@ const (
 // Config says where things lie.
 type Config struct {
 	Log *slog.Logger
-	// CADir holds the authority, TLSDir a folder for each certificate; ours is TLSDir/device.
-	CADir, TLSDir string
-	// GID is the group that may read private keys; -1 leaves owners alone.
-	GID int
+	// CADir holds the authority.
+	CADir string
+	// Pairs takes the certificates, under the names pairs.Device and pairs.DeviceRSA; its journal has what is made and why.
+	Pairs *pairs.Store
 	// Hostname is the device's name.
 	Hostname func() string
 	// Addresses lists the addresses clients may use; net.InterfaceAddrs does.
@@ -43,21 +49,25 @@ type Config struct {
 	Now func() time.Time
 }
 
-// Device keeps the device's own certificate in order.
+// Device keeps the device's own certificates in order.
 type Device struct {
 	cfg Config
 
 	mu sync.Mutex
 	// Guarded by mu. ca is nil while it is not known or damaged, issuer is its certificate, known even then if the chain
-	// in service has it; leaf is nil if there is none to serve; err is why not all is well.
-	ca     *CA
-	issuer *x509.Certificate
-	leaf   *x509.Certificate
-	err    error
+	// in service has it; leaf is nil if there is none to serve; err is why not all is well. rsaKey waits for its certificate,
+	// and wantRSA says that there is no such key yet.
+	ca      *CA
+	issuer  *x509.Certificate
+	leaf    *x509.Certificate
+	err     error
+	rsaKey  crypto.Signer
+	wantRSA bool
 }
 
-// Open makes or loads the authority, repairs owners and modes, and makes the pair if it is missing, damaged or does not
-// fit any more. What fails is logged and told by Public; the pair that is there stays in service, and Watch tries again.
+// Open makes or loads the authority, repairs owners and modes, and makes the pairs that are missing, damaged or do not fit
+// any more, but for a missing RSA key, which takes a small board seconds: Watch makes that. What fails is logged and told by
+// Public; what is there stays in service, and Watch tries again.
 func Open(cfg Config) *Device {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
@@ -67,15 +77,19 @@ func Open(cfg Config) *Device {
 	return d
 }
 
-// Watch looks every minute whether name, addresses or time ask for a new certificate, until ctx ends.
+// Watch makes the RSA key if there is none, and looks every minute whether name, addresses or time ask for new
+// certificates, until ctx ends.
 func (d *Device) Watch(ctx context.Context) error {
 	tick := time.NewTicker(time.Minute)
 	defer tick.Stop()
 	for {
+		d.makeRSA()
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-tick.C:
+			d.cfg.Pairs.Journal().Settle()
+			d.cfg.Pairs.Refresh()
 			d.check()
 		}
 	}
@@ -88,7 +102,7 @@ func (d *Device) check() {
 	before := d.err
 	d.err = d.open()
 	if d.err == nil {
-		d.err = d.renew()
+		d.err = d.renewAll()
 	}
 	switch {
 	case d.err != nil && (before == nil || before.Error() != d.err.Error()):
@@ -103,11 +117,7 @@ func (d *Device) open() error {
 	if d.ca != nil {
 		return nil
 	}
-	dir := filepath.Join(d.cfg.TLSDir, "device")
-	if err := makeDir(dir, d.cfg.GID); err != nil {
-		return err
-	}
-	if err := repair(d.cfg.Log, d.cfg.TLSDir, d.cfg.GID); err != nil {
+	if err := d.cfg.Pairs.Prepare(); err != nil {
 		return err
 	}
 	ca, err := d.openCA()
@@ -123,17 +133,26 @@ func (d *Device) open() error {
 // openCA makes an authority only where there was none: one that got lost while its certificate is in service would be
 // replaced behind the back of everybody who trusts it.
 func (d *Device) openCA() (*CA, error) {
-	file := filepath.Join(d.cfg.CADir, "ca.pem")
+	file := filepath.Join(d.cfg.CADir, caFile)
 	_, err := os.Stat(file)
-	if _, issuer := d.served(); errors.Is(err, os.ErrNotExist) && issuer != nil {
+	missing := errors.Is(err, os.ErrNotExist)
+	if _, issuer := d.served(); missing && issuer != nil {
 		return nil, fmt.Errorf("%w: %s: %w", ErrDamaged, file, errors.New("it is missing"))
 	}
-	return OpenCA(d.cfg.CADir, d.cfg.Now())
+	ca, err := OpenCA(d.cfg.CADir, d.cfg.Now())
+	if err == nil && missing {
+		d.cfg.Pairs.Journal().Add("ca", "Made the device's certificate authority. "+pairs.Words(ca.Cert), pairs.ByDevice)
+	}
+	return ca, err
 }
 
 // served returns the certificates of the pair in service; nil for what is not there or damaged.
 func (d *Device) served() (leaf, issuer *x509.Certificate) {
-	pair, err := tls.LoadX509KeyPair(d.chainFile(), d.keyFile())
+	chain, key, err := d.cfg.Pairs.Load(pairs.Device)
+	if err != nil {
+		return nil, nil
+	}
+	pair, err := tls.X509KeyPair(chain, key)
 	if err != nil {
 		return nil, nil
 	}
@@ -145,18 +164,80 @@ func (d *Device) served() (leaf, issuer *x509.Certificate) {
 	return pair.Leaf, issuer
 }
 
-// renew issues a new certificate if the present one is not good any more; the caller holds mu. The key stays, so that
-// whoever pinned it goes on.
-func (d *Device) renew() error {
-	now := believable(d.cfg.Now())
-	key, leaf, err := d.load()
+// renewAll renews both certificates as far as they ask for it; the caller holds mu.
+func (d *Device) renewAll() error {
+	leaf, err := d.renew(pairs.Device, func() (crypto.Signer, error) { return ecdsa.GenerateKey(elliptic.P256(), rand.Reader) })
+	if leaf != nil {
+		d.leaf = leaf
+	}
 	if err != nil {
 		return err
 	}
-	d.leaf = leaf
+	d.wantRSA = false
+	_, err = d.renew(pairs.DeviceRSA, func() (crypto.Signer, error) {
+		if d.wantRSA = d.rsaKey == nil; d.wantRSA {
+			return nil, errLater
+		}
+		return d.rsaKey, nil
+	})
+	if errors.Is(err, errLater) {
+		return nil
+	}
+	if err == nil {
+		d.rsaKey = nil
+	}
+	return err
+}
+
+// errLater means that a key is not ready yet.
+var errLater = errors.New("the key is not ready yet")
+
+// rsaBits are as many as browsers ask for at the least (CA/Browser Forum baseline requirements section 6.1.5); more only
+// take longer, each time somebody connects.
+const rsaBits = 2048
+
+// makeRSA makes the RSA key and its certificate if there is none.
+func (d *Device) makeRSA() {
+	d.mu.Lock()
+	want := d.wantRSA
+	d.mu.Unlock()
+	if !want {
+		return
+	}
+	made := make(chan struct{})
+	var key *rsa.PrivateKey
+	var err error
+	go func() {
+		defer close(made)
+		// On a thread of its own, which ends with this: all others come first, the device is starting.
+		runtime.LockOSThread()
+		if err := unix.Setpriority(unix.PRIO_PROCESS, 0, 19); err != nil {
+			d.cfg.Log.Warn("making the RSA key may slow others down", "err", err)
+		}
+		key, err = rsa.GenerateKey(rand.Reader, rsaBits)
+	}()
+	<-made
+	if err != nil {
+		d.cfg.Log.Error("cannot make an RSA key", "err", err)
+		return
+	}
+	d.mu.Lock()
+	d.rsaKey = key
+	d.mu.Unlock()
+	d.check()
+}
+
+// renew issues a new certificate if the one with this name is not good any more, and returns the one in service, nil if
+// there is none; the caller holds mu. The key stays, so that whoever pinned it goes on.
+func (d *Device) renew(name string, makeKey func() (crypto.Signer, error)) (*x509.Certificate, error) {
+	now := believable(d.cfg.Now())
+	key, leaf, err := d.load(name)
+	if err != nil {
+		return nil, err
+	}
 	names, ips, err := d.wanted()
 	if err != nil {
-		return err
+		return leaf, err
 	}
 	why := ""
 	switch {
@@ -176,14 +257,21 @@ func (d *Device) renew() error {
 		why = "the device's addresses changed"
 		ips = merge(ips, leaf.IPAddresses)
 	default:
-		return nil
+		return leaf, nil
 	}
-	if err := d.publish(key, names, ips, now); err != nil {
-		return err
+	if key == nil {
+		if key, err = makeKey(); err != nil {
+			return leaf, fmt.Errorf("make the device's key: %w", err)
+		}
 	}
-	d.cfg.Log.Info("made the device's certificate", "because", why, "names", names, "addresses", len(ips),
-		"until", d.leaf.NotAfter, "key", shortName(d.leaf))
-	return nil
+	made, err := d.publish(name, key, names, ips, now)
+	if err != nil {
+		return leaf, err
+	}
+	d.cfg.Log.Info("made the device's certificate", "certificate", name, "because", why, "names", names, "addresses", len(ips),
+		"until", made.NotAfter, "key", shortName(made))
+	d.cfg.Pairs.Journal().Add(name, "Made, because "+why+". "+pairs.Words(made), pairs.ByDevice)
+	return made, nil
 }
 
 // wanted returns names and addresses the certificate should have.
@@ -228,28 +316,17 @@ func merge(now, past []net.IP) []net.IP {
 	return out
 }
 
-func (d *Device) keyFile() string { return filepath.Join(d.cfg.TLSDir, "device", "privkey.pem") }
-
-func (d *Device) chainFile() string { return filepath.Join(d.cfg.TLSDir, "device", "fullchain.pem") }
-
-// load returns the key, and the certificate if it belongs to it. What is damaged or does not belong together (a power
-// cut between two renames) is as good as missing.
-func (d *Device) load() (crypto.Signer, *x509.Certificate, error) {
-	keyPEM, err := os.ReadFile(d.keyFile())
-	if errors.Is(err, os.ErrNotExist) {
-		return nil, nil, nil
-	}
-	if err != nil {
-		return nil, nil, fmt.Errorf("read the device's key: %w", err)
+// load returns the key, and the certificate if it belongs to it. What is damaged or does not belong together is as good as
+// missing.
+func (d *Device) load(name string) (crypto.Signer, *x509.Certificate, error) {
+	chain, keyPEM, err := d.cfg.Pairs.Load(name)
+	if err != nil || keyPEM == nil {
+		return nil, nil, err
 	}
 	key := parseKey(keyPEM)
 	if key == nil {
-		d.cfg.Log.Warn("the device's private key is damaged; making a new one", "file", d.keyFile())
+		d.cfg.Log.Warn("the device's private key is damaged; making a new one", "certificate", name)
 		return nil, nil, nil
-	}
-	chain, err := os.ReadFile(d.chainFile())
-	if err != nil && !errors.Is(err, os.ErrNotExist) {
-		return nil, nil, fmt.Errorf("read the device's certificate: %w", err)
 	}
 	pair, err := tls.X509KeyPair(chain, keyPEM)
 	if err != nil {
@@ -274,33 +351,19 @@ func parseKey(b []byte) crypto.Signer {
 	return signer
 }
 
-// publish writes the key first if it is new, then the chain; the caller holds mu.
-func (d *Device) publish(key crypto.Signer, names []string, ips []net.IP, now time.Time) error {
-	if key == nil {
-		k, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-		if err != nil {
-			return fmt.Errorf("make the device's key: %w", err)
-		}
-		pkcs8, err := x509.MarshalPKCS8PrivateKey(k)
-		if err != nil {
-			return fmt.Errorf("encode the device's key: %w", err)
-		}
-		if err := replace(d.keyFile(), pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: pkcs8}), keyMode, d.cfg.GID); err != nil {
-			return err
-		}
-		key = k
+// publish issues a certificate and puts it in service with its key; the caller holds mu.
+func (d *Device) publish(name string, key crypto.Signer, names []string, ips []net.IP, now time.Time) (*x509.Certificate, error) {
+	pkcs8, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		return nil, fmt.Errorf("encode the device's key: %w", err)
 	}
 	der, err := d.ca.issue(key.Public(), names, ips, now)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	leaf, err := x509.ParseCertificate(der)
 	if err != nil {
-		return fmt.Errorf("parse the device's new certificate: %w", err)
+		return nil, fmt.Errorf("parse the device's new certificate: %w", err)
 	}
-	if err := replace(d.chainFile(), encodeCerts(der, d.ca.Cert.Raw), chainMode, d.cfg.GID); err != nil {
-		return err
-	}
-	d.leaf = leaf
-	return nil
+	return leaf, d.cfg.Pairs.Publish(name, encodeCerts(der, d.ca.Cert.Raw), pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: pkcs8}))
 }

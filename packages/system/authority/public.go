@@ -6,6 +6,9 @@ import (
 	"path/filepath"
 	"syscall"
 	"time"
+
+	"porthole/packages/internal/keypair"
+	"porthole/packages/system/pairs"
 )
 
 // Public is what anybody may know of the device's certificate.
@@ -28,15 +31,12 @@ func (d *Device) Public() Public {
 	defer d.mu.Unlock()
 	p := Public{Names: []string{}, Problem: d.problem()}
 	if d.issuer != nil {
-		p.CAPEM, p.CASHA256 = string(encodeCerts(d.issuer.Raw)), Fingerprint(d.issuer)
+		p.CAPEM, p.CASHA256 = string(encodeCerts(d.issuer.Raw)), pairs.Fingerprint(d.issuer)
 	}
 	if d.leaf != nil {
-		p.ChainPEM, p.LeafSHA256 = string(encodeCerts(d.leaf.Raw))+p.CAPEM, Fingerprint(d.leaf)
+		p.ChainPEM, p.LeafSHA256 = string(encodeCerts(d.leaf.Raw))+p.CAPEM, pairs.Fingerprint(d.leaf)
 		p.NotBefore, p.NotAfter = d.leaf.NotBefore, d.leaf.NotAfter
-		p.Names = append(p.Names, d.leaf.DNSNames...)
-		for _, ip := range d.leaf.IPAddresses {
-			p.Names = append(p.Names, ip.String())
-		}
+		p.Names = keypair.Names(d.leaf)
 	}
 	return p
 }
@@ -53,7 +53,7 @@ func (d *Device) problem() string {
 	if errors.Is(d.err, ErrDamaged) {
 		return fmt.Sprintf("The device's certificate authority is damaged or lost. Restore %s from a backup, or delete the folders %s and %s "+
 			"and restart: then a new one is made, which every browser and every other client has to trust anew. %s",
-			filepath.Join(d.cfg.CADir, "ca.pem"), d.cfg.CADir, filepath.Join(d.cfg.TLSDir, "device"), until)
+			filepath.Join(d.cfg.CADir, caFile), d.cfg.CADir, d.cfg.Pairs.Path(pairs.Device), until)
 	}
 	what := "The device's certificate cannot be renewed: "
 	if d.leaf == nil {

@@ -1,5 +1,5 @@
-// Package intake takes porthole.toml off the boot partition: console gets what it says, once, and then its secrets leave
-// the file.
+// Package intake takes porthole.toml and certificates' files off the boot partition: console gets what they say, once, and
+// then the secrets leave the card.
 package intake
 
 import (
@@ -23,10 +23,13 @@ import (
 
 // Handover is what console gets.
 type Handover struct {
-	// Digest names the file's contents: SHA-256 in hex.
-	Digest    string              `json:"digest"`
+	// Digest names all of it: SHA-256 in hex.
+	Digest string `json:"digest"`
+	// Provision is what porthole.toml says, empty if there is none or it was taken over before.
 	Provision provision.File      `json:"provision"`
 	Problems  []provision.Problem `json:"problems"`
+	// Files are the certificates' files, none if they were all taken over before.
+	Files []File `json:"files"`
 }
 
 // Config says where things lie.
@@ -40,26 +43,28 @@ type Config struct {
 
 // Intake is the file, as it was at start.
 type Intake struct {
-	log    *slog.Logger
-	file   string
-	unlock func() (func() error, error)
-	// takenFile lists the digests of contents that were taken over, one a line; hostnameFile keeps the name.
+	log *slog.Logger
+	// dir is the boot partition, file porthole.toml on it.
+	dir, file string
+	unlock    func() (func() error, error)
+	// takenFile lists the digests of what was taken over, one a line; hostnameFile keeps the name.
 	takenFile, hostnameFile string
 
 	mu sync.Mutex
-	// Guarded by mu.
+	// Guarded by mu. content is that of porthole.toml, fresh says that it waits to be taken over.
 	content  []byte
+	fresh    bool
 	handover *Handover
 	hostname string
 	lines    []string
 	trouble  []string
 }
 
-// Open reads BootDir/porthole.toml if there is one. What is wrong with it, or with keeping what it says, is logged and
-// told by Problems: the device comes up without it.
+// Open reads BootDir/porthole.toml and certificates' files, if there are any. What is wrong with them, or with keeping what
+// they say, is logged and told by Problems: the device comes up without them.
 func Open(cfg Config) *Intake {
 	in := &Intake{
-		log: cfg.Log, file: filepath.Join(cfg.BootDir, provision.Name), unlock: cfg.Unlock,
+		log: cfg.Log, dir: cfg.BootDir, file: filepath.Join(cfg.BootDir, provision.Name), unlock: cfg.Unlock,
 		takenFile: filepath.Join(cfg.StateDir, "provisioned"), hostnameFile: filepath.Join(cfg.StateDir, "hostname"),
 		hostname: "porthole",
 	}
@@ -74,22 +79,42 @@ func Open(cfg Config) *Intake {
 			in.hostname = name
 		}
 	}
-	content, err := readBounded(in.file)
+	h := &Handover{Problems: []provision.Problem{}}
+	in.openFile(h)
+	h.Files = in.openCertificates()
+	switch {
+	case h.Files != nil:
+		var all strings.Builder
+		if in.fresh {
+			all.WriteString(digestOf(in.content))
+		}
+		for _, f := range h.Files {
+			all.WriteString(f.digest())
+		}
+		h.Digest, in.handover = digestOf([]byte(all.String())), h
+	case in.fresh:
+		h.Digest, h.Files, in.handover = digestOf(in.content), []File{}, h
+	}
+	return in
+}
+
+// openFile reads porthole.toml into h.
+func (in *Intake) openFile(h *Handover) {
+	content, err := readBounded(in.file, maxFile)
 	if err != nil {
 		if !errors.Is(err, os.ErrNotExist) {
 			in.log.Error("porthole.toml cannot be read; going on without it", "err", err)
 			in.trouble = append(in.trouble, fmt.Sprintf("porthole.toml on the card cannot be read: %v. Write it anew on a computer.", err))
 		}
-		return in
+		return
 	}
-	digest := digestOf(content)
-	if in.taken(digest) {
+	in.content = content
+	if in.taken(digestOf(content)) {
 		// The power went before its secrets could leave it, or somebody put the same file there again.
-		in.content = content
 		if redacted, changed := provision.Redact(content); changed {
 			in.clear(redacted)
 		}
-		return in
+		return
 	}
 	file, problems := provision.Parse(content)
 	for _, p := range problems {
@@ -102,12 +127,7 @@ func Open(cfg Config) *Intake {
 		}
 		in.hostname = file.Hostname
 	}
-	if problems == nil {
-		problems = []provision.Problem{}
-	}
-	in.content = content
-	in.handover = &Handover{Digest: digest, Provision: file, Problems: problems}
-	return in
+	in.fresh, h.Provision, h.Problems = true, file, append(h.Problems, problems...)
 }
 
 // sentence is a problem for a screen.
@@ -135,13 +155,14 @@ func (in *Intake) Problems() (lines, trouble []string) {
 // long and what it left out survives a rewrite.
 const maxFile = 1 << 20
 
-func readBounded(file string) ([]byte, error) {
+// readBounded reads most bytes of a file, and one more if it has more.
+func readBounded(file string, most int64) ([]byte, error) {
 	f, err := os.Open(file)
 	if err != nil {
 		return nil, err
 	}
 	defer f.Close()
-	return io.ReadAll(io.LimitReader(f, maxFile+1))
+	return io.ReadAll(io.LimitReader(f, most+1))
 }
 
 func digestOf(b []byte) string {
@@ -166,11 +187,11 @@ func (in *Intake) Handover() (Handover, bool) {
 	return *in.handover, true
 }
 
-// ErrOther means that the digest is not that of the present file.
-var ErrOther = errors.New("another porthole.toml is waiting")
+// ErrOther means that the digest is not that of what waits.
+var ErrOther = errors.New("something else is waiting to be taken over")
 
-// Taken notes that console has stored the contents with this digest, and removes the secrets from the file. Calling
-// it again is no error.
+// Taken notes that console has stored the contents with this digest, and removes the secrets from the card. Calling it
+// again is no error.
 func (in *Intake) Taken(digest string) error {
 	in.mu.Lock()
 	defer in.mu.Unlock()
@@ -180,16 +201,24 @@ func (in *Intake) Taken(digest string) error {
 	if in.handover == nil || in.handover.Digest != digest {
 		return ErrOther
 	}
+	files := in.handover.Files
+	digests := []string{digest}
 	redacted, changed := provision.Redact(in.content)
-	// Noted first: if the power goes in between, the next start clears the file, and it is never taken twice.
-	if err := in.note(digest, digestOf(redacted)); err != nil {
+	if in.fresh {
+		digests = append(digests, digestOf(in.content), digestOf(redacted))
+	}
+	for _, f := range files {
+		digests = append(digests, f.digest())
+	}
+	// Noted first: if the power goes in between, the next start clears the card, and nothing is ever taken twice.
+	if err := in.note(digests...); err != nil {
 		return err
 	}
 	in.handover = nil
-	if !changed {
-		return nil
+	if in.fresh && changed {
+		in.clear(redacted)
 	}
-	in.clear(redacted)
+	in.removePrivate(files)
 	return nil
 }
 
@@ -209,25 +238,32 @@ func (in *Intake) rewrite(b []byte) error {
 	if len(in.content) > maxFile {
 		return fmt.Errorf("it has more than %d bytes", maxFile)
 	}
-	now, err := readBounded(in.file)
+	now, err := readBounded(in.file, maxFile)
 	if err != nil {
 		return fmt.Errorf("read porthole.toml again: %w", err)
 	}
 	if digestOf(now) != digestOf(in.content) {
 		return errors.New("it was changed meanwhile; restart to take it over")
 	}
+	return in.unlocked(func() error {
+		if err := renameio.WriteFile(in.file, b, 0o600); err != nil {
+			return fmt.Errorf("write porthole.toml: %w", err)
+		}
+		return nil
+	})
+}
+
+// unlocked runs change while the boot partition is writable.
+func (in *Intake) unlocked(change func() error) error {
 	lock, err := in.unlock()
 	if err != nil {
 		return err
 	}
-	err = renameio.WriteFile(in.file, b, 0o600)
+	err = change()
 	if lockErr := lock(); lockErr != nil {
 		in.log.Warn("the boot partition stays writable", "err", lockErr)
 	}
-	if err != nil {
-		return fmt.Errorf("write porthole.toml: %w", err)
-	}
-	return nil
+	return err
 }
 
 func (in *Intake) taken(digest string) bool {
@@ -253,7 +289,7 @@ func (in *Intake) note(digests ...string) error {
 		b = append(b, '\n')
 	}
 	if err := renameio.WriteFile(in.takenFile, b, 0o600); err != nil {
-		return fmt.Errorf("note that porthole.toml was taken over: %w", err)
+		return fmt.Errorf("note what was taken over: %w", err)
 	}
 	return nil
 }
