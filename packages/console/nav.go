@@ -36,7 +36,6 @@ var settingsPages = []navItem{
 	{Path: "/sessions", Text: "Sessions", Hint: "Who watches a camera now."},
 	{Path: "/rtsp-log", Text: "RTSP log", Hint: "What cameras, Alexa and players said to each other."},
 	{Path: "/certificate", Text: "Certificate", Hint: "Which certificate is in service, and how to end browsers’ warnings."},
-	{Path: "/settings/certificate", Text: "Public certificate", Hint: "A certificate for your name on the internet, from Let’s Encrypt or another ACME server."},
 	{Path: "/settings/transfer", Text: "Transfer", Hint: "Everything of the signage in one file: take it away, bring it back."},
 	{Path: "/settings/import", Text: "Import", Hint: "Take over the cameras of an AlexaCamProxy4P3, or the settings of a signage player."},
 }
@@ -60,7 +59,11 @@ func navigation(id identity.Identity, here string) (top, sub []navItem) {
 	settings := navItem{Path: "/settings", Text: "Settings"}
 	settings.Exact = here == settings.Path
 	for _, p := range settingsPages {
-		p = p.is(here)
+		more := []string(nil)
+		if p.Path == "/certificate" {
+			more = []string{"/settings/certificate"}
+		}
+		p = p.is(here, more...)
 		settings.Here = settings.Here || p.Here
 		sub = append(sub, p)
 	}

@@ -10,7 +10,7 @@ const (
 	maxDepth      = 32
 )
 
-var errWork = &Refusal{"It is encrypted in a way that takes too much computing to open. Save it again with less, or without a password."}
+var errWork = &Refusal{Reason: "It is encrypted in a way that takes too much computing to open. Save it again with less, or without a password."}
 
 type shape int
 
