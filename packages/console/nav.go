@@ -36,7 +36,6 @@ var settingsPages = []navItem{
 	{Path: "/sessions", Text: "Sessions", Hint: "Who watches a camera now."},
 	{Path: "/rtsp-log", Text: "RTSP log", Hint: "What cameras, Alexa and players said to each other."},
 	{Path: "/certificate", Text: "Certificate", Hint: "Which certificate is in service, and how to end browsers’ warnings."},
-	{Path: "/settings/certificate", Text: "Public certificate", Hint: "A certificate for your name on the internet, from Let’s Encrypt or another ACME server."},
 	{Path: "/settings/transfer", Text: "Transfer", Hint: "Everything of the signage in one file: take it away, bring it back."},
 	{Path: "/settings/import", Text: "Import", Hint: "Take over the cameras of an AlexaCamProxy4P3, or the settings of a signage player."},
 	{Path: "/settings/reset", Text: "Factory reset", Hint: "Delete everything and begin anew, as with a new device."},
