@@ -1,11 +1,10 @@
 package main
 
 import (
+	"cmp"
 	"context"
-	"crypto/sha256"
 	"crypto/tls"
 	"encoding/json"
-	"fmt"
 	"net/http"
 	"regexp"
 	"strings"
@@ -18,6 +17,7 @@ import (
 	"github.com/pion/webrtc/v4"
 
 	"porthole/packages/internal/settings"
+	"porthole/packages/internal/testkit"
 	"porthole/packages/internal/unixsock"
 	"porthole/packages/signaling/live"
 )
@@ -118,7 +118,7 @@ func watchDoor(t *testing.T, addr string) *viewer {
 	return v
 }
 
-// TestSwapInMidStream: a new certificate is served to who comes, and who watches goes on watching, on the same WebSocket;
+// TestSwapInMidStream: new certificates are served to who comes, and who watches goes on watching, on the same WebSocket;
 // so do new limits and the end by an administrator, who is told of on the status socket.
 func TestSwapInMidStream(t *testing.T) {
 	env, log := newEnv(t)
@@ -131,15 +131,24 @@ func TestSwapInMidStream(t *testing.T) {
 	addr := regexp.MustCompile(`address=(\S+)`).FindStringSubmatch(log.String())[1]
 	v := watchDoor(t, addr)
 
-	sum := publish(t, env)
-	until(t, "the new certificate is served", func() bool {
-		c, err := tls.Dial("tcp", addr, &tls.Config{InsecureSkipVerify: true})
-		if err != nil {
-			return false
+	// Ten times the device's own and, for who asks by name, a public one.
+	authority := testkit.NewAuthority(t, "x")
+	for i := range 20 {
+		folder, name := "device", ""
+		if i%2 == 1 {
+			folder, name = "acme", "cam.example.org"
 		}
-		defer c.Close()
-		return fmt.Sprintf("%x", sha256.Sum256(c.ConnectionState().PeerCertificates[0].Raw)) == sum
-	})
+		pair := authority.Issue(t, testkit.Leaf{Names: []string{cmp.Or(name, "porthole.local")}})
+		pair.Publish(t, env.TLSDir(""), folder)
+		until(t, "the new certificate is served", func() bool {
+			c, err := tls.Dial("tcp", addr, &tls.Config{InsecureSkipVerify: true, ServerName: name, NextProtos: []string{"http/1.1"}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer c.Close()
+			return c.ConnectionState().PeerCertificates[0].Equal(pair.Leaf)
+		})
+	}
 	seen := v.packets.Load()
 	until(t, "pictures go on", func() bool { return v.packets.Load() > seen+20 })
 	ping, cancel := context.WithTimeout(t.Context(), 20*time.Second)

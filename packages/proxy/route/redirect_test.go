@@ -3,9 +3,11 @@ package route_test
 import (
 	"encoding/json"
 	"io"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"path"
 	"strings"
 	"testing"
 
@@ -214,6 +216,40 @@ func FuzzHost(f *testing.F) {
 		}
 		if u.Hostname() != strings.TrimPrefix(want, "[") {
 			t.Fatalf("%q leads to %s", host, u.Hostname())
+		}
+	})
+}
+
+// carried is a process that notes the paths it is asked for.
+type carried struct{ paths []string }
+
+func (c *carried) RoundTrip(r *http.Request) (*http.Response, error) {
+	c.paths = append(c.paths, r.URL.Path)
+	return &http.Response{StatusCode: http.StatusOK, Header: http.Header{}, Body: http.NoBody, Request: r}, nil
+}
+
+// FuzzPlainPath: whatever the path, without TLS console gets what is below /api/ or a challenge's token, and nothing else.
+func FuzzPlainPath(f *testing.F) {
+	for _, s := range []string{"/", "/api/health", "/api/../x", "/.well-known/acme-challenge/abc", "/.well-known/acme-challenge/a/b", "/.well-known/acme-challenge/%2e%2e",
+		"/.well-known/acme-challenge/..%2fx", "/.well-known/acme-challenge/a%00", "//.well-known/acme-challenge/a", "/.well-known/acme-challenge/a?b=/c"} {
+		f.Add("GET", s)
+		f.Add("POST", s)
+	}
+	f.Fuzz(func(t *testing.T, method, target string) {
+		u, err := url.ParseRequestURI(target)
+		if err != nil || u.Host != "" {
+			return
+		}
+		r := httptest.NewRequest("GET", "/", nil)
+		r.Method, r.URL, r.Host = method, u, "porthole.local"
+		to := &carried{}
+		route.Plain(route.Config{Log: slog.New(slog.DiscardHandler), Console: to}, 443).ServeHTTP(httptest.NewRecorder(), r)
+		for _, p := range to.paths {
+			clean := path.Clean(p)
+			token, isToken := strings.CutPrefix(clean, "/.well-known/acme-challenge/")
+			if !strings.HasPrefix(clean+"/", "/api/") && (!isToken || clean != p || strings.Contains(token, "/") || method != "GET" && method != "HEAD") {
+				t.Errorf("%s %q reaches console as %q", method, target, p)
+			}
 		}
 	})
 }
