@@ -125,7 +125,11 @@ func (c *console) applyProvision(ctx context.Context, p provisioning) error {
 		if err != nil {
 			return err
 		}
-		problems = slices.Concat(found, unknown, noRelay, noTrust)
+		noCertificate, err := provisionACME(ctx, tx, p.Provision.ACME)
+		if err != nil {
+			return err
+		}
+		problems = slices.Concat(found, unknown, noRelay, noTrust, noCertificate)
 		kept, err := json.Marshal(problems)
 		if err != nil {
 			return fmt.Errorf("encode problems: %w", err)
@@ -139,6 +143,9 @@ func (c *console) applyProvision(ctx context.Context, p provisioning) error {
 	})
 	if err != nil {
 		return fmt.Errorf("apply provisioning: %w", err)
+	}
+	if !p.Provision.ACME.Empty() {
+		c.acme.Changed()
 	}
 	if err := c.ownScreen(ctx); err != nil {
 		return fmt.Errorf("apply provisioning: %w", err)

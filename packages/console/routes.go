@@ -48,6 +48,7 @@ func (c *console) plainRoutes() []plainRoute {
 				http.Redirect(w, r, "/assets/porthole.svg", http.StatusFound)
 			}},
 			{playersPath, c.servePlayers},
+			{"GET /.well-known/acme-challenge/{token}", c.serveChallenge},
 		},
 		downloads,
 	)
@@ -68,6 +69,7 @@ func (c *console) routes() []route {
 		c.screenRoutes(),
 		c.ownRoutes(),
 		c.signageSettingsRoutes(),
+		c.acmeRoutes(),
 	)
 }
 

@@ -26,6 +26,15 @@ const letsEncrypt = "Internet Security Research Group"
 // its public names are served under, or will be once certificates for them are ordered.
 func (c *console) anchors(ctx context.Context, s certificateStatus, ca *x509.Certificate) ([]*x509.Certificate, error) {
 	list := append([]*x509.Certificate{ca}, keypair.PublicRoots(letsEncrypt)...)
+	given, err := c.acmeRoots(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for _, root := range given {
+		if !slices.ContainsFunc(list, root.Equal) {
+			list = append(list, root)
+		}
+	}
 	for _, p := range s.Certificates {
 		if !p.Public {
 			continue
