@@ -64,6 +64,7 @@ func (c *console) routes() []route {
 		c.screenRoutes(),
 		c.ownRoutes(),
 		c.signageSettingsRoutes(),
+		c.accountRoutes(),
 	)
 }
 
@@ -178,8 +179,12 @@ func (c *console) guard(who access, h userHandler) http.HandlerFunc {
 			}
 			c.sorry(w, r, http.StatusForbidden, "Not allowed", text)
 		default:
+			if err := c.rotate(r.Context(), string(id.Role)); err != nil {
+				c.failed(w, r, err)
+				return
+			}
 			slide(r.Context(), c.sessions)
-			h(w, r, id)
+			c.noted(who, h)(w, r, id)
 		}
 	}
 }
