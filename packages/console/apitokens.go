@@ -149,22 +149,23 @@ func (a *authenticator) byToken(ctx context.Context, secret string) (identity.Id
 	return t.identity(acc), nil
 }
 
-// addAPIToken keeps a token and returns its secret, which is kept nowhere. A *settings.FieldError: it was not kept.
-func (s *store) addAPIToken(ctx context.Context, t apiToken, e auditEntry) (secret string, err error) {
+// addAPIToken keeps a token and returns its number and its secret, which is kept nowhere. A *settings.FieldError: it was not
+// kept.
+func (s *store) addAPIToken(ctx context.Context, t apiToken, e auditEntry) (id int64, secret string, err error) {
 	scopes, err := json.Marshal(t.scopes)
 	if err != nil {
-		return "", fmt.Errorf("encode scopes: %w", err)
+		return 0, "", fmt.Errorf("encode scopes: %w", err)
 	}
 	cameras, err := cameraList(t.cameras)
 	if err != nil {
-		return "", err
+		return 0, "", err
 	}
 	var expires int64
 	if !t.expires.IsZero() {
 		expires = t.expires.Unix()
 	}
 	secret = tokenPrefix + newToken()
-	return secret, s.write(ctx, func(tx *sql.Tx) error {
+	err = s.write(ctx, func(tx *sql.Tx) error {
 		var all, same int
 		err := tx.QueryRowContext(ctx, "SELECT count(*), count(*) FILTER (WHERE name = ?2) FROM api_tokens WHERE account = ?1", t.account, t.name).Scan(&all, &same)
 		switch {
@@ -175,13 +176,14 @@ func (s *store) addAPIToken(ctx context.Context, t apiToken, e auditEntry) (secr
 		case all >= maxAPITokens:
 			return &settings.FieldError{Field: "name", Reason: fmt.Sprintf("you have %d tokens, which is the most; revoke one first", maxAPITokens)}
 		}
-		_, err = tx.ExecContext(ctx, "INSERT INTO api_tokens (hash, name, account, scopes, cameras, created, expires) VALUES (?, ?, ?, ?, ?, ?, ?)",
-			tokenHash(secret), t.name, t.account, string(scopes), cameras, time.Now().Unix(), expires)
+		err = tx.QueryRowContext(ctx, "INSERT INTO api_tokens (hash, name, account, scopes, cameras, created, expires) VALUES (?, ?, ?, ?, ?, ?, ?) RETURNING id",
+			tokenHash(secret), t.name, t.account, string(scopes), cameras, time.Now().Unix(), expires).Scan(&id)
 		if err != nil {
 			return fmt.Errorf("keep API token: %w", err)
 		}
 		return audited(ctx, tx, e)
 	})
+	return id, secret, err
 }
 
 // dropAPIToken revokes a token of the account; errNoToken when it has none of that number.

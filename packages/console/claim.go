@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"crypto/subtle"
 	"database/sql"
 	"errors"
@@ -13,6 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"porthole/packages/console/credential"
+	"porthole/packages/internal/identity"
 )
 
 // minPassword is the least a password may have, in characters: short ones are guessed.
@@ -97,12 +97,13 @@ func (c *console) claim(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	remote := remoteOf(r)
-	if wait := c.claims.Try(remote); wait > 0 {
-		v.Error = busy(w, wait)
+	try := credential.Try{Remote: remote, Near: nearOf(r), Known: true}
+	if verdict := c.claims.Try(try); verdict.Wait > 0 {
+		v.Error = busy(w, verdict.Wait)
 		c.showClaim(w, r, http.StatusTooManyRequests, v)
 		return
 	}
-	switch err := c.claimWith(r.Context(), v.Code, password); {
+	switch err := c.claimWith(w, r, v.Code, password); {
 	case errors.Is(err, errWrongCode):
 		c.log.Warn("wrong claim code", "remote", remote)
 		v.CodeError = "This is not the code of this device. It looks like BCDF-2345."
@@ -112,7 +113,7 @@ func (c *console) claim(w http.ResponseWriter, r *http.Request) {
 	case err != nil:
 		c.failed(w, r, err)
 	default:
-		c.claims.Forgive(remote)
+		c.claims.Forgive(try)
 		c.log.Info("claimed", "remote", remote)
 		c.ownersZone(r.Context(), r.PostFormValue("timezone"))
 		http.Redirect(w, r, "/", http.StatusSeeOther)
@@ -131,7 +132,8 @@ func checkNewPassword(p string) string {
 }
 
 // claimWith makes the admin account when the code is right, and logs its owner in.
-func (c *console) claimWith(ctx context.Context, code, password string) error {
+func (c *console) claimWith(w http.ResponseWriter, r *http.Request, code, password string) error {
+	ctx := r.Context()
 	want, err := c.store.claimCode(ctx, c.store.r)
 	if err != nil {
 		return err
@@ -155,7 +157,10 @@ func (c *console) claimWith(ctx context.Context, code, password string) error {
 		if owned {
 			return errClaimed
 		}
-		return setAdmin(ctx, tx, hash)
+		if err := setAdmin(ctx, tx, hash); err != nil {
+			return err
+		}
+		return audited(ctx, tx, byPerson(r, identity.Identity{User: adminName}, auditDevice, "claimed this device"))
 	})
 	if err != nil {
 		return err
@@ -167,5 +172,5 @@ func (c *console) claimWith(ctx context.Context, code, password string) error {
 	if err != nil {
 		return err
 	}
-	return c.logIn(ctx, acc)
+	return c.logIn(w, r, acc)
 }

@@ -59,14 +59,16 @@ type console struct {
 	backends *backends
 	// onceCodes are quick-connect codes for their maker's next page.
 	onceCodes onceCodes
-	transfers *transfers
+	// onceTokens are API tokens for the same, by their numbers.
+	onceTokens onceCodes
+	transfers  *transfers
 	// answers are for servers that look at our names, acme gets certificates from them.
 	answers *acme.Answers
 	acme    *acme.Manager
 	pages   map[string]*template.Template
 	assets  map[string]asset
 
-	logins, claims, pairTries *credential.Limiter
+	claims, pairTries *credential.Limiter
 
 	// editing is held while an operation on a playlist looks at what is there and then changes it.
 	editing sync.Mutex
@@ -94,7 +96,7 @@ func newConsole(ctx context.Context, o Options, s *store) (*console, error) {
 	}
 	c := &console{
 		log: o.Env.Log, env: o.Env, builtin: o.Builtin, longPoll: o.LongPoll,
-		store: s, signage: db.New(s), hasher: credential.NewHasher(), logins: credential.NewLimiter(), claims: credential.NewLimiter(),
+		store: s, signage: db.New(s), hasher: credential.NewHasher(), claims: credential.NewLimiter(),
 		pairTries: credential.NewLimiter(), transfers: newTransfers(),
 		answers: acme.NewAnswers(),
 	}
@@ -109,8 +111,11 @@ func newConsole(ctx context.Context, o Options, s *store) (*console, error) {
 		return nil, fmt.Errorf("prepare database: %w", explain(err))
 	}
 	c.sessions = newSessions(s, c.sessionFailed)
-	c.auth = newAuthenticator(s, c.sessions, c.hasher)
-	var err error
+	key, err := s.deviceKey(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("prepare database: %w", explain(err))
+	}
+	c.auth = newAuthenticator(s, c.sessions, c.hasher, credential.NewDevices(key), c.note)
 	if c.pages, err = parsePages(); err != nil {
 		return nil, err
 	}

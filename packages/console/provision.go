@@ -10,6 +10,7 @@ import (
 	"slices"
 	"time"
 
+	"porthole/packages/console/credential"
 	"porthole/packages/internal/provision"
 	"porthole/packages/internal/retry"
 	"porthole/packages/internal/settings"
@@ -106,6 +107,12 @@ func (c *console) applyProvision(ctx context.Context, p provisioning) error {
 			if err := setAdmin(ctx, tx, hash); err != nil {
 				return err
 			}
+			if err := endLogins(ctx, tx, adminName); err != nil {
+				return err
+			}
+		}
+		if err := audited(ctx, tx, provisioned(p.Provision, hash != "")); err != nil {
+			return err
 		}
 		if err := provisionCameras(ctx, tx, cameras); err != nil {
 			return err
@@ -157,6 +164,16 @@ func (c *console) applyProvision(ctx context.Context, p provisioning) error {
 	return nil
 }
 
+// provisioned is what the audit log says of a file.
+func provisioned(f provision.File, admin bool) auditEntry {
+	e := auditEntry{Who: "porthole.toml", Area: auditSettings, What: fmt.Sprintf("was applied: %s, %s, %s",
+		count(len(f.Cameras), "camera"), count(len(f.Accounts), "RTSP account"), count(len(f.Screens), "screen"))}
+	if admin {
+		e.Area, e.What = auditAccounts, e.What+", a new password for "+adminName
+	}
+	return e
+}
+
 // provisionedCameras returns the cameras of a file that may be kept, and what is wrong with the others.
 func (c *console) provisionedCameras(asked []settings.Camera) (cameras []settings.Camera, problems []provision.Problem) {
 	for _, cam := range asked {
@@ -188,7 +205,7 @@ func (c *console) provisionedHash(ctx context.Context, password string) (string,
 		return "", err
 	}
 	if ok {
-		same, err := c.hasher.Matches(ctx, password, acc.hash)
+		same, err := c.hasher.Matches(ctx, credential.Line{Inside: true, Name: "porthole.toml"}, password, acc.hash)
 		if err != nil || same {
 			return "", err
 		}

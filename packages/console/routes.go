@@ -71,6 +71,7 @@ func (c *console) routes() []route {
 		c.ownRoutes(),
 		c.signageSettingsRoutes(),
 		c.acmeRoutes(),
+		c.accountRoutes(),
 	)
 }
 
@@ -190,8 +191,12 @@ func (c *console) guard(who access, h userHandler) http.HandlerFunc {
 			}
 			c.sorry(w, r, http.StatusForbidden, "Not allowed", text)
 		default:
+			if err := c.rotate(r.Context(), string(id.Role)); err != nil {
+				c.failed(w, r, err)
+				return
+			}
 			slide(r.Context(), c.sessions)
-			h(w, r, id)
+			c.noted(who, h)(w, r, id)
 		}
 	}
 }
