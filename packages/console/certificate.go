@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
-	"strings"
 	"time"
 )
 
@@ -79,47 +78,4 @@ func (c *console) authority(ctx context.Context) (certificateStatus, *x509.Certi
 	}
 	ca, err := parseCertificate(s.CAPEM)
 	return s, ca, err
-}
-
-// serveCA hands out the certificate of our authority, for people to trust. It is public by nature.
-func (c *console) serveCA(w http.ResponseWriter, r *http.Request) {
-	s, _, err := c.authority(r.Context())
-	if err != nil {
-		w.Header().Set("Retry-After", "5")
-		c.sorry(w, r, http.StatusServiceUnavailable, "Not ready", "system does not answer, so the certificate is not at hand. Try again in a moment.")
-		return
-	}
-	h := w.Header()
-	// Phones offer to install this type; Windows and Android go by the name.
-	h.Set("Content-Type", "application/x-x509-ca-cert")
-	h.Set("Content-Disposition", `attachment; filename="porthole-ca.crt"`)
-	w.Write([]byte(s.CAPEM))
-}
-
-// serveAPICertificate is the certificate call of the signage players of documents 001, 002 and 004: they save
-// certificate and trust it.
-func (c *console) serveAPICertificate(w http.ResponseWriter, r *http.Request) {
-	s, ca, err := c.authority(r.Context())
-	if err != nil {
-		writeJSON(w, http.StatusInternalServerError, map[string]string{"error": "the certificate is not at hand; try again in a moment"})
-		return
-	}
-	whole, _ := fingerprints(ca)
-	writeJSON(w, http.StatusOK, map[string]any{
-		"certificate":        s.CAPEM,
-		"certificate_format": "PEM",
-		"certificate_info": map[string]string{
-			"subject":     ca.Subject.String(),
-			"issuer":      ca.Issuer.String(),
-			"valid_from":  ca.NotBefore.UTC().Format(time.RFC3339),
-			"valid_until": ca.NotAfter.UTC().Format(time.RFC3339),
-			"fingerprint": whole,
-		},
-		"integration_instructions": map[string]string{
-			"python_requests": "save certificate to a file and set session.verify to its path",
-			"debian":          "save it as /usr/local/share/ca-certificates/porthole.crt and run update-ca-certificates",
-			"fingerprint":     "compare the fingerprint with the one on the web console before you trust it",
-			"covers":          strings.Join(s.Names, ", "),
-		},
-	})
 }

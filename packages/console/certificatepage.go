@@ -9,21 +9,41 @@ import (
 	"maps"
 	"net/http"
 	"slices"
+	"strings"
 	"sync"
+	"time"
 
 	"porthole/packages/internal/identity"
 )
 
-// certificatePage is the page of the certificate and of what connections really use.
+// certificatePage is the page of the certificates and of what connections really use.
 type certificatePage struct {
-	CA *certificateView
-	// Problem says why nothing is known of the certificate, or is empty.
+	Admin bool
+	CA    *certificateView
+	// Problem says why nothing is known of the certificates, or is empty.
 	Problem, Proxy string
-	Facts          []fact
-	Names          []string
+	Served         []servedCard
 	// Yours is what the connection of who looks negotiated; empty without TLS.
 	Yours string
 	Seen  []tlsCount
+}
+
+// servedCard tells of the certificates in service for the same names: one for each kind of key.
+type servedCard struct {
+	// ID is part of an element's id.
+	ID, Title string
+	State     state
+	// Uses says who gets them.
+	Uses  string
+	Names []string
+	Certs []servedCert
+	// Change is the page on which they are changed; empty for the device's own, and for who is no administrator.
+	Change string
+}
+
+type servedCert struct {
+	Title string
+	Facts []fact
 }
 
 // tlsCount is how often a version and cipher suite were negotiated.
@@ -37,7 +57,7 @@ type tlsCount struct {
 const tlsHeader = "Porthole-TLS"
 
 func (c *console) certificatePage(w http.ResponseWriter, r *http.Request, id identity.Identity) {
-	v := certificatePage{Yours: printable(r.Header.Get(tlsHeader))}
+	v := certificatePage{Admin: isAdmin(id), Yours: printable(r.Header.Get(tlsHeader))}
 	var cert certificateStatus
 	var status proxyStatus
 	var certErr, statusErr error
@@ -45,19 +65,73 @@ func (c *console) certificatePage(w http.ResponseWriter, r *http.Request, id ide
 	wg.Go(func() { cert, certErr = c.backends.certificate.answer(r.Context()) })
 	wg.Go(func() { status, statusErr = c.backends.cameras.answer(r.Context()) })
 	wg.Wait()
-	v.CA = c.certificateFor(r)
-	leaf, err := parseCertificate(cert.ChainPEM)
-	if certErr != nil || err != nil {
+	v.CA, v.Served = c.certificateFor(r), servedCards(cert, v.Admin, time.Now())
+	if certErr != nil || len(v.Served) == 0 {
 		v.Problem = "system does not answer, or there is no certificate yet, so nothing is known of it. Look again in a moment."
-	} else {
-		v.Facts = certificateFacts(leaf, cert)
-		v.Names = cert.Names
 	}
 	if statusErr != nil {
 		v.Proxy = "proxy does not answer, so what connections use is not known."
 	}
 	v.Seen = tlsCounts(status.HTTPS.TLS)
 	c.render(w, r, http.StatusOK, "certificate", page{Title: "Certificate", User: id, Body: v})
+}
+
+// endsSoon is when a certificate's end begins to be told: it should have been renewed long before.
+const endsSoon = 14 * 24 * time.Hour
+
+// servedCards puts the pairs in service together by what they are for.
+func servedCards(s certificateStatus, admin bool, now time.Time) []servedCard {
+	var cards []servedCard
+	for _, p := range s.Certificates {
+		chain := p.chain()
+		if chain == nil {
+			continue
+		}
+		cert := servedCert{p.Algorithm, certificateFacts(chain[0], s)}
+		card := newServedCard(p, admin, now)
+		i := slices.IndexFunc(cards, func(o servedCard) bool { return o.Title == card.Title && slices.Equal(o.Names, card.Names) })
+		if i < 0 {
+			card.Certs = []servedCert{cert}
+			cards = append(cards, card)
+			continue
+		}
+		cards[i].Certs = append(cards[i].Certs, cert)
+		if cards[i].State.Tone == toneGood {
+			cards[i].State = card.State // the worse one
+		}
+	}
+	return cards
+}
+
+func newServedCard(p servedPair, admin bool, now time.Time) servedCard {
+	kind := strings.TrimSuffix(p.Name, "-rsa")
+	card := servedCard{ID: p.Name, Names: p.Names, State: state{"good for " + durationText(p.NotAfter.Sub(now)), toneGood}}
+	expired := now.After(p.NotAfter)
+	switch {
+	case expired:
+		card.State = state{"expired on " + p.NotAfter.UTC().Format("2 January 2006"), toneBad}
+	case p.NotAfter.Sub(now) < endsSoon && p.NotAfter.Sub(now) < p.NotAfter.Sub(p.NotBefore)/3:
+		card.State = state{"ends in " + durationText(p.NotAfter.Sub(now)), toneBusy}
+	}
+	switch {
+	case !p.Public:
+		card.Title, card.Uses = "Made by this device", "Serves the device’s addresses and .local names, and every name that none of the others has."
+		return card
+	case kind == "acme":
+		card.Title = "From " + p.Issuer
+		card.Change = "/settings/certificate"
+	default:
+		card.Title = "Your own, from " + p.Issuer
+		card.Change = ownCertificatePath
+	}
+	if !admin {
+		card.Change = ""
+	}
+	card.Uses = "Serves the names below, and clients that name no server, as an Echo does."
+	if expired {
+		card.Uses = "It has expired, so the one made by this device is served in its place."
+	}
+	return card
 }
 
 func certificateFacts(leaf *x509.Certificate, s certificateStatus) []fact {

@@ -103,3 +103,16 @@ func (c *console) keepRoot(ctx context.Context, name string, root *x509.Certific
 	}
 	return c.store.write(context.WithoutCancel(ctx), func(tx *sql.Tx) error { return setSetting(ctx, tx, rootSetting(name), text) })
 }
+
+// keptRoot returns the root that came with the pair name; nil when there was none.
+func (c *console) keptRoot(ctx context.Context, name string) (*x509.Certificate, error) {
+	text, err := setting(ctx, c.store.r, rootSetting(name))
+	if err != nil || text == "" {
+		return nil, err
+	}
+	root, err := parseCertificate(text)
+	if err != nil {
+		return nil, fmt.Errorf("read the root kept for certificate %s: %w", name, err)
+	}
+	return root, nil
+}

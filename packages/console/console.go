@@ -13,6 +13,7 @@ import (
 	"github.com/alexedwards/scs/v2"
 	"golang.org/x/sync/errgroup"
 
+	"porthole/packages/console/acme"
 	"porthole/packages/console/credential"
 	"porthole/packages/console/signage/db"
 	"porthole/packages/console/signage/library"
@@ -54,8 +55,11 @@ type console struct {
 	// onceCodes are quick-connect codes for their maker's next page.
 	onceCodes onceCodes
 	transfers *transfers
-	pages     map[string]*template.Template
-	assets    map[string]asset
+	// answers are for servers that look at our names, acme gets certificates from them.
+	answers *acme.Answers
+	acme    *acme.Manager
+	pages   map[string]*template.Template
+	assets  map[string]asset
 
 	logins, claims, pairTries *credential.Limiter
 
@@ -83,6 +87,7 @@ func newConsole(ctx context.Context, o Options, s *store) (*console, error) {
 		log: o.Env.Log, env: o.Env, builtin: o.Builtin, longPoll: o.LongPoll,
 		store: s, signage: db.New(s), hasher: credential.NewHasher(), logins: credential.NewLimiter(), claims: credential.NewLimiter(),
 		pairTries: credential.NewLimiter(), transfers: newTransfers(),
+		answers: acme.NewAnswers(),
 	}
 	if c.longPoll == 0 {
 		c.longPoll = longPoll
@@ -109,6 +114,7 @@ func newConsole(ctx context.Context, o Options, s *store) (*console, error) {
 		return nil, err
 	}
 	c.backends = newBackends(o.Env)
+	c.acme = c.newACME()
 	return c, nil
 }
 
@@ -129,6 +135,11 @@ func run(ctx context.Context, o Options, s *store) error {
 		return err
 	}
 	defer internal.Close()
+	validations, err := unixsock.Listen(o.Env.Socket("acme"), unixsock.Allow(o.Env.SingleUser, "proxy"))
+	if err != nil {
+		return err
+	}
+	defer validations.Close()
 
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return unixsock.Serve(ctx, public, c.publicHandler()) })
@@ -138,5 +149,7 @@ func run(ctx context.Context, o Options, s *store) error {
 	g.Go(func() error { return c.provision(ctx) })
 	g.Go(func() error { return c.library.Run(ctx) })
 	g.Go(func() error { return c.takeTransfers(ctx) })
+	g.Go(func() error { return c.validations(ctx, validations) })
+	g.Go(func() error { return c.acme.Run(ctx) })
 	return g.Wait()
 }

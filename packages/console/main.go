@@ -11,6 +11,8 @@ import (
 	"slices"
 	"strings"
 
+	_ "golang.org/x/crypto/x509roots/fallback" // gokrazy has no file of trusted authorities
+
 	"porthole/media/decode"
 	"porthole/packages/internal/daemon"
 	"porthole/packages/internal/settings"
@@ -32,7 +34,10 @@ func main() {
 			})
 		},
 		Needs: func(daemon.Env) daemon.Needs {
-			n := daemon.Needs{Certificates: true, State: true, Sockets: []string{"system", "proxy", "player", "signaling-status"}}
+			n := daemon.Needs{
+				Certificates: true, State: true, Sockets: []string{"system", "proxy", "player", "signaling-status"},
+				Names: true, ConnectTCP: acmePorts(),
+			}
 			decoderPrograms(&n, decoder, libraries)
 			return n
 		},

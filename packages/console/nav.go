@@ -60,7 +60,11 @@ func navigation(id identity.Identity, here string) (top, sub []navItem) {
 	settings := navItem{Path: "/settings", Text: "Settings"}
 	settings.Exact = here == settings.Path
 	for _, p := range settingsPages {
-		p = p.is(here)
+		more := []string(nil)
+		if p.Path == "/certificate" {
+			more = []string{"/settings/certificate"}
+		}
+		p = p.is(here, more...)
 		settings.Here = settings.Here || p.Here
 		sub = append(sub, p)
 	}

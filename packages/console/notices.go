@@ -46,6 +46,9 @@ func (c *console) notices(ctx context.Context, ca *certificateView, now problemL
 			list = append(list, notice{ID: fmt.Sprintf("problem-%s-%d", p.Area, i), Title: title, Problem: p.Text})
 		}
 	}
+	if n, ok := c.acmeNotice(); ok {
+		list = append(list, n)
+	}
 	for i, text := range c.library.Problems() {
 		list = append(list, notice{ID: fmt.Sprintf("problem-media-%d", i), Title: "A stored file needs a look", Problem: text})
 	}

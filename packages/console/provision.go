@@ -20,6 +20,8 @@ type provisioning struct {
 	Digest    string              `json:"digest"`
 	Provision provision.File      `json:"provision"`
 	Problems  []provision.Problem `json:"problems"`
+	// Files are those of a certificate that lay beside it.
+	Files []provisionedFile `json:"files"`
 }
 
 // provision takes what porthole.toml asks for, once per file, and tells system so. It tries until system has answered.
@@ -84,12 +86,16 @@ func (c *console) applyProvision(ctx context.Context, p provisioning) error {
 	cameras, refused := c.provisionedCameras(p.Provision.Cameras)
 	problems := slices.Concat(p.Problems, refused)
 	accounts, wrong := provisionedAccounts(p.Provision.Accounts)
-	// Screens go first, in their own transactions: if the rest fails, all of it is done once more.
+	// The certificate and the screens go first, in their own transactions: if the rest fails, all of it is done once more.
+	noCertificate, err := c.provisionCertificate(ctx, p)
+	if err != nil {
+		return fmt.Errorf("apply provisioning of the certificate: %w", err)
+	}
 	noScreens, err := c.provisionScreens(ctx, p.Provision)
 	if err != nil {
 		return fmt.Errorf("apply provisioning of screens: %w", err)
 	}
-	found := slices.Concat(problems, wrong, noScreens)
+	found := slices.Concat(problems, wrong, noCertificate, noScreens)
 	err = c.store.change(ctx, func(tx *sql.Tx) error {
 		if p.Provision.Hostname != "" {
 			if err := setSetting(ctx, tx, "hostname", p.Provision.Hostname); err != nil {

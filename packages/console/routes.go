@@ -37,6 +37,10 @@ type plainRoute struct {
 
 // plainRoutes is the one list of what knows of no session.
 func (c *console) plainRoutes() []plainRoute {
+	var downloads []plainRoute
+	for _, f := range caFiles() {
+		downloads = append(downloads, plainRoute{"GET " + f.path, c.serveCA(f)})
+	}
 	return slices.Concat(
 		[]plainRoute{
 			{"GET /assets/", c.serveAsset},
@@ -44,8 +48,9 @@ func (c *console) plainRoutes() []plainRoute {
 				http.Redirect(w, r, "/assets/porthole.svg", http.StatusFound)
 			}},
 			{playersPath, c.servePlayers},
-			{"GET /ca.pem", c.serveCA},
+			{"GET /.well-known/acme-challenge/{token}", c.serveChallenge},
 		},
+		downloads,
 	)
 }
 
@@ -65,6 +70,7 @@ func (c *console) routes() []route {
 		c.screenRoutes(),
 		c.ownRoutes(),
 		c.signageSettingsRoutes(),
+		c.acmeRoutes(),
 	)
 }
 
@@ -75,6 +81,7 @@ func (c *console) doorRoutes() []route {
 		{"GET /login", anyone, public(c.loginPage)},
 		{"POST /login", anyone, public(c.login)},
 		{"POST /logout", anyone, public(c.logout)},
+		{"GET /trust", anyone, public(c.trustPage)},
 		{"/", anyone, public(c.notFound)},
 	}
 }
@@ -86,6 +93,10 @@ func (c *console) homeRoutes() []route {
 		{"GET /camera/{id}", user, c.cameraPage},
 		{"GET /fragments/camera/{id}", user, c.cameraPage},
 		{"GET /certificate", user, c.certificatePage},
+		{"GET /settings/certificate/own", admin, c.ownCertificatePage},
+		{"POST /settings/certificate/own", admin, c.takeOwnCertificate},
+		{"GET /settings/certificate/own/{name}/remove", admin, c.removeOwnCertificatePage},
+		{"POST /settings/certificate/own/{name}/remove", admin, c.removeOwnCertificate},
 		{"POST /notices/{notice}/dismiss", admin, c.dismiss},
 	}
 }

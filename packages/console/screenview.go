@@ -191,8 +191,8 @@ func curlLines(host string, p signage.Player, code string) string {
 		return "" // strings always encode
 	}
 	q := url.Values{"hostname": {p.Hostname}, "quickconnect_code": {code}}
-	return "curl --cacert porthole-ca.crt https://" + host + "/api/auth/player \\\n  -H 'Content-Type: application/json' -d " + shellQuoted(string(body)) +
-		"\n\ncurl --cacert porthole-ca.crt " + shellQuoted("https://"+host+"/api/playlists?"+q.Encode())
+	return "curl --cacert porthole-ca.pem https://" + host + "/api/auth/player \\\n  -H 'Content-Type: application/json' -d " + shellQuoted(string(body)) +
+		"\n\ncurl --cacert porthole-ca.pem " + shellQuoted("https://"+host+"/api/playlists?"+q.Encode())
 }
 
 func shellQuoted(s string) string { return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'" }

@@ -5,6 +5,7 @@ import (
 	"crypto/rsa"
 	"crypto/x509"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -21,7 +22,7 @@ const (
 // epoch is the earliest time believed: a device without network starts in 1970.
 func epoch() time.Time { return time.Date(2026, time.January, 1, 0, 0, 0, 0, time.UTC) }
 
-var errNoCertificate = &Refusal{"There is no certificate in it. Add the file with the certificate (often called fullchain.pem, certificate.crt or cert.pem)."}
+var errNoCertificate = &Refusal{Reason: "There is no certificate in it. Add the file with the certificate (often called fullchain.pem, certificate.crt or cert.pem)."}
 
 // match finds the one key with a certificate of its own.
 func (f *found) match(now time.Time) (Pair, error) {
@@ -87,7 +88,7 @@ func check(p Pair, now time.Time) error {
 	}
 	c := p.Leaf()
 	switch {
-	case c.IsCA && !(usable(c) && selfSigned(c)):
+	case c.IsCA && (!usable(c) || !selfSigned(c)):
 		return refuse("“%s” is the certificate of an authority (CA), which issues certificates, not one for a server. Upload the server's certificate and its key.", called(c))
 	case !forServers(c):
 		return refuse("The certificate for %s is not for servers (its extended key usage lacks “TLS Web Server Authentication”), so no client would accept it. Get one for a web server.", forWhom(c))
@@ -218,5 +219,19 @@ func (p Pair) Warnings(now time.Time) []string {
 	if left := c.NotAfter.Sub(now); left < soon && !now.Before(epoch()) {
 		all = append(all, "It ends soon, on "+c.NotAfter.UTC().Format(dayText)+".")
 	}
+	return all
+}
+
+// PublicRoots are the roots that browsers trust of an organization, as their subjects have it, by name.
+func PublicRoots(organization string) []*x509.Certificate {
+	var all []*x509.Certificate
+	for _, roots := range publicRoots() {
+		for _, c := range roots {
+			if slices.Contains(c.Subject.Organization, organization) {
+				all = append(all, c)
+			}
+		}
+	}
+	slices.SortFunc(all, func(a, b *x509.Certificate) int { return strings.Compare(a.Subject.CommonName, b.Subject.CommonName) })
 	return all
 }

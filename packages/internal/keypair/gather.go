@@ -18,8 +18,8 @@ import (
 
 var (
 	errTooLarge  = refuse("It is too large to be a certificate: at most %d KB are read. Upload only the certificate, its chain and the key.", MaxBytes>>10)
-	errPassword  = &Refusal{"The password is wrong. Type the one that the file was saved with."}
-	errEncrypted = &Refusal{"It is encrypted. Type the password that the file was saved with."}
+	errPassword  = &Refusal{Reason: "The password is wrong. Type the one that the file was saved with.", password: true}
+	errEncrypted = &Refusal{Reason: "It is encrypted. Type the password that the file was saved with.", password: true}
 )
 
 // found is what is in the blobs, each certificate and key once.
@@ -132,7 +132,7 @@ func (f *found) block(password string, b *pem.Block) error {
 	return nil
 }
 
-var errPKCS7 = &Refusal{"It is a PKCS#7 file (.p7b), which holds no key. Save the certificate as PEM or as PFX with its key, " +
+var errPKCS7 = &Refusal{Reason: "It is a PKCS#7 file (.p7b), which holds no key. Save the certificate as PEM or as PFX with its key, " +
 	"for example: openssl pkcs7 -print_certs -in FILE.p7b -out certificate.pem"}
 
 // der takes a file that is not text.

@@ -31,11 +31,18 @@ const dayText = "2 January 2006"
 type Refusal struct {
 	// Reason is whole sentences for a person: what is wrong and what to do.
 	Reason string
+
+	password bool
 }
+
+// AboutPassword tells whether another password is all it takes.
+func (r *Refusal) AboutPassword() bool { return r.password }
 
 func (r *Refusal) Error() string { return r.Reason }
 
-func refuse(format string, args ...any) *Refusal { return &Refusal{fmt.Sprintf(format, args...)} }
+func refuse(format string, args ...any) *Refusal {
+	return &Refusal{Reason: fmt.Sprintf(format, args...)}
+}
 
 // Pair is a server's certificate with its chain and the private key.
 type Pair struct {

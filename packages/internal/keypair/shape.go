@@ -7,10 +7,10 @@ import "encoding/asn1"
 const (
 	maxIterations = 2_000_000
 	maxKeyLength  = 64 // bytes
-	maxDepth      = 12
+	maxDepth      = 32
 )
 
-var errWork = &Refusal{"It is encrypted in a way that takes too much computing to open. Save it again without, or with less: openssl pkcs8 -topk8 -v2 aes-256-cbc -iter 100000 -in OLD -out NEW"}
+var errWork = &Refusal{Reason: "It is encrypted in a way that takes too much computing to open. Save it again with less, or without a password."}
 
 type shape int
 
@@ -61,7 +61,7 @@ func boundedWork(der []byte, depth int) bool {
 	if depth > maxDepth {
 		return false
 	}
-	salt, behind := false, 0
+	behind := -1 // integers behind the last octet string; -1 where there is none
 	for len(der) > 0 {
 		var v asn1.RawValue
 		rest, err := asn1.Unmarshal(der, &v)
@@ -69,28 +69,29 @@ func boundedWork(der []byte, depth int) bool {
 			return true // not DER: nothing that would be followed
 		}
 		der = rest
-		universal := v.Class == asn1.ClassUniversal
-		switch {
-		case universal && v.Tag == asn1.TagOctetString && !v.IsCompound:
-			salt, behind = true, 0
-			if !boundedWork(v.Bytes, depth+1) {
-				return false
-			}
-		case universal && v.Tag == asn1.TagInteger && salt:
-			limit := int64(maxIterations)
-			if behind++; behind > 1 {
-				limit = maxKeyLength
-			}
+		switch universal := v.Class == asn1.ClassUniversal; {
+		case universal && v.Tag == asn1.TagInteger && behind >= 0:
+			behind++
 			var n int64
-			if _, err := asn1.Unmarshal(v.FullBytes, &n); err != nil || n < 1 || n > limit || behind > 2 {
+			if _, err := asn1.Unmarshal(v.FullBytes, &n); err != nil || behind > 2 || n > maxIterations || behind == 2 && n > maxKeyLength {
 				return false
 			}
+			continue
+		case universal && v.Tag == asn1.TagOctetString:
+			behind = 0
 		default:
-			salt = false
-			if (v.IsCompound || v.Class == asn1.ClassContextSpecific) && !boundedWork(v.Bytes, depth+1) {
-				return false
-			}
+			behind = -1
+		}
+		if (v.IsCompound || holdsSequence(v.Bytes)) && !boundedWork(v.Bytes, depth+1) {
+			return false
 		}
 	}
 	return true
+}
+
+// holdsSequence tells whether b is a sequence and nothing else: PKCS#12 has them in octet strings.
+func holdsSequence(b []byte) bool {
+	var v asn1.RawValue
+	rest, err := asn1.Unmarshal(b, &v)
+	return err == nil && len(rest) == 0 && v.Class == asn1.ClassUniversal && v.Tag == asn1.TagSequence
 }

@@ -88,7 +88,7 @@ func FuzzParse(f *testing.F) {
 		if n, wrong := own.Normalize(); !cmp.Equal(own, n) || len(wrong) > 0 && (len(wrong) > 1 || wrong[0].Field != "trust") {
 			t.Errorf("player %+v taken: %v", own, wrong)
 		}
-		got.AdminPassword, got.Player.QuickConnectCode, got.Live.TURNSecret = "", "", ""
+		got.AdminPassword, got.CertificatePassword, got.Player.QuickConnectCode, got.Live.TURNSecret = "", "", "", ""
 		if d := cmp.Diff(got, left); d != "" {
 			t.Errorf("after Redact (-before +after):\n%s\n%s", d, out)
 		}

@@ -31,7 +31,9 @@ type File struct {
 	Accounts      []Account         `json:"accounts,omitempty"`
 	Access        Access            `json:"access,omitzero"`
 	Live          Live              `json:"live,omitzero"`
-	Player        Player            `json:"player,omitzero"`
+	// CertificatePassword opens the certificate's files that lie beside porthole.toml.
+	CertificatePassword string `json:"certificate_password,omitempty"`
+	Player              Player `json:"player,omitzero"`
 	// Screens are the players of this device's signage server.
 	Screens []Screen `json:"screens,omitempty"`
 }

@@ -54,6 +54,9 @@ per_camera = 20
 total = 100
 max_minutes = 0
 
+[certificate]
+password = 'of the pfx'
+
 [player]
 server = "https://signage.example.com:8443/"
 hostname = "window"
@@ -85,6 +88,7 @@ func fullFile() provision.File {
 			TURN: []string{"turn:relay.example.org:3478", "turns:relay.example.org:443?transport=tcp"}, TURNSecret: "between-us",
 			PerCamera: 20, Total: 100, MaxMinutes: new(0),
 		},
+		CertificatePassword: "of the pfx",
 		Player: provision.Player{
 			Server: "https://signage.example.com:8443", Hostname: "window", QuickConnectCode: "ABC123XYZ", Orientation: "portrait",
 			Show: settings.ShowCamera, Camera: "door", Picture: "Menü 1.png",
@@ -130,40 +134,41 @@ func TestRefused(t *testing.T) {
 		want []string // "line key: piece of the reason"
 		keep provision.File
 	}{
-		"unknown key":          {"hostnmae = \"x\"\nhostname = \"y\"", []string{"1 hostnmae: unknown setting; above the first [section] there is hostname"}, provision.File{Hostname: "y"}},
-		"unknown admin key":    {"[admin]\nuser = \"x\"", []string{"2 admin.user: here there are password"}, provision.File{}},
-		"capitals":             {"Hostname = \"x\"", []string{"1 Hostname: lowercase"}, provision.File{}},
-		"unknown section":      {"[wifi]\nssid = \"x\"\n=\n[player]\nhostname = \"p\"", []string{"1 wifi: unknown section"}, provision.File{Player: provision.Player{Hostname: "p"}}},
-		"single bracket":       {"[camera]\nid = \"x\"", []string{"1 camera: two brackets"}, provision.File{}},
-		"double bracket":       {"[[admin]]\npassword = \"x\"", []string{"1 admin: one bracket"}, provision.File{}},
-		"section twice":        {"[admin]\npassword = \"0123456789\"\n[admin]\npassword = \"9876543210\"", []string{"3 admin: already on line 1"}, provision.File{AdminPassword: "0123456789"}},
-		"broken section":       {"hostname = \"x\"\n[admin\npassword = \"0123456789\"", []string{"2 : this section's first line"}, provision.File{Hostname: "x"}},
-		"inline table":         {"admin = { password = \"0123456789\" }", []string{"1 admin: write it as a section"}, provision.File{}},
-		"dotted":               {"admin.password = \"0123456789\"", nil, provision.File{AdminPassword: "0123456789"}},
-		"below the section":    {"[admin]\nhostname = \"x\"", []string{"2 admin.hostname: above the first [section]"}, provision.File{}},
-		"above the section":    {"password = \"0123456789\"", []string{"1 password: below a line [admin]"}, provision.File{}},
-		"duplicate key":        {"hostname = \"a\"\nhostname = \"b\"", []string{"2 hostname: already set on line 1"}, provision.File{Hostname: "a"}},
-		"number":               {"[admin]\npassword = 1234567890", []string{"2 admin.password: quotes"}, provision.File{}},
-		"array":                {"hostname = [\n\"a\",\n\"b\"]\n[admin]\nuser = true", []string{"1 hostname: quotes", "5 admin.user: unknown"}, provision.File{}},
-		"no quotes":            {"hostname = shop", []string{"1 hostname: quotes"}, provision.File{}},
-		"no equals sign":       {"hostname", []string{"1 hostname: name = \"value\""}, provision.File{}},
-		"no value":             {"hostname =", []string{"1 hostname: no value"}, provision.File{}},
-		"open quote":           {"hostname = \"shop\n[player]\nhostname = \"p\"", []string{"1 hostname: closing \""}, provision.File{Player: provision.Player{Hostname: "p"}}},
-		"open single quote":    {"hostname = 'shop", []string{"1 hostname: closing '"}, provision.File{}},
-		"open triple quote":    {"hostname = \"\"\"shop\n[player]\nhostname = \"p\"", []string{"1 hostname: closing"}, provision.File{Player: provision.Player{Hostname: "p"}}},
-		"backslash":            {"[admin]\npassword = \"C:\\path word\"", []string{"2 admin.password: between '…'"}, provision.File{}},
-		"typographic quotes":   {"hostname = “shop”", []string{"1 hostname: plain \""}, provision.File{}},
-		"Latin-1":              {"# K\xfcche\nhostname = \"k\xfcche\"", []string{"2 hostname: UTF-8"}, provision.File{}},
-		"control character":    {"[player]\nhostname = \"a\\tb\"", []string{"2 player.hostname: control character"}, provision.File{}},
-		"bad hostname":         {"hostname = \"My Shop\"", []string{"1 hostname: lowercase"}, provision.File{}},
-		"short password":       {"[admin]\npassword = \"short\"", []string{"2 admin.password: at least 10"}, provision.File{}},
-		"server with path":     {"[player]\nserver = \"https://s/x\"", []string{"2 player.server: must end"}, provision.File{}},
-		"server with password": {"[player]\nserver = \"https://a:b@s\"", []string{"2 player.server: must not hold"}, provision.File{}},
-		"server without name":  {"[player]\nserver = \"signage\"", []string{"2 player.server: write it like"}, provision.File{}},
-		"bad show":             {"[player]\nshow = \"tv\"\ncamera = \"x\"", []string{"2 player.show: must be \"status\", \"picture\", \"camera\" or \"program\""}, provision.File{Player: provision.Player{Camera: "x"}}},
-		"picture in a folder":  {"[player]\npicture = \"../tls/key.pem\"\nshow = \"picture\"", []string{"2 player.picture: without a folder"}, provision.File{Player: provision.Player{Show: "picture"}}},
-		"screen's bad camera":  {"[player]\ncamera = \"Front door\"\npicture = \"\"", []string{"2 player.camera: lowercase", "3 player.picture: must not be empty"}, provision.File{}},
-		"bad orientation":      {"[player]\norientation = \"up\"\nhostname = \"\"", []string{"2 player.orientation: must be", "3 player.hostname: must not be empty"}, provision.File{}},
+		"unknown key":                  {"hostnmae = \"x\"\nhostname = \"y\"", []string{"1 hostnmae: unknown setting; above the first [section] there is hostname"}, provision.File{Hostname: "y"}},
+		"unknown admin key":            {"[admin]\nuser = \"x\"", []string{"2 admin.user: here there are password"}, provision.File{}},
+		"capitals":                     {"Hostname = \"x\"", []string{"1 Hostname: lowercase"}, provision.File{}},
+		"unknown section":              {"[wifi]\nssid = \"x\"\n=\n[player]\nhostname = \"p\"", []string{"1 wifi: unknown section"}, provision.File{Player: provision.Player{Hostname: "p"}}},
+		"single bracket":               {"[camera]\nid = \"x\"", []string{"1 camera: two brackets"}, provision.File{}},
+		"double bracket":               {"[[admin]]\npassword = \"x\"", []string{"1 admin: one bracket"}, provision.File{}},
+		"section twice":                {"[admin]\npassword = \"0123456789\"\n[admin]\npassword = \"9876543210\"", []string{"3 admin: already on line 1"}, provision.File{AdminPassword: "0123456789"}},
+		"broken section":               {"hostname = \"x\"\n[admin\npassword = \"0123456789\"", []string{"2 : this section's first line"}, provision.File{Hostname: "x"}},
+		"inline table":                 {"admin = { password = \"0123456789\" }", []string{"1 admin: write it as a section"}, provision.File{}},
+		"dotted":                       {"admin.password = \"0123456789\"", nil, provision.File{AdminPassword: "0123456789"}},
+		"below the section":            {"[admin]\nhostname = \"x\"", []string{"2 admin.hostname: above the first [section]"}, provision.File{}},
+		"above the section":            {"password = \"0123456789\"", []string{"1 password: below a line [admin]"}, provision.File{}},
+		"duplicate key":                {"hostname = \"a\"\nhostname = \"b\"", []string{"2 hostname: already set on line 1"}, provision.File{Hostname: "a"}},
+		"number":                       {"[admin]\npassword = 1234567890", []string{"2 admin.password: quotes"}, provision.File{}},
+		"array":                        {"hostname = [\n\"a\",\n\"b\"]\n[admin]\nuser = true", []string{"1 hostname: quotes", "5 admin.user: unknown"}, provision.File{}},
+		"no quotes":                    {"hostname = shop", []string{"1 hostname: quotes"}, provision.File{}},
+		"no equals sign":               {"hostname", []string{"1 hostname: name = \"value\""}, provision.File{}},
+		"no value":                     {"hostname =", []string{"1 hostname: no value"}, provision.File{}},
+		"open quote":                   {"hostname = \"shop\n[player]\nhostname = \"p\"", []string{"1 hostname: closing \""}, provision.File{Player: provision.Player{Hostname: "p"}}},
+		"open single quote":            {"hostname = 'shop", []string{"1 hostname: closing '"}, provision.File{}},
+		"open triple quote":            {"hostname = \"\"\"shop\n[player]\nhostname = \"p\"", []string{"1 hostname: closing"}, provision.File{Player: provision.Player{Hostname: "p"}}},
+		"backslash":                    {"[admin]\npassword = \"C:\\path word\"", []string{"2 admin.password: between '…'"}, provision.File{}},
+		"typographic quotes":           {"hostname = “shop”", []string{"1 hostname: plain \""}, provision.File{}},
+		"Latin-1":                      {"# K\xfcche\nhostname = \"k\xfcche\"", []string{"2 hostname: UTF-8"}, provision.File{}},
+		"control character":            {"[player]\nhostname = \"a\\tb\"", []string{"2 player.hostname: control character"}, provision.File{}},
+		"bad hostname":                 {"hostname = \"My Shop\"", []string{"1 hostname: lowercase"}, provision.File{}},
+		"short password":               {"[admin]\npassword = \"short\"", []string{"2 admin.password: at least 10"}, provision.File{}},
+		"certificate without password": {"[certificate]\npassword = \"\"", []string{"2 certificate.password: leave the line out"}, provision.File{}},
+		"server with path":             {"[player]\nserver = \"https://s/x\"", []string{"2 player.server: must end"}, provision.File{}},
+		"server with password":         {"[player]\nserver = \"https://a:b@s\"", []string{"2 player.server: must not hold"}, provision.File{}},
+		"server without name":          {"[player]\nserver = \"signage\"", []string{"2 player.server: write it like"}, provision.File{}},
+		"bad show":                     {"[player]\nshow = \"tv\"\ncamera = \"x\"", []string{"2 player.show: must be \"status\", \"picture\", \"camera\" or \"program\""}, provision.File{Player: provision.Player{Camera: "x"}}},
+		"picture in a folder":          {"[player]\npicture = \"../tls/key.pem\"\nshow = \"picture\"", []string{"2 player.picture: without a folder"}, provision.File{Player: provision.Player{Show: "picture"}}},
+		"screen's bad camera":          {"[player]\ncamera = \"Front door\"\npicture = \"\"", []string{"2 player.camera: lowercase", "3 player.picture: must not be empty"}, provision.File{}},
+		"bad orientation":              {"[player]\norientation = \"up\"\nhostname = \"\"", []string{"2 player.orientation: must be", "3 player.hostname: must not be empty"}, provision.File{}},
 
 		"camera without url":      {"\n[[camera]]\nid = \"a\"", []string{"2 camera.url: is missing; the camera is left out"}, provision.File{}},
 		"camera without id":       {"[[camera]]\nurl = \"rtsp://h/s\"", []string{"1 camera.id: is missing"}, provision.File{}},
@@ -314,6 +319,9 @@ per_camera = 20
 total = 100
 max_minutes = 0
 
+[certificate]
+# certificate.password: taken over
+
 [player]
 server = "https://signage.example.com:8443/"
 hostname = "window"
@@ -344,7 +352,8 @@ func TestExample(t *testing.T) {
 	on := regexp.MustCompile(`(?m)^#([^ #\n])`).ReplaceAll(b, []byte("$1"))
 	// A password in the example would become a password that everybody knows: whoever does not fill it in is told.
 	_, problems := provision.Parse(on)
-	if len(problems) != 4 || problems[0].Key != "admin.password" || problems[1].Key != "account.password" || problems[2].Key != "live.turn_secret" || problems[3].Key != "player.quickconnect_code" {
+	if len(problems) != 5 || problems[0].Key != "admin.password" || problems[1].Key != "account.password" || problems[2].Key != "certificate.password" ||
+		problems[3].Key != "live.turn_secret" || problems[4].Key != "player.quickconnect_code" {
 		t.Errorf("with every line on: %v", problems)
 	}
 	on = bytes.ReplaceAll(on, []byte(`password = ""`), []byte(`password = "my-own-password"`))

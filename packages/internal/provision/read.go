@@ -18,6 +18,7 @@ const (
 	player  = "player"
 	access  = "access"
 	live    = "live"
+	cert    = "certificate"
 	camera  = "camera"   // there may be several
 	account = "account"  // the same
 	screens = "player[]" // the same: [[player]]; its keys are called player.KEY
@@ -98,7 +99,7 @@ func (r *reader) header(e expression) {
 	r.finish()
 	name := strings.Join(e.key, ".")
 	r.section = nowhere
-	single := name == admin || name == player || name == access || name == live
+	single := name == admin || name == player || name == access || name == live || name == cert
 	several := name == camera || name == account
 	switch array := e.kind == unstable.ArrayTable; {
 	case name == player && r.mixed(e, array):
@@ -125,7 +126,7 @@ func (r *reader) header(e expression) {
 }
 
 // sections lists the sections for people.
-const sections = "[admin], [player], [[player]], [access], [live], [[camera]] and [[account]]"
+const sections = "[admin], [player], [[player]], [access], [live], [certificate], [[camera]] and [[account]]"
 
 // mixed refuses what TOML cannot hold: a table and an array of tables of one name (TOML 1.0, array of tables).
 func (r *reader) mixed(e expression, array bool) bool {
@@ -150,7 +151,7 @@ func (r *reader) keyValue(e expression) {
 	if section == nowhere {
 		return
 	}
-	if section == top && len(e.key) == 2 && slices.Contains([]string{admin, player, access, live}, e.key[0]) {
+	if section == top && len(e.key) == 2 && slices.Contains([]string{admin, player, access, live, cert}, e.key[0]) {
 		section, key = e.key[0], e.key[1]
 		if section == player && r.seen["[player]"] == 0 {
 			r.seen["[player]"] = e.line
@@ -185,7 +186,7 @@ func (r *reader) keyValue(e expression) {
 		r.problem(e.line, full, reason)
 		return
 	}
-	if full == "admin.password" || full == "player.quickconnect_code" || full == "live.turn_secret" {
+	if full == "admin.password" || full == "player.quickconnect_code" || full == "live.turn_secret" || full == "certificate.password" {
 		r.secrets[full] = true
 		r.redact = append(r.redact, taken(e, full))
 	}

@@ -40,6 +40,13 @@ func deviceSetters() map[string]func(f *File, v string) (reason string) {
 			f.AdminPassword = v
 			return ""
 		},
+		"certificate.password": func(f *File, v string) string {
+			if v == "" || len(v) > MaxPassword {
+				return fmt.Sprintf("must be the one that the certificate's file was saved with, at most %d characters; leave the line out if it has none", MaxPassword)
+			}
+			f.CertificatePassword = v
+			return ""
+		},
 		"access.public_name": func(f *File, v string) string {
 			v = strings.ToLower(strings.TrimSpace(v))
 			if reason := CheckName(v); reason != "" {
@@ -164,7 +171,7 @@ func unknownKey(section, key string) string {
 	switch {
 	case slices.Contains(known, strings.ToLower(key)):
 		return "write it in lowercase"
-	case section == top && slices.Contains([]string{admin, player, access, live, camera, account, "cameras", "accounts", "players"}, key):
+	case section == top && slices.Contains([]string{admin, player, access, live, cert, camera, account, "cameras", "accounts", "players"}, key):
 		return "write it as a section: a line " + strings.Replace(sections, " and ", " or ", 1) + ", with its settings on the lines below"
 	case section != top && slices.Contains(keys(top), key):
 		return "move this line above the first [section]"

@@ -21,8 +21,14 @@ var anonymous = map[string]bool{apiPath + "health": true, apiPath + "certificate
 // maxPlainBody bounds what is taken without TLS, in bytes: a picture that a player has edited.
 const maxPlainBody = 64 << 20
 
+// public are the pages for who has yet to learn our certificate, and what they show.
+var public = map[string]bool{
+	"/trust": true, "/ca.pem": true, "/ca.der": true, "/ca.crt": true, "/ca.cer": true, "/ca.mobileconfig": true,
+	"/assets/porthole.css": true, "/assets/porthole.svg": true,
+}
+
 // Plain returns the handler of the port without TLS: the API goes to console, which decides who may use it this way, and so do
-// an authority's questions whether a name is ours; everything else to https on httpsPort (0: there is none).
+// an authority's questions whether a name is ours and the few pages that are public; everything else to https on httpsPort (0: there is none).
 func Plain(cfg Config, httpsPort int) http.Handler {
 	console := cfg.newBackend("console", cfg.Console)
 	console.httpsPort = httpsPort
@@ -34,10 +40,10 @@ func Plain(cfg Config, httpsPort int) http.Handler {
 		}
 		r = cfg.withOrigin(r, "http")
 		switch {
-		case isAPI(r.URL.Path):
+		case isAPI(r.URL.Path) || isPublic(r):
 			// No session is used without TLS.
 			r.Header.Del("Cookie")
-			if anonymous[r.URL.Path] {
+			if public[r.URL.Path] || anonymous[r.URL.Path] {
 				r.Header.Del("Authorization")
 			}
 			if r.ContentLength > maxPlainBody {
@@ -85,6 +91,11 @@ func isChallenge(r *http.Request) bool {
 
 // maxToken bounds a challenge's token, in bytes; authorities' have 43.
 const maxToken = 128
+
+// isPublic reports whether r only reads what is public.
+func isPublic(r *http.Request) bool {
+	return public[r.URL.Path] && (r.Method == http.MethodGet || r.Method == http.MethodHead)
+}
 
 func tooLarge(limit int64) notice {
 	return notice{Status: http.StatusRequestEntityTooLarge, Title: "Too large",

@@ -33,6 +33,9 @@ func TestRedirect(t *testing.T) {
 		{to8443, "GET", "[2001:db8::7]", "/", 302, "https://[2001:db8::7]:8443/"},
 		{to443, "GET", "my_pi.fritz.box.", "//evil.example/", 302, "https://my_pi.fritz.box.//evil.example/"},
 		{to443, "GET", "h", "/api", 302, "https://h/api"},
+		{to443, "POST", "h", "/trust", 308, "https://h/trust"},
+		{to443, "GET", "h", "/trust/", 302, "https://h/trust/"},
+		{to443, "GET", "h", "/assets/home.js", 302, "https://h/assets/home.js"},
 		{to443, "GET", "h", "/apis/x", 302, "https://h/apis/x"},
 		{to443, "GET", "h", "/api/../media", 302, "https://h/api/../media"},
 		{to443, "GET", "h", "/api/%2e%2e/media", 302, "https://h/api/%2e%2e/media"},
@@ -101,6 +104,10 @@ func TestPlainAPI(t *testing.T) {
 		{"POST", "/api/auth/player", "Bearer x"},
 		{"OPTIONS", "/api/playlists/7", "Bearer x"},
 		{"GET", "/api/", "Bearer x"},
+		{"GET", "/trust", ""},
+		{"GET", "/ca.mobileconfig", ""},
+		{"GET", "/ca.pem", ""},
+		{"GET", "/assets/porthole.css", ""},
 	} {
 		s := sawOf(t, ask(h, c.method, "http://h"+c.path, "Cookie", "session=anna", "Authorization", "Bearer x",
 			"X-Forwarded-Proto", "https", "X-Forwarded-Host", "evil", "X-Forwarded-For", "10.0.0.1", "Porthole-Near", "1"))
