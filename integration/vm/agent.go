@@ -135,13 +135,13 @@ func (a Agent) Ask(ctx context.Context, socket, path string, out any) error {
 	return nil
 }
 
-// Tell posts JSON to one of the appliance's sockets, as root.
-func (a Agent) Tell(ctx context.Context, socket, path string, in any) error {
+// Tell sends JSON to one of the appliance's sockets, as root.
+func (a Agent) Tell(ctx context.Context, socket, method, path string, in any) error {
 	b, err := json.Marshal(in)
 	if err != nil {
 		return fmt.Errorf("encode for %s: %w", path, err)
 	}
-	_, err = a.do(ctx, http.MethodPost, "/ask", url.Values{"socket": {socket}, "path": {path}}, b)
+	_, err = a.do(ctx, method, "/ask", url.Values{"socket": {socket}, "path": {path}}, b)
 	return err
 }
 

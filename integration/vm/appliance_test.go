@@ -17,8 +17,8 @@ import (
 const cardSize = 119 << 30
 
 // TestAppliance is the life of one device, in a network with nobody but this test: its first boot on a large card with a
-// camera, a browser and a screen, then five power cuts, then a damaged card. A boot takes half a minute here, so each
-// boot is used for all that can be seen in it.
+// camera, a browser and a screen, then five power cuts while certificates are renewed, then a damaged card, then two factory
+// resets. A boot takes half a minute here, so each boot is used for all that can be seen in it.
 func TestAppliance(t *testing.T) {
 	const handedOver = "PORTHOLE_TEST_IMAGE"
 	var env []string
@@ -33,13 +33,13 @@ func TestAppliance(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(lan.Close)
-	l := &life{lan: lan}
+	l := &life{lan: lan, renewals: newRenewals(t)}
 	l.disk = newDisk(t, os.Getenv(handedOver), cardSize, fmt.Sprintf(
 		"[[camera]]\nid = \"yard\"\nurl = %q\nuser = \"cam\"\npassword = \"camera secret\"\n", serveCamera(t, lan.Host.String())))
 	for _, stage := range []struct {
 		name string
 		run  func(*testing.T)
-	}{{"first boot", l.firstBoot}, {"power cuts", l.powerCuts}, {"damaged superblock", l.damagedSuperblock}} {
+	}{{"first boot", l.firstBoot}, {"power cuts", l.powerCuts}, {"damaged superblock", l.damagedSuperblock}, {"factory reset", l.factoryReset}} {
 		if !t.Run(stage.name, stage.run) {
 			return
 		}
@@ -50,6 +50,8 @@ func TestAppliance(t *testing.T) {
 type life struct {
 	lan  *vm.LAN
 	disk string
+	// renewals are those of the public certificates.
+	renewals *renewals
 }
 
 func (l *life) boot(t *testing.T) *vm.Machine {

@@ -192,7 +192,7 @@ func TestLongPlayerOtherServer(t *testing.T) {
 	s.watch(t, "the same pictures after a power cut", 0, s.items...)
 	eventually(t, "see the other certificate refused again", stopped)
 
-	if err := s.m.Agent().Tell(t.Context(), playerSocket, "/trust/approve", map[string]string{"fingerprint": fingerprint}); err != nil {
+	if err := s.m.Agent().Tell(t.Context(), playerSocket, http.MethodPost, "/trust/approve", map[string]string{"fingerprint": fingerprint}); err != nil {
 		t.Fatal(err)
 	}
 	s.items = append(s.items, "GKMC", "MCGR")

@@ -102,7 +102,7 @@ func checkMarkers(t *testing.T, a vm.Agent, n int) {
 const cuts = 5
 
 // powerCuts: what was acknowledged is there after the plug was pulled right then. The processes are just starting, and
-// writing, when it is pulled again.
+// writing, when it is pulled again, in the middle of a certificate's renewal.
 func (l *life) powerCuts(t *testing.T) {
 	for cut := 1; cut <= cuts; cut++ {
 		m := l.boot(t)
@@ -111,13 +111,16 @@ func (l *life) powerCuts(t *testing.T) {
 			t.Errorf("after cut %d, the storage's status is %+v", cut, s)
 		}
 		checkMarkers(t, a, cut)
-		t.Logf("all is there after cut %d of %d", cut, cuts)
-		if cut < cuts {
-			if err := a.WriteFile(t.Context(), marker(cut+1), "kept"); err != nil {
-				t.Fatal(err)
-			}
+		l.renewals.check(t, m, cut == cuts)
+		t.Logf("all is there after cut %d of %d, and %d renewals", cut, cuts, l.renewals.done())
+		if cut == cuts {
+			m.Kill()
+			return
 		}
-		m.Kill()
+		if err := a.WriteFile(t.Context(), marker(cut+1), "kept"); err != nil {
+			t.Fatal(err)
+		}
+		l.renewals.cut(t, m)
 	}
 }
 
@@ -141,6 +144,7 @@ func (l *life) damagedSuperblock(t *testing.T) {
 	}
 	checkMarkers(t, a, cuts)
 	checkSize(t, a)
+	l.renewals.check(t, m, true)
 	// What the console has stored before all this is still followed.
 	moves(t, m, "the camera on the screen again")
 	switchOff(t, m)

@@ -89,10 +89,17 @@ func checkSecrets(t *testing.T, a vm.Agent) {
 	t.Helper()
 	const proxy, signaling, player, console, certs, video = 2001, 2002, 2003, 2004, 2100, 2101
 	groups := map[int][]int{proxy: {certs}, signaling: {certs}, player: {video}, console: {certs}}
+	eventually(t, "the RSA key is made, which takes its time", func(ctx context.Context) error {
+		_, err := a.ReadFile(ctx, "/perm/tls/device-rsa/fullchain.pem")
+		return err
+	})
 	for path, allowed := range map[string][]int{
 		"/perm/tls/device/privkey.pem":      {proxy, signaling, console},
+		"/perm/tls/device-rsa/privkey.pem":  {proxy, signaling, console},
+		"/perm/tls/device-rsa":              {proxy, signaling, console},
 		"/perm/console/porthole.db":         {console},
 		"/perm/system/ca/ca.pem":            {},
+		"/perm/system/certificates.log":     {},
 		"/run/porthole/proxy/settings.json": {proxy},
 		"/boot/porthole.toml":               {},
 		"/dev/dri/card0":                    {player},

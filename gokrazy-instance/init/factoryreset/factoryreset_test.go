@@ -22,9 +22,9 @@ const permVariable, bootVariable = "FACTORYRESET_PERM", "FACTORYRESET_BOOT"
 
 func TestMain(m *testing.M) {
 	if perm := os.Getenv(permVariable); perm != "" {
-		fmt.Println("resetting")
+		fmt.Fprintln(os.Stdout, "resetting")
 		by, problem := factoryreset.Reset{PermDir: perm, BootDir: os.Getenv(bootVariable)}.Run()
-		fmt.Println(by, problem)
+		fmt.Fprintln(os.Stdout, by, problem)
 		return
 	}
 	os.Exit(m.Run())
