@@ -173,8 +173,10 @@ func start(t testing.TB, cmd *exec.Cmd) (stop func()) {
 		t.Fatalf("start %s: %v", cmd.Path, err)
 	}
 	stop = sync.OnceFunc(func() {
-		cmd.Process.Kill()
-		cmd.Wait()
+		if err := cmd.Process.Kill(); err != nil {
+			t.Errorf("end %s: %v", cmd.Path, err)
+		}
+		_ = cmd.Wait() // it was killed
 	})
 	t.Cleanup(stop)
 	return stop
