@@ -205,7 +205,7 @@ func TestStatus(t *testing.T) {
 	})
 	for key, want := range map[string]string{
 		"cameras":   `[]`,
-		"https":     `{"connections":0,"undecided":0,"served":{"http":0,"ice":0,"left":0,"plain_http":0,"rtsp":0},"tls":{}}`,
+		"https":     `{"connections":0,"undecided":0,"served":{"acme":0,"http":0,"ice":0,"left":0,"plain_http":0,"rtsp":0},"tls":{}}`,
 		"refused":   `{"acme":0,"crowded":0,"full":0,"garbage":0,"handshake":0,"logins":0,"not_allowed":0,"plain_rtsp":0,"slow":0,"stun":0}`,
 		"access":    `{"own":[],"networks":["192.168.77.0/24"],"problems":[]}`,
 		"test_port": `0`,

@@ -219,3 +219,14 @@ func TestCertificateMetrics(t *testing.T) {
 		return !strings.Contains(body, "acme-rsa") && strings.Contains(body, `certificate="device"`)
 	})
 }
+
+// TestScan: what the port offers, as strangers find out.
+func TestScan(t *testing.T) {
+	r := newRig(t)
+	a := testkit.NewAuthority(t, "of the device")
+	for _, rsa := range []string{"", "-rsa"} {
+		a.Issue(t, testkit.Leaf{Names: []string{"localhost"}, RSA: rsa != ""}).Publish(t, r.env.TLSDir(""), "device"+rsa)
+	}
+	r.start(t)
+	testkit.ScanTLS(t, r.https, a.File(t))
+}

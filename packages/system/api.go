@@ -24,7 +24,6 @@ type api struct {
 	log        *slog.Logger
 	device     *authority.Device
 	pairs      *pairs.Store
-	journal    *pairs.Journal
 	intake     *intake.Intake
 	supervisor *supervisor.Client
 	tail       *supervisor.Tail

@@ -27,7 +27,7 @@ func (a *api) certificate(w http.ResponseWriter, _ *http.Request) {
 }
 
 func (a *api) certificateEvents(w http.ResponseWriter, _ *http.Request) {
-	answer(w, map[string]any{"events": a.journal.Events()})
+	answer(w, map[string]any{"events": a.pairs.Journal().Events()})
 }
 
 // reason is who wants a change of a certificate, and why.
@@ -84,7 +84,7 @@ func (a *api) publish(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	a.log.Info("put a certificate in service", "certificate", name, "names", pair.Names(), "until", pair.Leaf().NotAfter)
-	a.journal.Add(name, sentence(in.Why)+" "+pairs.Words(pair.Leaf()), in.Who)
+	a.pairs.Journal().Add(name, sentence(in.Why)+" "+pairs.Words(pair.Leaf()), in.Who)
 	w.WriteHeader(http.StatusNoContent)
 }
 
@@ -110,7 +110,7 @@ func (a *api) unpublish(w http.ResponseWriter, r *http.Request) {
 		a.fail(w, err)
 	default:
 		a.log.Info("took a certificate out of service", "certificate", name)
-		a.journal.Add(name, "Removed. "+sentence(in.Why), in.Who)
+		a.pairs.Journal().Add(name, "Removed. "+sentence(in.Why), in.Who)
 		w.WriteHeader(http.StatusNoContent)
 	}
 }

@@ -73,7 +73,7 @@ func serve(ctx context.Context, env daemon.Env, o options) error {
 	journal := pairs.OpenJournal(env.Log, filepath.Join(state, "certificates.log"))
 	store := pairs.New(pairs.Config{Log: env.Log, Dir: filepath.Join(env.PermDir, "tls"), GID: gid, Journal: journal})
 	device := authority.Open(authority.Config{
-		Log: env.Log, CADir: filepath.Join(state, "ca"), Pairs: store, Journal: journal,
+		Log: env.Log, CADir: filepath.Join(state, "ca"), Pairs: store,
 		Hostname: in.Hostname, Addresses: net.InterfaceAddrs,
 	})
 	transport := unixsock.Transport(o.gokrazySocket)
@@ -85,7 +85,7 @@ func serve(ctx context.Context, env daemon.Env, o options) error {
 	processor := health.New(hardware)
 	processes := supervisor.New(transport)
 	a := &api{
-		log: env.Log, device: device, pairs: store, journal: journal, intake: in,
+		log: env.Log, device: device, pairs: store, intake: in,
 		supervisor: processes, tail: supervisor.NewTail(processes), processor: processor,
 		problems: &problems{permFile: filepath.Join(env.RunDir, "perm-status.json"), device: device, pairs: store, intake: in, processor: processor},
 	}

@@ -60,7 +60,12 @@ func TestWhoMayAsk(t *testing.T) {
 		{unixsock.UIDPlayer, "GET", "/log?after=-1", http.StatusBadRequest}, // it may ask, and asked wrongly
 		{unixsock.UIDPlayer, "POST", "/governor", http.StatusForbidden},
 		{unixsock.UIDPlayer, "POST", "/processes/console/restart", http.StatusForbidden},
+		{unixsock.UIDPlayer, "PUT", "/certificates/own", http.StatusForbidden},
+		{unixsock.UIDPlayer, "DELETE", "/certificates/own", http.StatusForbidden},
+		{unixsock.UIDPlayer, "GET", "/provision", http.StatusForbidden},
 		{unixsock.UIDConsole, "POST", "/governor", http.StatusBadRequest},
+		{unixsock.UIDConsole, "PUT", "/certificates/own", http.StatusBadRequest},
+		{unixsock.UIDConsole, "DELETE", "/certificates/own", http.StatusBadRequest},
 		{unixsock.UIDProxy, "GET", "/hardware", 0},
 		{stranger, "GET", "/log", 0},
 	} {

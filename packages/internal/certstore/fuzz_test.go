@@ -44,8 +44,8 @@ func FuzzChoose(f *testing.F) {
 		f.Fatal(err)
 	}
 	for _, name := range []string{"", "cam.example.org", "CAM.EXAMPLE.ORG.", "a.wild.example.org", "*.wild.example.org", "203.0.113.7", "[203.0.113.7]", "..", "\x00", "xn--", strings.Repeat("a.", 200)} {
-		f.Add(name, "h2", uint16(tls.VersionTLS13), uint16(tls.TLS_AES_128_GCM_SHA256), uint16(tls.ECDSAWithP256AndSHA256))
-		f.Add(name, "", uint16(tls.VersionTLS12), uint16(tls.TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256), uint16(tls.PSSWithSHA256))
+		f.Add(name, "h2", uint16(tls.VersionTLS13), tls.TLS_AES_128_GCM_SHA256, uint16(tls.ECDSAWithP256AndSHA256))
+		f.Add(name, "", uint16(tls.VersionTLS12), tls.TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256, uint16(tls.PSSWithSHA256))
 	}
 	f.Fuzz(func(t *testing.T, name, alpn string, version, suite, scheme uint16) {
 		hello := &tls.ClientHelloInfo{

@@ -160,3 +160,13 @@ func must[T any](v T, err error) func(testing.TB) T {
 		return v
 	}
 }
+
+// File returns a file with the authority's certificate.
+func (a *Authority) File(t testing.TB) string {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "ca.pem")
+	if err := os.WriteFile(file, a.PEM(), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return file
+}

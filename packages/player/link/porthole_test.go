@@ -18,6 +18,7 @@ import (
 	"porthole/packages/internal/program"
 	"porthole/packages/internal/settings"
 	device "porthole/packages/system/authority"
+	"porthole/packages/system/pairs"
 )
 
 // call is what a server was asked.
@@ -51,12 +52,14 @@ type porthole struct {
 func certificate(t *testing.T) *tls.Certificate {
 	t.Helper()
 	dir := t.TempDir()
+	log := slog.New(slog.DiscardHandler)
 	device.Open(device.Config{
-		Log: slog.New(slog.DiscardHandler), CADir: filepath.Join(dir, "ca"), TLSDir: dir, GID: -1,
+		Log: log, CADir: filepath.Join(dir, "ca"),
+		Pairs:     pairs.New(pairs.Config{Log: log, Dir: filepath.Join(dir, "tls"), GID: pairs.KeepGroup, Journal: pairs.OpenJournal(log, filepath.Join(dir, "log"))}),
 		Hostname:  func() string { return "porthole" },
 		Addresses: func() ([]net.Addr, error) { return nil, nil },
 	})
-	c, err := tls.LoadX509KeyPair(filepath.Join(dir, "device", "fullchain.pem"), filepath.Join(dir, "device", "privkey.pem"))
+	c, err := tls.LoadX509KeyPair(filepath.Join(dir, "tls", "device", "fullchain.pem"), filepath.Join(dir, "tls", "device", "privkey.pem"))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -13,6 +13,7 @@ import (
 
 	"porthole/packages/player/trust"
 	device "porthole/packages/system/authority"
+	"porthole/packages/system/pairs"
 )
 
 // TestOurOwn: another Porthole, with the certificates that it really makes. It gets other addresses, another name, another
@@ -21,8 +22,10 @@ func TestOurOwn(t *testing.T) {
 	dir := t.TempDir()
 	now, hostname, addr := time.Now(), "porthole", "192.0.2.7/24"
 	open := func() pair {
+		log := slog.New(slog.DiscardHandler)
 		device.Open(device.Config{
-			Log: slog.New(slog.DiscardHandler), CADir: filepath.Join(dir, "ca"), TLSDir: filepath.Join(dir, "tls"), GID: -1,
+			Log: log, CADir: filepath.Join(dir, "ca"),
+			Pairs:    pairs.New(pairs.Config{Log: log, Dir: filepath.Join(dir, "tls"), GID: pairs.KeepGroup, Journal: pairs.OpenJournal(log, filepath.Join(dir, "log"))}),
 			Hostname: func() string { return hostname }, Now: func() time.Time { return now },
 			Addresses: func() ([]net.Addr, error) {
 				ip, n, err := net.ParseCIDR(addr)

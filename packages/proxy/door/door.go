@@ -49,7 +49,7 @@ func DefaultLimits() Limits {
 type Config struct {
 	Log    *slog.Logger
 	Limits Limits
-	// Allow says whether an address may connect at all; nil lets everybody. It returns at once.
+	// Allow says whether an address may connect, except for a validation (ACME); nil lets everybody. It returns at once.
 	Allow func(netip.Addr) bool
 	// Near says whether an address is of a network of the device's own, for remembering whose handshakes fail; nil: none is.
 	Near func(netip.Addr) bool
@@ -76,12 +76,14 @@ type Door struct {
 	tls    tlsCounts
 	// failing is with whom TLS does not come about.
 	failing failing
-	// validations are relayed now.
-	validations validations
+	// validations are relayed now, strangers looked at.
+	validations, strangers *room
 }
 
 // New returns a Door.
-func New(cfg Config) *Door { return &Door{cfg: cfg, places: newPlaces(cfg.Limits)} }
+func New(cfg Config) *Door {
+	return &Door{cfg: cfg, places: newPlaces(cfg.Limits), validations: newValidations(), strangers: newStrangers()}
+}
 
 // Serve accepts from l, a TCP listener, and ends TLS with cfg until ctx ends; then it closes l and the connections that
 // are still undecided and waits for them. Connections handed over belong to who took them. The error names a listener
@@ -94,7 +96,7 @@ func (d *Door) Serve(ctx context.Context, l net.Listener, cfg *tls.Config) error
 	wg.Go(func() { d.report(ctx, d.cfg.Limits.Report) })
 	wg.Go(func() { d.dismiss(ctx) })
 	return Accept(ctx, d.cfg.Log, l, func(c net.Conn) {
-		d.enter(&wg, c, func(c *conn) { d.handle(ctx, c, cfg) })
+		d.enter(&wg, c, func(c *conn) { d.handle(ctx, c, cfg) }, func(c *conn) { d.handleStranger(ctx, c) })
 	})
 }
 
@@ -114,23 +116,35 @@ func (d *Door) ServeICE(ctx context.Context, l net.Listener) error {
 	defer cancel()
 	wg.Go(func() { d.dismiss(ctx) })
 	return Accept(ctx, d.cfg.Log, l, func(c net.Conn) {
-		d.enter(&wg, c, func(c *conn) { d.handleICE(ctx, c) })
+		d.enter(&wg, c, func(c *conn) { d.handleICE(ctx, c) }, nil)
 	})
 }
 
-// enter lets a connection in, or not, and starts what finds out what it wants.
-func (d *Door) enter(wg *sync.WaitGroup, accepted net.Conn, handle func(*conn)) {
+// enter lets a connection in, or not, and starts what finds out what it wants; for those who may not connect that is stranger, or
+// nothing.
+func (d *Door) enter(wg *sync.WaitGroup, accepted net.Conn, handle, stranger func(*conn)) {
 	tcp, ok := accepted.(*net.TCPConn)
 	if !ok {
 		accepted.Close()
 		return
 	}
-	if d.cfg.Allow != nil && !d.cfg.Allow(addressOf(tcp.RemoteAddr())) {
+	from := addressOf(tcp.RemoteAddr())
+	c := &conn{TCPConn: tcp, source: source.Of(from), places: d.places}
+	switch {
+	case d.cfg.Allow == nil || d.cfg.Allow(from):
+		if d.admit(c) {
+			wg.Go(func() { handle(c) })
+		}
+	case stranger != nil && d.cfg.ACME != nil && d.strangers.enter(c.source):
+		wg.Go(func() { stranger(c) })
+	default:
 		d.counts.add(notAllowed)
 		tcp.Close()
-		return
 	}
-	c := &conn{TCPConn: tcp, source: source.Of(addressOf(tcp.RemoteAddr())), places: d.places}
+}
+
+// admit gives a connection a place; false means that there is none, and it is closed.
+func (d *Door) admit(c *conn) bool {
 	evicted, ok := d.places.enter(c)
 	if evicted != nil {
 		d.counts.add(crowded)
@@ -138,10 +152,9 @@ func (d *Door) enter(wg *sync.WaitGroup, accepted net.Conn, handle func(*conn)) 
 	}
 	if !ok {
 		d.counts.add(full)
-		tcp.Close()
-		return
+		c.TCPConn.Close()
 	}
-	wg.Go(func() { handle(c) })
+	return ok
 }
 
 // look waits until c has said what it speaks; false means that it never did, and is closed.

@@ -50,25 +50,35 @@ func TestRefused(t *testing.T) {
 	until(t, "all places given back", func() bool { s := b.Status(); return s.Connections == 0 && s.Undecided == 0 })
 }
 
-// TestNotAllowed: who may not connect is closed before a word, counted, and keeps no place.
+// TestNotAllowed: who may not connect is closed without a word, counted, and has no place.
 func TestNotAllowed(t *testing.T) {
 	var closedTo atomic.Bool
 	b := openWith(t, nil, func(a netip.Addr) bool { return a == netip.MustParseAddr("127.0.0.1") && !closedTo.Load() })
 	b.good(t)
+	until(t, "nobody there", func() bool { return b.Status().Connections == 0 })
 	closedTo.Store(true)
-	for range 3 {
-		if got, err := closed(b.dial(t)); err != nil || got != "" {
+	for _, words := range []string{"GET / HTTP/1.1\r\n\r\n", "OPTIONS * RTSP/1.0\r\n\r\n", check} {
+		c := b.dial(t)
+		io.WriteString(c, words)
+		if got, err := closed(c); err != nil || got != "" {
 			t.Errorf("got %q, %v", got, err)
 		}
 	}
 	b.untilRefused(t, "not_allowed", 3)
+	if err := tls.Client(b.dial(t), insecure()).Handshake(); err == nil {
+		t.Error("a handshake")
+	}
+	b.untilRefused(t, "not_allowed", 4)
+	if s := b.Status(); s.Connections != 0 || s.Served["left"]+s.Refused["slow"] != 0 {
+		t.Errorf("%+v", s)
+	}
 	closedTo.Store(false)
 	b.good(t)
 	b.RefusedLogin()
 	b.Malformed()
 	b.NotAllowed()
 	s := b.Status()
-	if s.Refused["logins"] != 1 || s.Refused["garbage"] != 1 || s.Refused["not_allowed"] != 4 {
+	if s.Refused["logins"] != 1 || s.Refused["garbage"] != 1 || s.Refused["not_allowed"] != 5 {
 		t.Errorf("%v", s.Refused)
 	}
 }

@@ -7,13 +7,11 @@ import (
 	"net/netip"
 	"sync"
 	"time"
+
+	"porthole/packages/proxy/sniff"
 )
 
 const (
-	// maxValidations are relayed at once, maxValidationsPerSource of one source. An authority looks from five places or so at
-	// each of an order's names.
-	maxValidations          = 64
-	maxValidationsPerSource = 16
 	// validationTime bounds a handshake and what is relayed of it each way, in bytes.
 	validationTime = 15 * time.Second
 	validationSize = 64 << 10
@@ -21,33 +19,61 @@ const (
 	validationRest = 2 * time.Second
 )
 
-// validations counts what is relayed.
-type validations struct {
+// room bounds how many are in it at once.
+type room struct {
+	all, perSource int
+
 	mu      sync.Mutex
-	all     int                  // guarded by mu
+	inside  int                  // guarded by mu
 	sources map[netip.Prefix]int // guarded by mu
 }
 
-func (v *validations) enter(p netip.Prefix) bool {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	if v.all >= maxValidations || v.sources[p] >= maxValidationsPerSource {
+// newValidations is for what is relayed: an authority looks from five places or so at each of an order's names.
+func newValidations() *room { return newRoom(64, 16) }
+
+// newStrangers is for those who may not connect, while they are looked at: they may be an authority.
+func newStrangers() *room { return newRoom(32, 8) }
+
+func newRoom(all, perSource int) *room {
+	return &room{all: all, perSource: perSource, sources: map[netip.Prefix]int{}}
+}
+
+func (r *room) enter(p netip.Prefix) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.inside >= r.all || r.sources[p] >= r.perSource {
 		return false
 	}
-	if v.sources == nil {
-		v.sources = map[netip.Prefix]int{}
-	}
-	v.all++
-	v.sources[p]++
+	r.inside++
+	r.sources[p]++
 	return true
 }
 
-func (v *validations) leave(p netip.Prefix) {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	v.all--
-	if v.sources[p]--; v.sources[p] == 0 {
-		delete(v.sources, p)
+func (r *room) leave(p netip.Prefix) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.inside--
+	if r.sources[p]--; r.sources[p] == 0 {
+		delete(r.sources, p)
+	}
+}
+
+// handleStranger lets somebody whom the allow list does not name do one thing: ask for the answer to a validation. Authorities do
+// not say where they ask from. Nobody else gets a word, or a place.
+func (d *Door) handleStranger(ctx context.Context, c *conn) {
+	defer context.AfterFunc(ctx, func() { c.TCPConn.Close() })()
+	kind := sniff.Garbage
+	if c.SetDeadline(time.Now().Add(d.cfg.Limits.FirstBytes)) == nil {
+		kind, _, _ = peek(c.TCPConn) // what is no validation is refused, why ever
+	}
+	d.strangers.leave(c.source)
+	if kind != sniff.ACME {
+		d.counts.add(notAllowed)
+		c.TCPConn.Close()
+		return
+	}
+	if d.admit(c) {
+		d.relay(ctx, c)
 	}
 }
 

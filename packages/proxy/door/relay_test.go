@@ -4,14 +4,17 @@ import (
 	"crypto/tls"
 	"io"
 	"net"
+	"net/netip"
 	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"porthole/packages/internal/testkit"
+	"porthole/packages/proxy/door"
 )
 
 // answer makes a process listen for validations: take gets each connection.
@@ -164,4 +167,39 @@ func recordHello(t *testing.T) []byte {
 	near.Close()
 	far.Close()
 	return buf[:n]
+}
+
+// TestStrangersValidation: an authority, which nobody can list, is let in for a validation; others whom the allow list does not name
+// can hold little, and keep nobody out.
+func TestStrangersValidation(t *testing.T) {
+	var closedTo atomic.Bool
+	b := openWith(t, func(l *door.Limits) { l.FirstBytes = time.Hour }, func(netip.Addr) bool { return !closedTo.Load() })
+	asked := make(chan string, 10)
+	b.answer(t, func(c net.Conn) {
+		tls.Server(c, &tls.Config{NextProtos: []string{"acme-tls/1"}, GetCertificate: func(h *tls.ClientHelloInfo) (*tls.Certificate, error) {
+			asked <- h.ServerName
+			return nil, io.EOF
+		}}).Handshake()
+	})
+	closedTo.Store(true)
+	tls.Client(b.dial(t), validation("cam.example.org")).Handshake()
+	if got := <-asked; got != "cam.example.org" {
+		t.Errorf("asked for %s", got)
+	}
+	// Eight of one source are waited for; the next are closed at once.
+	for i := range 11 {
+		c := b.dial(t)
+		if i >= 8 {
+			if got, err := closed(c); err != nil || got != "" {
+				t.Errorf("got %q, %v", got, err)
+			}
+		}
+	}
+	b.untilRefused(t, "not_allowed", 3)
+	if s := b.Status(); s.Undecided != 0 || s.Served["acme"] != 1 || s.Refused["not_allowed"] != 3 {
+		t.Errorf("%+v", s)
+	}
+	until(t, "the validation is over", func() bool { return b.Status().Connections == 0 })
+	closedTo.Store(false)
+	b.good(t)
 }

@@ -44,7 +44,7 @@ func (d *device) open() *authority.Device {
 	log := slog.New(slog.NewTextHandler(&d.log, nil))
 	d.journal = pairs.OpenJournal(log, filepath.Join(d.dir, "certificates.log"))
 	return authority.Open(authority.Config{
-		Log: log, CADir: filepath.Join(d.dir, "ca"), Journal: d.journal,
+		Log: log, CADir: filepath.Join(d.dir, "ca"),
 		Pairs:    pairs.New(pairs.Config{Log: log, Dir: filepath.Join(d.dir, "tls"), GID: pairs.KeepGroup, Journal: d.journal}),
 		Hostname: func() string { return d.hostname },
 		Addresses: func() ([]net.Addr, error) {

@@ -39,10 +39,8 @@ type Config struct {
 	Log *slog.Logger
 	// CADir holds the authority.
 	CADir string
-	// Pairs takes the certificates, under the names pairs.Device and pairs.DeviceRSA.
+	// Pairs takes the certificates, under the names pairs.Device and pairs.DeviceRSA; its journal has what is made and why.
 	Pairs *pairs.Store
-	// Journal takes down what is made and why.
-	Journal *pairs.Journal
 	// Hostname is the device's name.
 	Hostname func() string
 	// Addresses lists the addresses clients may use; net.InterfaceAddrs does.
@@ -90,7 +88,7 @@ func (d *Device) Watch(ctx context.Context) error {
 		case <-ctx.Done():
 			return nil
 		case <-tick.C:
-			d.cfg.Journal.Settle()
+			d.cfg.Pairs.Journal().Settle()
 			d.cfg.Pairs.Refresh()
 			d.check()
 		}
@@ -143,7 +141,7 @@ func (d *Device) openCA() (*CA, error) {
 	}
 	ca, err := OpenCA(d.cfg.CADir, d.cfg.Now())
 	if err == nil && missing {
-		d.cfg.Journal.Add("ca", "Made the device's certificate authority. "+pairs.Words(ca.Cert), pairs.ByDevice)
+		d.cfg.Pairs.Journal().Add("ca", "Made the device's certificate authority. "+pairs.Words(ca.Cert), pairs.ByDevice)
 	}
 	return ca, err
 }
@@ -272,7 +270,7 @@ func (d *Device) renew(name string, makeKey func() (crypto.Signer, error)) (*x50
 	}
 	d.cfg.Log.Info("made the device's certificate", "certificate", name, "because", why, "names", names, "addresses", len(ips),
 		"until", made.NotAfter, "key", shortName(made))
-	d.cfg.Journal.Add(name, "Made, because "+why+". "+pairs.Words(made), pairs.ByDevice)
+	d.cfg.Pairs.Journal().Add(name, "Made, because "+why+". "+pairs.Words(made), pairs.ByDevice)
 	return made, nil
 }
 

@@ -85,8 +85,12 @@ func parseEvents(b []byte) []Event {
 	var list []Event
 	for line := range bytes.Lines(b) {
 		var e Event
-		if json.Unmarshal(line, &e) == nil && e.What != "" {
-			list = append(list, Event{e.At.UTC(), clean(e.Certificate), clean(e.What), clean(e.Who)})
+		if json.Unmarshal(line, &e) != nil || e.What == "" {
+			continue
+		}
+		// A zone may lead out of the years that can be written.
+		if e.At = e.At.UTC(); e.At.Year() >= 1 && e.At.Year() <= 9999 {
+			list = append(list, Event{e.At, clean(e.Certificate), clean(e.What), clean(e.Who)})
 		}
 	}
 	return list[max(0, len(list)-maxEvents):]

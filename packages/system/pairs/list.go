@@ -107,10 +107,11 @@ func Fingerprint(c *x509.Certificate) string {
 // Words says of a certificate, for the journal, what it is for, who signed it, until when it is good, and its fingerprint.
 func Words(c *x509.Certificate) string {
 	text := fmt.Sprintf("until %s; SHA-256 %s.", day(c.NotAfter), Fingerprint(c))
-	if c.IsCA {
+	names := keypair.Names(c)
+	if len(names) == 0 {
 		return fmt.Sprintf("%s, %s", c.Subject.CommonName, text)
 	}
-	return fmt.Sprintf("For %s; by %s; %s", strings.Join(keypair.Names(c), ", "), issuer(c), text)
+	return fmt.Sprintf("For %s; by %s; %s", strings.Join(names, ", "), issuer(c), text)
 }
 
 func day(t time.Time) string { return t.UTC().Format("2 January 2006") }
@@ -164,7 +165,7 @@ func (i *Info) ending(now time.Time, warn time.Duration) string {
 	what := "The certificate for " + strings.Join(i.Names, ", ")
 	switch left := i.NotAfter.Sub(now); {
 	case left <= 0:
-		return fmt.Sprintf("%s ended on %s: browsers and cameras' viewers refuse it, so the device's own is used instead.", what, day(i.NotAfter))
+		return fmt.Sprintf("%s ended on %s: clients refuse it, so the device's own is used instead.", what, day(i.NotAfter))
 	case left < 24*time.Hour:
 		return fmt.Sprintf("%s ends within a day, at %s UTC.", what, i.NotAfter.Format("15:04 on 2 January 2006"))
 	case left < warn:

@@ -104,16 +104,19 @@ func (s *Store) makeDir() error {
 	if err != nil {
 		return fmt.Errorf("make the certificates' folder: %w", err)
 	}
-	root, err := os.OpenRoot(s.cfg.Dir)
+	dir, err := os.Open(s.cfg.Dir)
 	if err != nil {
 		return fmt.Errorf("open the certificates' folder: %w", err)
 	}
-	defer root.Close()
-	if err := s.own(root, ".", dirMode); err != nil {
+	defer dir.Close()
+	if err := s.own(dir, dirMode); err != nil {
 		return err
 	}
 	return durable.SyncDir(filepath.Dir(s.cfg.Dir))
 }
+
+// Journal is where it is taken down what happens to pairs.
+func (s *Store) Journal() *Journal { return s.cfg.Journal }
 
 // Publish puts the pair in the place of the one with this name, or where there is none. The former is gone when it
 // returns nil, and the new one is on the disk. On an error one of the two is there.
@@ -216,28 +219,28 @@ func (s *Store) write(dir string, chain, key []byte) error {
 	if err := os.Mkdir(dir, 0o700); err != nil {
 		return err
 	}
-	root, err := os.OpenRoot(dir)
-	if err != nil {
-		return err
-	}
-	defer root.Close()
 	for _, f := range []struct {
 		name    string
 		content []byte
 		mode    fs.FileMode
 	}{{keyFile, key, keyMode}, {chainFile, chain, chainMode}} {
-		if err := s.writeFile(root, f.name, f.content, f.mode); err != nil {
+		if err := s.writeFile(filepath.Join(dir, f.name), f.content, f.mode); err != nil {
 			return err
 		}
 	}
-	if err := s.own(root, ".", dirMode); err != nil {
+	d, err := os.Open(dir)
+	if err != nil {
 		return err
 	}
-	return durable.SyncDir(dir)
+	defer d.Close()
+	if err := s.own(d, dirMode); err != nil {
+		return err
+	}
+	return d.Sync()
 }
 
-func (s *Store) writeFile(dir *os.Root, name string, content []byte, mode fs.FileMode) error {
-	f, err := dir.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+func (s *Store) writeFile(path string, content []byte, mode fs.FileMode) error {
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
 		return err
 	}
@@ -245,21 +248,20 @@ func (s *Store) writeFile(dir *os.Root, name string, content []byte, mode fs.Fil
 	if _, err := f.Write(content); err != nil {
 		return err
 	}
-	if err := s.own(dir, name, mode); err != nil {
+	if err := s.own(f, mode); err != nil {
 		return err
 	}
 	return f.Sync()
 }
 
-// own sets owner and mode of a path within dir, which no link leads out of. The owner comes first: nobody may read a key
-// in between.
-func (s *Store) own(dir *os.Root, path string, mode fs.FileMode) error {
+// own sets owner and mode. The owner comes first: nobody may read a key in between.
+func (s *Store) own(f *os.File, mode fs.FileMode) error {
 	if s.cfg.GID != KeepGroup {
-		if err := dir.Lchown(path, 0, s.cfg.GID); err != nil {
+		if err := f.Chown(0, s.cfg.GID); err != nil {
 			return fmt.Errorf("set the owner of a certificate's file: %w", err)
 		}
 	}
-	if err := dir.Chmod(path, mode); err != nil {
+	if err := f.Chmod(mode); err != nil {
 		return fmt.Errorf("set the mode of a certificate's file: %w", err)
 	}
 	return nil

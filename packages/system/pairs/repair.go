@@ -6,6 +6,8 @@ import (
 	"os"
 	"strings"
 	"syscall"
+
+	"golang.org/x/sys/unix"
 )
 
 // anyMode are the bits of a mode that count.
@@ -52,7 +54,13 @@ func (s *Store) repair() error {
 			return nil
 		}
 		s.cfg.Log.Warn("repaired owner or mode of a certificate's file", "file", s.Path(path), "mode", mode, "want", want, "wrong_owner", wrongOwner)
-		if err := s.own(root, path, want); err != nil {
+		// Neither leads a link out of the folder, nor is one followed.
+		f, err := root.OpenFile(path, os.O_RDONLY|unix.O_NOFOLLOW, 0)
+		if err != nil {
+			return fmt.Errorf("repair %s: %w", s.Path(path), err)
+		}
+		defer f.Close()
+		if err := s.own(f, want); err != nil {
 			return err
 		}
 		if name, file, ok := strings.Cut(path, "/"); ok && file == keyFile {
