@@ -117,6 +117,14 @@ func (c *console) login(w http.ResponseWriter, r *http.Request) {
 }
 
 func (c *console) logout(w http.ResponseWriter, r *http.Request) {
+	id, in, err := c.auth.current(r.Context())
+	if err != nil {
+		c.failed(w, r, err)
+		return
+	}
+	if in {
+		c.note(r.Context(), byPerson(r, id, auditAccounts, "logged out"))
+	}
 	if err := c.sessions.Destroy(r.Context()); err != nil {
 		c.failed(w, r, err)
 		return
