@@ -214,6 +214,18 @@ func TestTrust(t *testing.T) {
 	if status, page, err := a.Send(t.Context(), "/settings/certificate/own", own.contentType, own.form); err != nil || status != http.StatusOK || !strings.Contains(page, "in service now") {
 		t.Fatalf("upload: %d, %v\n%s", status, err, page)
 	}
+	// Who has the old file does not know that authority: the checks above are real.
+	stranger := "https://own.example.org:" + strconv.Itoa(s.HTTPS) + "/api/health"
+	eventually(t, "an unknown authority is refused by Python", func() error {
+		out, err := exec.CommandContext(t.Context(), "/usr/bin/python3", "-B", "testdata/trust/ask.py", c.file, "127.0.0.1", stranger).CombinedOutput()
+		if err == nil || strings.Count(string(out), "CERTIFICATE_VERIFY_FAILED") != 2 {
+			return fmt.Errorf("%w\n%s", errors.Join(err, errors.New("not refused")), out)
+		}
+		return nil
+	})
+	if got := chromiumtest.Eval[string](t, c.browser, "fetch('"+stranger+"', {mode: 'no-cors'}).then(() => 'taken', () => 'refused')"); got != "refused" {
+		t.Errorf("Chromium: a certificate of an unknown authority is %s", got)
+	}
 	again := trustedOf(t, s)
 	if !strings.HasPrefix(again, anchors) {
 		t.Error("what was given before is not given any more")
