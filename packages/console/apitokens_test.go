@@ -80,7 +80,7 @@ func TestAPITokens(t *testing.T) {
 		checkPage(t, name, a)
 	}
 	page := h.anna.get("/account").body
-	for _, want := range []string{"recorder", "view all cameras", "used: in the last hours", "Revoke the token recorder"} {
+	for _, want := range []string{"recorder", "view every camera of the account", "used: in the last hours", "Revoke the token recorder"} {
 		if !strings.Contains(page, want) {
 			t.Errorf("her page lacks %q", want)
 		}
