@@ -262,7 +262,6 @@ func TestOwnSessions(t *testing.T) {
 	if a, b := h.anna.get("/account").status, other.get("/account").status; a != http.StatusOK || b != http.StatusOK {
 		t.Fatalf("somebody else ended them: %d, %d", a, b)
 	}
-	before := h.anna.session()
 	for _, id := range ids {
 		// One of them is this one: then she is logged out here.
 		if h.anna.get("/account").status == http.StatusOK && len(ownLogins(other)) == 2 {
@@ -274,7 +273,7 @@ func TestOwnSessions(t *testing.T) {
 	}
 	h.logIn(h.anna, "anna", password)
 	h.logIn(other, "anna", password)
-	before = h.anna.session()
+	before := h.anna.session()
 	if a := h.anna.post("/account/logout"); a.status != http.StatusSeeOther {
 		t.Fatal(a.status)
 	}
@@ -380,5 +379,5 @@ func TestAccountLooks(t *testing.T) {
 	h.token(h.admin, url.Values{"name": {"recorder"}, "days": {"0"}, "see": {"listed"}, "camera": {"yard"}, "scope": {"view"}})
 	h.exec("UPDATE api_tokens SET expires = 1 WHERE name = 'recorder'")
 	h.token(h.anna, tokenForm("her phone", "30", "view"))
-	h.device.looks(map[string]string{"account": "/account", "people": "/settings/people", "person": "/settings/people/anna", "audit": "/settings/audit"})
+	h.looks(map[string]string{"account": "/account", "people": "/settings/people", "person": "/settings/people/anna", "audit": "/settings/audit"})
 }

@@ -60,9 +60,9 @@ type console struct {
 	onceCodes onceCodes
 	// onceTokens are API tokens for the same, by their numbers.
 	onceTokens onceCodes
-	transfers *transfers
-	pages     map[string]*template.Template
-	assets    map[string]asset
+	transfers  *transfers
+	pages      map[string]*template.Template
+	assets     map[string]asset
 
 	claims, pairTries *credential.Limiter
 
