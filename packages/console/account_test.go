@@ -262,7 +262,6 @@ func TestOwnSessions(t *testing.T) {
 	if a, b := h.anna.get("/account").status, other.get("/account").status; a != http.StatusOK || b != http.StatusOK {
 		t.Fatalf("somebody else ended them: %d, %d", a, b)
 	}
-	before := h.anna.session()
 	for _, id := range ids {
 		// One of them is this one: then she is logged out here.
 		if h.anna.get("/account").status == http.StatusOK && len(ownLogins(other)) == 2 {
@@ -274,7 +273,7 @@ func TestOwnSessions(t *testing.T) {
 	}
 	h.logIn(h.anna, "anna", password)
 	h.logIn(other, "anna", password)
-	before = h.anna.session()
+	before := h.anna.session()
 	if a := h.anna.post("/account/logout"); a.status != http.StatusSeeOther {
 		t.Fatal(a.status)
 	}
@@ -366,4 +365,19 @@ func TestClaimWindow(t *testing.T) {
 	if a := b.post("/claim", "code", code, "password", password, "confirm", password); a.status != http.StatusSeeOther || a.location != "/" {
 		t.Errorf("after another start: %d", a.status)
 	}
+}
+
+// TestAccountLooks opens the pages of accounts in Chromium, as signage's are.
+func TestAccountLooks(t *testing.T) {
+	h := newHousehold(t)
+	h.admin.post("/settings/people", "name", "Grandmother with a rather long name", "password", password, "role", "viewer", "see", "all")
+	other := h.browser()
+	other.header = http.Header{"User-Agent": {"Mozilla/5.0 (iPhone; CPU iPhone OS 19_0 like Mac OS X) AppleWebKit/605.1.15 Version/19.0 Mobile/15E148 Safari/604.1"}}
+	other.remote = "2001:db8:1234:5678:9abc:def0:1234:5678"
+	h.logIn(other, "admin", password)
+	h.token(h.admin, tokenForm("Home Assistant on the tablet by the door", "365", "view", "metrics", "upload"))
+	h.token(h.admin, url.Values{"name": {"recorder"}, "days": {"0"}, "see": {"listed"}, "camera": {"yard"}, "scope": {"view"}})
+	h.exec("UPDATE api_tokens SET expires = 1 WHERE name = 'recorder'")
+	h.token(h.anna, tokenForm("her phone", "30", "view"))
+	h.looks(map[string]string{"account": "/account", "people": "/settings/people", "person": "/settings/people/anna", "audit": "/settings/audit"})
 }

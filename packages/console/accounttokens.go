@@ -76,7 +76,10 @@ func tokenRows(tokens []apiToken, cameras []settings.Camera) []tokenRow {
 		var good []string
 		for _, s := range t.scopes {
 			text := string(s)
-			if s == identity.ScopeView {
+			switch {
+			case s == identity.ScopeView && t.cameras == nil:
+				text += " every camera of the account"
+			case s == identity.ScopeView:
 				text += " " + camerasText(cameras, t.cameras)
 			}
 			good = append(good, text)

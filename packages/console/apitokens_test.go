@@ -13,6 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"porthole/media/decode/decodetest"
+	console "porthole/packages/console"
 	"porthole/packages/internal/identity"
 )
 
@@ -80,7 +81,7 @@ func TestAPITokens(t *testing.T) {
 		checkPage(t, name, a)
 	}
 	page := h.anna.get("/account").body
-	for _, want := range []string{"recorder", "view all cameras", "used: in the last hours", "Revoke the token recorder"} {
+	for _, want := range []string{"recorder", "view every camera of the account", "used: in the last hours", "Revoke the token recorder"} {
 		if !strings.Contains(page, want) {
 			t.Errorf("her page lacks %q", want)
 		}
@@ -170,5 +171,26 @@ func TestTokenOpensNoPage(t *testing.T) {
 	h.exec("UPDATE accounts SET role = 'viewer' WHERE name = 'admin'")
 	if a := program.send("POST", "/uploads/", nil, "Upload-Length", "10"); a.status != http.StatusForbidden {
 		t.Errorf("upload by a viewer's token: %d", a.status)
+	}
+}
+
+// TestTokenRoles walks through all pages with a token for everything: it opens uploads, and for the rest it is nobody.
+func TestTokenRoles(t *testing.T) {
+	m := newMatrix(t)
+	h := &household{device: m.device, admin: m.people["admin"], asker: identity.NewAsker(m.internal())}
+	header := http.Header{"Authorization": {"Bearer " + h.token(h.admin, tokenForm("everything", "30", "view", "metrics", "upload"))}}
+	b := m.browser()
+	for _, r := range console.Routes() {
+		verb, path := method(r.Pattern)
+		if r.Who == "anyone" {
+			continue
+		}
+		a := m.ask(b, verb, m.target(path, ""), header)
+		m.checkSecrets("stranger", verb+" "+path+" with a token", a)
+		upload := strings.HasPrefix(path, "/uploads/") || path == "/media/status"
+		let := a.status != http.StatusUnauthorized && (a.status != http.StatusSeeOther || !strings.HasPrefix(a.location, "/login"))
+		if let != upload || a.status == http.StatusInternalServerError {
+			t.Errorf("%s %s (for %s) with a token: %d %s", verb, path, r.Who, a.status, a.location)
+		}
 	}
 }

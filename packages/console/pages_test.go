@@ -100,7 +100,7 @@ func TestPages(t *testing.T) {
 				"/camera/demo": 200, "/camera/yard": 200, "/fragments/camera/yard": 200, "/camera/yard/token/1": 200, "/camera/none": 404,
 				"/sessions": 200, "/fragments/sessions": 200, "/rtsp-log": 200, "/fragments/rtsp-log": 200, "/certificate": 200,
 				"/screens": 200, "/fragments/screens": 200, "/screens/1": 200, "/fragments/screens/1": 200, "/screens/new": 200, "/screens/pair": 200, "/fragments/screens/pair": 200, "/screens/99": 404,
-				"/groups": 200, "/groups/99": 404, "/settings/signage": 200, "/settings/people": 200, "/settings/people/admin": 200, "/settings/people/nobody": 404, "/settings/transfer": 200, "/settings/reset": 200,
+				"/groups": 200, "/groups/99": 404, "/settings/signage": 200, "/settings/people": 200, "/settings/people/admin": 200, "/settings/people/nobody": 404, "/settings/transfer": 200, "/settings/reset": 200, "/account": 200, "/settings/audit": 200,
 				"/settings/proxy": 200, "/settings/live": 200, "/settings/certificate": 200, "/fragments/settings/certificate": 200, "/settings/certificate/remove": 404, "/settings/import": 200, "/settings/proxy/accounts/porthole": 200, "/settings/proxy/accounts/none": 404,
 				"/logs/proxy": 200, "/fragments/logs/proxy": 200, "/nowhere": 404, "/settings/cameras/none": 404, "/logs/": 404,
 			} {
