@@ -29,7 +29,7 @@ CUTS ?= 50
 # Debian packages the tests use as real peers.
 TEST_DEBS := gcc libc6-dev ffmpeg chromium firefox-esr fonts-dejavu-core openssl gstreamer1.0-tools gstreamer1.0-plugins-base \
              gstreamer1.0-plugins-good gstreamer1.0-plugins-bad gstreamer1.0-libav glib-networking \
-             util-linux iproute2 nftables python3-requests curl jq sslscan strace
+             util-linux iproute2 nftables python3-requests curl jq sslscan strace bind9
 
 # Debian packages that images are made and tried with.
 IMAGE_DEBS := git gcc libc6-dev make nasm pkgconf dpkg-dev util-linux \
@@ -95,7 +95,7 @@ test-vm: ## boot the images in QEMU, with the long tests that `make test` leaves
 	go test -v -timeout 80m ./integration/vm
 
 test-quick: ## the inner loop: no race detector, no browser, no whole-system tests
-	@.ci/setup ffmpeg
+	@.ci/setup ffmpeg bind9
 	go test -timeout 5m $$(go list ./... | grep -v -e /integration -e /bench -e /vmtest)
 
 lint: build/tools/golangci-lint ## gofmt, vet, staticcheck, golangci-lint, tidy, arm64 build, known vulnerabilities

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"porthole/integration/acmetest"
 	"porthole/integration/stack"
 )
 
@@ -22,6 +23,7 @@ func TestMain(m *testing.M) {
 }
 
 func run(m *testing.M) int {
+	defer acmetest.Clean()
 	if bins = os.Getenv(binsBuilt); bins != "" {
 		return m.Run()
 	}

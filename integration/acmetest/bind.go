@@ -3,6 +3,7 @@ package acmetest
 import (
 	"crypto/rand"
 	"encoding/base64"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -11,6 +12,8 @@ import (
 
 	"github.com/miekg/dns"
 )
+
+var errNotReady = errors.New("not ready")
 
 // Zone is the zone that a BIND of StartBIND answers for. All names in it have the address 127.0.0.1.
 const Zone = "porthole-test.org"
@@ -68,7 +71,7 @@ _acme-challenge IN TXT "kept"
 		q := new(dns.Msg).SetQuestion("cam."+Zone+".", dns.TypeA)
 		in, err := dns.Exchange(q, b.Address)
 		if err != nil || len(in.Answer) != 1 {
-			return fmt.Errorf("%v %v\n%s", in, err, b.log)
+			return fmt.Errorf("answers %v: %w\n%s", in, errors.Join(err, errNotReady), b.log)
 		}
 		return nil
 	})

@@ -56,10 +56,10 @@ type Pebble struct {
 	stop       func()
 }
 
-// Build makes the program from the module integration/pebble once for all and returns its path.
+// build makes the program from the module integration/pebble once for all and returns its path.
 var build = sync.OnceValues(func() (string, error) {
 	_, here, _, _ := runtime.Caller(0)
-	out := filepath.Join(os.TempDir(), "porthole-pebble-"+strconv.Itoa(os.Getpid()))
+	out := program()
 	cmd := exec.Command("go", "build", "-o", out, "github.com/letsencrypt/pebble/v2/cmd/pebble")
 	cmd.Dir = filepath.Join(filepath.Dir(here), "..", "pebble")
 	if said, err := cmd.CombinedOutput(); err != nil {
@@ -68,10 +68,13 @@ var build = sync.OnceValues(func() (string, error) {
 	return out, nil
 })
 
-// Built removes the program after all tests: call it at the end of TestMain.
-func Built() {
-	os.Remove(filepath.Join(os.TempDir(), "porthole-pebble-"+strconv.Itoa(os.Getpid())))
+// program is where build puts it: one for each test binary.
+func program() string {
+	return filepath.Join(os.TempDir(), "porthole-pebble-"+strconv.Itoa(os.Getpid()))
 }
+
+// Clean removes the program after all tests: it is for TestMain.
+func Clean() { os.Remove(program()) }
 
 type lockedBuffer struct {
 	mu sync.Mutex
@@ -104,7 +107,7 @@ func FreePort(t testing.TB) int {
 // StartPebble starts one, which ends with the test.
 func StartPebble(t testing.TB, o PebbleOptions) *Pebble {
 	t.Helper()
-	program, err := build()
+	pebble, err := build()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -138,7 +141,7 @@ func StartPebble(t testing.TB, o PebbleOptions) *Pebble {
 	if o.DNS != "" {
 		args = append(args, "-dnsserver", o.DNS)
 	}
-	cmd := exec.Command(program, args...)
+	cmd := exec.Command(pebble, args...)
 	cmd.Env = append(os.Environ(), "PEBBLE_VA_NOSLEEP=1", "PEBBLE_WFE_NONCEREJECT="+strconv.Itoa(o.RejectNonces))
 	cmd.Stdout, cmd.Stderr = p.log, p.log
 	p.stop = start(t, cmd)
@@ -170,8 +173,10 @@ func start(t testing.TB, cmd *exec.Cmd) (stop func()) {
 		t.Fatalf("start %s: %v", cmd.Path, err)
 	}
 	stop = sync.OnceFunc(func() {
-		cmd.Process.Kill()
-		cmd.Wait()
+		if err := cmd.Process.Kill(); err != nil {
+			t.Errorf("end %s: %v", cmd.Path, err)
+		}
+		_ = cmd.Wait() // it was killed
 	})
 	t.Cleanup(stop)
 	return stop

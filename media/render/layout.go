@@ -219,7 +219,7 @@ func (l *layout) facts(f *flow, s Status, e effort) {
 		}
 	}
 	if s.Fingerprint != "" && e.extras {
-		label("Certificate fingerprint")
+		label("Device fingerprint")
 		f.line(KindFingerprint, s.Fingerprint, styleMono, 0, width)
 		f.next()
 	}

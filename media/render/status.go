@@ -13,7 +13,7 @@ type Status struct {
 	Name        string   // of the device
 	URL         string   // of the console: written out, and in the QR code
 	Addresses   []string // the most useful first: what does not fit is only counted
-	Fingerprint string   // of the certificate, in its short form
+	Fingerprint string   // of the device's authority, in its short form
 	ClaimCode   string   // while nobody has taken the device over
 	Starting    bool     // the device has only just been switched on: nothing else is known yet
 	Unreachable bool     // nobody can open the console: Messages say why

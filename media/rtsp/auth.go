@@ -133,7 +133,7 @@ func (g *gate) check(now time.Time, q question) admission {
 	if err != nil || cred.basic && q.auth == DigestAuth || !cred.basic && q.auth == BasicAuth {
 		return admission{verdict: missing}
 	}
-	if g.logins.paused(now, q.from) {
+	if g.logins.paused(now, q.from, cred.user) {
 		return admission{verdict: paused}
 	}
 	known, ok := accounts[cred.user]
@@ -142,7 +142,7 @@ func (g *gate) check(now time.Time, q question) admission {
 		known = hashes{md5: strings.Repeat("0", 2*md5.Size), sha: strings.Repeat("0", 2*sha256.Size)}
 	}
 	if !cred.match(known, q) || !ok {
-		g.logins.failed(now, q.from)
+		g.logins.failed(now, q.from, cred.user)
 		return admission{verdict: denied}
 	}
 	if cred.basic {

@@ -7,7 +7,7 @@ import (
 )
 
 const (
-	// maxWrongLogins wrong passwords from one source within loginWindow make it wait for loginPause.
+	// maxWrongLogins wrong passwords for an account from one source within loginWindow make it wait for loginPause.
 	maxWrongLogins = 10
 	loginWindow    = 5 * time.Minute
 	loginPause     = time.Minute
@@ -15,12 +15,18 @@ const (
 	maxLoginSources = 4096
 )
 
-// logins counts wrong passwords per source: an IPv4 address, or an IPv6 /64, which is what one customer has at least
-// (RFC 6177).
+// logins counts wrong passwords per account and source, so that a reader that is set up wrongly keeps out nobody else behind
+// its address: an IPv4 address, or an IPv6 /64, which is what one customer has at least (RFC 6177).
 type logins struct {
 	mu sync.Mutex // guards sources
 	// sources is made when the first one is needed.
-	sources map[netip.Prefix]*wrongLogins
+	sources map[loginSource]*wrongLogins
+}
+
+// loginSource is from where somebody tries to be whom.
+type loginSource struct {
+	from netip.Prefix
+	user string
 }
 
 type wrongLogins struct {
@@ -35,8 +41,8 @@ func (w *wrongLogins) over(now time.Time) bool {
 }
 
 // failed notes a wrong password.
-func (l *logins) failed(now time.Time, from netip.Addr) {
-	key, ok := loginSource(from)
+func (l *logins) failed(now time.Time, from netip.Addr, user string) {
+	key, ok := sourceOf(from, user)
 	if !ok {
 		return
 	}
@@ -47,7 +53,7 @@ func (l *logins) failed(now time.Time, from netip.Addr) {
 		l.makeRoom(now)
 		w = &wrongLogins{since: now}
 		if l.sources == nil {
-			l.sources = map[netip.Prefix]*wrongLogins{}
+			l.sources = map[loginSource]*wrongLogins{}
 		}
 		l.sources[key] = w
 	}
@@ -56,9 +62,9 @@ func (l *logins) failed(now time.Time, from netip.Addr) {
 	}
 }
 
-// paused reports whether no password from there is looked at.
-func (l *logins) paused(now time.Time, from netip.Addr) bool {
-	key, ok := loginSource(from)
+// paused reports whether no password of that account from there is looked at.
+func (l *logins) paused(now time.Time, from netip.Addr, user string) bool {
+	key, ok := sourceOf(from, user)
 	if !ok {
 		return false
 	}
@@ -86,12 +92,16 @@ func (l *logins) makeRoom(now time.Time) {
 	}
 }
 
-func loginSource(a netip.Addr) (netip.Prefix, bool) {
+// maxLoginUser bounds the names that are told apart, in bytes.
+const maxLoginUser = 64
+
+func sourceOf(a netip.Addr, user string) (loginSource, bool) {
 	a = a.Unmap().WithZone("")
 	bits := a.BitLen()
-	if a.Is6() {
+	// All of a house has one /64, and there every address is a device of its own.
+	if a.Is6() && !a.IsPrivate() && !a.IsLinkLocalUnicast() {
 		bits = 64
 	}
 	p, err := a.Prefix(bits)
-	return p, err == nil && a.IsValid()
+	return loginSource{p, user[:min(len(user), maxLoginUser)]}, err == nil && a.IsValid()
 }

@@ -16,33 +16,43 @@ func TestLogins(t *testing.T) {
 	now := time.Now()
 	addr := netip.MustParseAddr
 	for range maxWrongLogins - 1 {
-		l.failed(now, addr("2001:db8::1"))
+		l.failed(now, addr("2001:db8::1"), "anna")
 	}
-	if l.paused(now, addr("2001:db8::1")) {
+	if l.paused(now, addr("2001:db8::1"), "anna") {
 		t.Error("paused too early")
 	}
 	// The window is over: counting begins anew.
-	l.failed(now.Add(loginWindow+time.Second), addr("2001:db8::1"))
+	l.failed(now.Add(loginWindow+time.Second), addr("2001:db8::1"), "anna")
 	now = now.Add(loginWindow + time.Second)
-	if l.paused(now, addr("2001:db8::1")) {
+	if l.paused(now, addr("2001:db8::1"), "anna") {
 		t.Error("what was wrong long ago counts")
 	}
 	for range maxWrongLogins - 1 {
-		l.failed(now, addr("2001:db8::2%eth0"))
+		l.failed(now, addr("2001:db8::2%eth0"), "anna")
 	}
 	for a, want := range map[string]bool{"2001:db8::1": true, "2001:db8::ffff": true, "2001:db8:0:1::1": false, "192.0.2.1": false} {
-		if got := l.paused(now, addr(a)); got != want {
+		if got := l.paused(now, addr(a), "anna"); got != want {
 			t.Errorf("%s: paused %v", a, got)
 		}
 	}
-	if l.paused(now.Add(loginPause), addr("2001:db8::1")) {
+	if l.paused(now, addr("2001:db8::1"), "bert") {
+		t.Error("another account there is paused, too")
+	}
+	// In the house each address is a device of its own.
+	for range maxWrongLogins {
+		l.failed(now, addr("fd00::1"), "anna")
+	}
+	if !l.paused(now, addr("fd00::1"), "anna") || l.paused(now, addr("fd00::2"), "anna") {
+		t.Error("a device of the house is paused for another one's tries")
+	}
+	if l.paused(now.Add(loginPause), addr("2001:db8::1"), "anna") {
 		t.Error("the pause does not end")
 	}
-	if l.failed(now, netip.Addr{}); l.paused(now, netip.Addr{}) {
+	if l.failed(now, netip.Addr{}, "anna"); l.paused(now, netip.Addr{}, "anna") {
 		t.Error("who has no address is paused")
 	}
 	for i := range maxLoginSources + 100 {
-		l.failed(now, netip.AddrFrom4([4]byte{10, byte(i >> 16), byte(i >> 8), byte(i)}))
+		l.failed(now, netip.AddrFrom4([4]byte{10, byte(i >> 16), byte(i >> 8), byte(i)}), "anna")
 	}
 	if n := len(l.sources); n > maxLoginSources {
 		t.Errorf("%d sources are remembered", n)

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"database/sql"
 	"encoding/hex"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"time"
@@ -20,6 +21,17 @@ type account struct {
 	name string
 	hash string
 	role identity.Role
+	// cameras that a viewer may see, by id; nil means all. Other roles see all.
+	cameras []string
+}
+
+// identity is who the account is to other processes.
+func (a account) identity() identity.Identity {
+	id := identity.Identity{User: a.name, Role: a.role}
+	if a.role == identity.Viewer {
+		id.Cameras = a.cameras
+	}
+	return id
 }
 
 // bind names the account's present password without giving away its hash: a session that carries another one ends.
@@ -30,15 +42,36 @@ func (a account) bind() string {
 
 // account returns the named account; false when there is none.
 func (s *store) account(ctx context.Context, name string) (account, bool, error) {
-	a := account{name: name}
-	err := s.r.QueryRowContext(ctx, "SELECT hash, role FROM accounts WHERE name = ?", name).Scan(&a.hash, &a.role)
-	switch {
-	case errors.Is(err, sql.ErrNoRows):
+	a, err := scanAccount(s.r.QueryRowContext(ctx, accountQuery+" WHERE name = ?", name))
+	if errors.Is(err, sql.ErrNoRows) {
 		return account{}, false, nil
-	case err != nil:
-		return account{}, false, fmt.Errorf("read account: %w", err)
 	}
-	return a, true, nil
+	return a, err == nil, err
+}
+
+const accountQuery = "SELECT name, hash, role, cameras FROM accounts"
+
+// scanAccount reads a row of accountQuery.
+func scanAccount(row interface{ Scan(...any) error }) (account, error) {
+	var a account
+	var cameras string
+	err := row.Scan(&a.name, &a.hash, &a.role, &cameras)
+	if err == nil {
+		err = json.Unmarshal([]byte(cameras), &a.cameras)
+	}
+	if err != nil {
+		return account{}, fmt.Errorf("read account: %w", err)
+	}
+	return a, nil
+}
+
+// cameraList is a list of cameras as the database keeps it.
+func cameraList(cameras []string) (string, error) {
+	b, err := json.Marshal(cameras)
+	if err != nil {
+		return "", fmt.Errorf("encode list of cameras: %w", err)
+	}
+	return string(b), nil
 }
 
 // claimed reports whether somebody owns the device.

@@ -82,7 +82,7 @@ type acmePair struct {
 }
 
 func (c *console) acmePage(w http.ResponseWriter, r *http.Request, id identity.Identity) {
-	s, err := acme.LoadSettings(r.Context(), acmeKeeper{c.store})
+	s, err := acme.LoadSettings(r.Context(), acmeValues{c.store.r})
 	if err != nil {
 		c.failed(w, r, err)
 		return
@@ -182,7 +182,7 @@ func (c *console) saveACME(w http.ResponseWriter, r *http.Request, id identity.I
 	if !c.formOf(w, r, 2*maxBody) {
 		return
 	}
-	kept, err := acme.LoadSettings(r.Context(), acmeKeeper{c.store})
+	kept, err := acme.LoadSettings(r.Context(), acmeValues{c.store.r})
 	if err != nil {
 		c.failed(w, r, err)
 		return
@@ -255,7 +255,7 @@ func (c *console) tryACME(w http.ResponseWriter, r *http.Request, id identity.Id
 }
 
 func (c *console) dropACMEPage(w http.ResponseWriter, r *http.Request, id identity.Identity) {
-	s, err := acme.LoadSettings(r.Context(), acmeKeeper{c.store})
+	s, err := acme.LoadSettings(r.Context(), acmeValues{c.store.r})
 	if err != nil {
 		c.failed(w, r, err)
 		return
@@ -276,7 +276,7 @@ func (c *console) dropACMEPage(w http.ResponseWriter, r *http.Request, id identi
 }
 
 func (c *console) dropACME(w http.ResponseWriter, r *http.Request, id identity.Identity) {
-	s, err := acme.LoadSettings(r.Context(), acmeKeeper{c.store})
+	s, err := acme.LoadSettings(r.Context(), acmeValues{c.store.r})
 	if err == nil && !s.Empty() {
 		names := strings.Join(s.Names, ", ")
 		s.Names = nil

@@ -49,8 +49,16 @@ type acmeKeeper struct{ store *store }
 
 // Load returns the value of a key, nil when there is none.
 func (k acmeKeeper) Load(ctx context.Context, key string) ([]byte, error) {
+	return acmeValues{k.store.r}.Load(ctx, key)
+}
+
+// acmeValues reads the table acme, in a transaction too.
+type acmeValues struct{ q querier }
+
+// Load returns the value of a key, nil when there is none.
+func (a acmeValues) Load(ctx context.Context, key string) ([]byte, error) {
 	var v []byte
-	err := k.store.r.QueryRowContext(ctx, "SELECT value FROM acme WHERE key = ?", key).Scan(&v)
+	err := a.q.QueryRowContext(ctx, "SELECT value FROM acme WHERE key = ?", key).Scan(&v)
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil, nil
 	}
@@ -133,7 +141,7 @@ func (p acmePublisher) Published(ctx context.Context) (map[string]string, error)
 
 // acmeRoots are the roots that somebody gave for an ACME server of their own; none for Let's Encrypt, which everybody trusts.
 func (c *console) acmeRoots(ctx context.Context) ([]*x509.Certificate, error) {
-	s, err := acme.LoadSettings(ctx, acmeKeeper{c.store})
+	s, err := acme.LoadSettings(ctx, acmeValues{c.store.r})
 	if err != nil || s.Empty() || s.RootPEM == "" {
 		return nil, err
 	}

@@ -45,8 +45,16 @@ func audited(ctx context.Context, tx *sql.Tx, e auditEntry) error {
 	return nil
 }
 
-// byPerson is the entry of something a person did.
+// auditMark is in the context of requests that change something: that an entry was made of it.
+type auditMark struct{ made bool }
+
+type auditKey struct{}
+
+// byPerson is the entry of something a person did; the request is then not noted in general words too.
 func byPerson(r *http.Request, id identity.Identity, area, what string) auditEntry {
+	if mark, ok := r.Context().Value(auditKey{}).(*auditMark); ok {
+		mark.made = true
+	}
 	return auditEntry{Who: id.User, Remote: remoteOf(r), Area: area, What: what}
 }
 

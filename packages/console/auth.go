@@ -27,6 +27,7 @@ func (e *deniedError) Unwrap() error { return identity.ErrDenied }
 
 var (
 	errNotLoggedIn = &deniedError{reason: "not logged in"}
+	errNoToken     = &deniedError{reason: "this token is not known, or its time is over"}
 	errWrong       = &deniedError{reason: "wrong user name or password"}
 )
 
@@ -40,20 +41,39 @@ type authenticator struct {
 	sessions *scs.SessionManager
 	hasher   *credential.Hasher
 	limit    *credential.Limiter
-	// seen has what was right in the last minute: a client that sends Basic with every request must not cost a password
-	// hash each. Its bind is the account's password at that time.
+	devices  *credential.Devices
+	// seen has what was right and was used in the last hour: a client that sends Basic with every request must not cost a
+	// password hash each, nor be kept out when others try passwords. Its bind is the account's password at that time.
 	seen *credential.Memory
+	// blocked has for whom and from where too many tries were noted.
+	blocked  *credential.Buckets[credential.Line]
+	blockedN *credential.Buckets[struct{}]
+	note     func(context.Context, auditEntry)
 }
 
 const (
-	seenFor = time.Minute
+	seenFor = time.Hour
 	maxSeen = 256
+	// blockedEvery is how often too many tries for an account are noted, blockedAll how often those for any.
+	blockedEvery = time.Hour
+	blockedAll   = 10 * time.Minute
+	maxBlocked   = 256
 )
 
-func newAuthenticator(s *store, m *scs.SessionManager, h *credential.Hasher) *authenticator {
+// newAuthenticator returns an authenticator that writes into the audit log with note.
+func newAuthenticator(s *store, m *scs.SessionManager, h *credential.Hasher, d *credential.Devices, note func(context.Context, auditEntry)) *authenticator {
 	return &authenticator{
-		store: s, sessions: m, hasher: h, limit: credential.NewLimiter(), seen: credential.NewMemory(seenFor, maxSeen),
+		store: s, sessions: m, hasher: h, limit: credential.NewLimiter(), devices: d, seen: credential.NewMemory(seenFor, maxSeen),
+		blocked: credential.NewBuckets[credential.Line](blockedEvery, 1, maxBlocked), blockedN: credential.NewBuckets[struct{}](blockedAll, 10, 1), note: note,
 	}
+}
+
+// visitor is from where a password comes.
+type visitor struct {
+	remote string
+	near   bool
+	// device is the value of deviceCookie.
+	device string
 }
 
 // identify returns who c belongs to. A *deniedError: nobody.
@@ -73,10 +93,14 @@ func (a *authenticator) identify(ctx context.Context, c identity.Credentials) (i
 		}
 	}
 	if user, password, ok := r.BasicAuth(); ok {
-		return a.byPassword(ctx, user, password, c.Remote)
+		from := visitor{remote: c.Remote, near: c.Near}
+		if cookie, err := r.Cookie(deviceCookie); err == nil {
+			from.device = cookie.Value
+		}
+		return a.byPassword(ctx, user, password, from)
 	}
-	if scheme, _, _ := strings.Cut(c.Authorization, " "); strings.EqualFold(scheme, "Bearer") {
-		return identity.Identity{}, &deniedError{reason: "this token is not known"}
+	if scheme, secret, _ := strings.Cut(c.Authorization, " "); strings.EqualFold(scheme, "Bearer") {
+		return a.byToken(ctx, strings.TrimSpace(secret))
 	}
 	return identity.Identity{}, errNotLoggedIn
 }
@@ -109,58 +133,91 @@ func (a *authenticator) current(ctx context.Context) (identity.Identity, bool, e
 	if err != nil || !ok || acc.bind() != a.sessions.GetString(ctx, sessionBind) {
 		return identity.Identity{}, false, err
 	}
-	return identity.Identity{User: acc.name, Role: acc.role}, true, nil
+	return acc.identity(), true, nil
 }
 
 // byPassword checks Basic credentials: the stream account's, or those of an account.
-func (a *authenticator) byPassword(ctx context.Context, user, password, remote string) (identity.Identity, error) {
+func (a *authenticator) byPassword(ctx context.Context, user, password string, from visitor) (identity.Identity, error) {
 	stream, err := a.store.streamAccount(ctx, a.store.r)
 	if err != nil {
 		return identity.Identity{}, err
 	}
-	if user == stream.user && subtle.ConstantTimeCompare([]byte(password), []byte(stream.password)) == 1 {
+	key := a.seen.Key(user, password)
+	if user == stream.user {
+		bind := "stream account " + stream.password
+		if !a.seen.Renew(key, bind) {
+			if err := a.streamPassword(ctx, stream, password, from); err != nil {
+				return identity.Identity{}, err
+			}
+			a.seen.Remember(key, bind)
+		}
 		return identity.Identity{User: user, Role: identity.Viewer}, nil
 	}
 	acc, known, err := a.store.account(ctx, user)
 	if err != nil {
 		return identity.Identity{}, err
 	}
-	key := a.seen.Key(user, password)
-	if known && a.seen.Recall(key, acc.bind()) {
-		return identity.Identity{User: acc.name, Role: acc.role}, nil
+	if known && a.seen.Renew(key, acc.bind()) {
+		return acc.identity(), nil
 	}
-	if wait := a.limit.Try(remote); wait > 0 {
-		return identity.Identity{}, tooMany(wait)
-	}
-	if user == stream.user {
-		return identity.Identity{}, errWrong
-	}
-	acc, err = checkPassword(ctx, a.store, a.hasher, user, password)
-	if err != nil {
+	if acc, err = a.password(ctx, user, password, from); err != nil {
 		return identity.Identity{}, err
 	}
-	a.limit.Forgive(remote)
 	a.seen.Remember(key, acc.bind())
-	return identity.Identity{User: acc.name, Role: acc.role}, nil
+	return acc.identity(), nil
 }
 
-// checkPassword returns the account with that name and password; errWrong when there is none.
-func checkPassword(ctx context.Context, s *store, h *credential.Hasher, user, password string) (account, error) {
-	acc, known, err := s.account(ctx, user)
+// streamPassword checks the password of the stream account, which is kept as it is and costs nothing to compare.
+func (a *authenticator) streamPassword(ctx context.Context, stream streamAccount, password string, from visitor) error {
+	t := credential.Try{Remote: from.remote, Near: from.near, Account: stream.user, Known: true}
+	if v := a.limit.Try(t); v.Wait > 0 {
+		return a.refuse(ctx, t, v)
+	}
+	if subtle.ConstantTimeCompare([]byte(password), []byte(stream.password)) != 1 {
+		return errWrong
+	}
+	a.limit.Forgive(t)
+	return nil
+}
+
+// password returns the account with that name and password: errWrong when there is none, another *deniedError when it was
+// not looked at.
+func (a *authenticator) password(ctx context.Context, user, password string, from visitor) (account, error) {
+	acc, known, err := a.store.account(ctx, user)
 	if err != nil {
 		return account{}, err
 	}
 	if !known {
 		acc.hash = credential.Nobody
 	}
-	ok, err := h.Matches(ctx, password, acc.hash)
+	t := credential.Try{Remote: from.remote, Near: from.near, Account: user, Known: known, Device: a.devices.Find(from.device, user)}
+	switch v := a.limit.Try(t); {
+	case v.Wait > 0:
+		return account{}, a.refuse(ctx, t, v)
+	case v.Pretend:
+		return account{}, errors.Join(errWrong, a.hasher.Pretend(ctx))
+	}
+	ok, err := a.hasher.Matches(ctx, t.Line(), password, acc.hash)
 	if err != nil {
 		return account{}, err
 	}
 	if !known || !ok {
 		return account{}, errWrong
 	}
+	a.limit.Forgive(t)
 	return acc, nil
+}
+
+// refuse says that a try was one too many, and notes it now and then.
+func (a *authenticator) refuse(ctx context.Context, t credential.Try, v credential.Verdict) error {
+	if a.blocked.Take(t.Line()) == 0 && a.blockedN.Take(struct{}{}) == 0 {
+		who := t.Account
+		if !t.Known {
+			who = "names that nobody has"
+		}
+		a.note(ctx, auditEntry{Who: "somebody", Remote: t.Remote, Area: auditAccounts, What: "was kept from trying more passwords for " + who})
+	}
+	return tooMany(v.Wait)
 }
 
 // asDenied returns the reason when err says that somebody is not let in.

@@ -4,7 +4,6 @@ import (
 	"encoding/base64"
 	"errors"
 	"net/http"
-	"net/url"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -23,11 +22,7 @@ func TestAuth(t *testing.T) {
 	d.options.Builtin = []settings.Camera{demoCamera()}
 	d.start()
 	b := d.claimed()
-	home, err := url.Parse("https://" + b.host)
-	if err != nil {
-		t.Fatal(err)
-	}
-	session := b.client.Jar.Cookies(home)[0].String()
+	session := b.session()
 	stream := streamPassword(t, b)
 	asker := identity.NewAsker(d.internal())
 	admin, viewer := identity.Identity{User: "admin", Role: identity.Admin}, identity.Identity{User: "porthole", Role: identity.Viewer}

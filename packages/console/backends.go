@@ -59,6 +59,7 @@ type backends struct {
 
 	processes   recent[[]processStatus]
 	certificate recent[certificateStatus]
+	events      recent[certificateEvents]
 	problems    recent[problemList]
 	cameras     recent[proxyStatus]
 	sessions    recent[sessionList]
@@ -75,6 +76,7 @@ func newBackends(env daemon.Env) *backends {
 	}
 	b.processes.ask = fetch[[]processStatus](b.system, "/processes")
 	b.certificate.ask = fetch[certificateStatus](b.system, "/certificate")
+	b.events.ask = fetch[certificateEvents](b.system, "/certificates/events")
 	b.problems.ask = fetch[problemList](b.system, "/problems")
 	b.cameras.ask = fetch[proxyStatus](b.proxy, "/status")
 	b.sessions.ask = fetch[sessionList](b.proxy, "/sessions")

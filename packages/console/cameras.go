@@ -117,6 +117,9 @@ func (c *console) deleteCamera(ctx context.Context, id string) error {
 		if n, err := res.RowsAffected(); err != nil || n == 0 {
 			return errors.Join(errNoCamera, err)
 		}
+		if err := forgetCamera(ctx, tx, id); err != nil {
+			return err
+		}
 		return dropTokens(ctx, tx, id)
 	})
 }

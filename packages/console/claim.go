@@ -1,19 +1,52 @@
 package main
 
 import (
-	"context"
 	"crypto/subtle"
 	"database/sql"
 	"errors"
 	"fmt"
 	"net/http"
+	"time"
 	"unicode/utf8"
 
+	"golang.org/x/sys/unix"
+
 	"porthole/packages/console/credential"
+	"porthole/packages/internal/identity"
 )
 
 // minPassword is the least a password may have, in characters: short ones are guessed.
 const minPassword = 10
+
+// claimWindow is how long a device can be claimed after power-on: later nobody stands before it and reads its code, and
+// whoever tries to guess it has that long.
+const claimWindow = 30 * time.Minute
+
+// uptimeClock returns how long the device has been on. On a developer's machine that is as long as the program runs.
+func uptimeClock(singleUser bool) func() time.Duration {
+	if singleUser {
+		start := time.Now()
+		return func() time.Duration { return time.Since(start) }
+	}
+	return func() time.Duration {
+		var ts unix.Timespec
+		if unix.ClockGettime(unix.CLOCK_BOOTTIME, &ts) != nil {
+			return 0 // every Linux has it
+		}
+		return time.Duration(ts.Nano())
+	}
+}
+
+// claimLeft is how long the device can still be claimed; not positive: no more until it is started again.
+func (c *console) claimLeft() time.Duration { return c.claimWindow - c.uptime() }
+
+// restartWords say how to start the device again, as the end of a sentence.
+func (c *console) restartWords() string {
+	if c.env.SingleUser {
+		return "stop Porthole and start it again"
+	}
+	return "unplug it and plug it in again"
+}
 
 var (
 	errClaimed   = errors.New("somebody claimed this device already")
@@ -25,7 +58,9 @@ type claimView struct {
 	// The errors stand beside their fields; Error is the whole form's.
 	CodeError, PasswordError, ConfirmError, Error string
 	MinPassword                                   int
-	CA                                            *certificateView
+	// Restart says how to open the time for claiming again, where it is over.
+	Restart string
+	CA      *certificateView
 }
 
 func (c *console) claimPage(w http.ResponseWriter, r *http.Request) {
@@ -36,11 +71,18 @@ func (c *console) claimPage(w http.ResponseWriter, r *http.Request) {
 
 func (c *console) showClaim(w http.ResponseWriter, r *http.Request, status int, v claimView) {
 	v.User, v.MinPassword, v.CA = adminName, minPassword, c.certificateFor(r)
+	if c.claimLeft() <= 0 {
+		v.Restart = c.restartWords()
+	}
 	c.render(w, r, status, "claim", page{Title: "Welcome", Body: v})
 }
 
 func (c *console) claim(w http.ResponseWriter, r *http.Request) {
 	if !c.form(w, r) || !c.stranger(w, r, false) {
+		return
+	}
+	if c.claimLeft() <= 0 {
+		c.showClaim(w, r, http.StatusForbidden, claimView{})
 		return
 	}
 	v := claimView{Code: r.PostFormValue("code")}
@@ -55,12 +97,13 @@ func (c *console) claim(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	remote := remoteOf(r)
-	if wait := c.claims.Try(remote); wait > 0 {
-		v.Error = busy(w, wait)
+	try := credential.Try{Remote: remote, Near: nearOf(r), Known: true}
+	if verdict := c.claims.Try(try); verdict.Wait > 0 {
+		v.Error = busy(w, verdict.Wait)
 		c.showClaim(w, r, http.StatusTooManyRequests, v)
 		return
 	}
-	switch err := c.claimWith(r.Context(), v.Code, password); {
+	switch err := c.claimWith(w, r, v.Code, password); {
 	case errors.Is(err, errWrongCode):
 		c.log.Warn("wrong claim code", "remote", remote)
 		v.CodeError = "This is not the code of this device. It looks like BCDF-2345."
@@ -70,7 +113,7 @@ func (c *console) claim(w http.ResponseWriter, r *http.Request) {
 	case err != nil:
 		c.failed(w, r, err)
 	default:
-		c.claims.Forgive(remote)
+		c.claims.Forgive(try)
 		c.log.Info("claimed", "remote", remote)
 		c.ownersZone(r.Context(), r.PostFormValue("timezone"))
 		http.Redirect(w, r, "/", http.StatusSeeOther)
@@ -89,7 +132,8 @@ func checkNewPassword(p string) string {
 }
 
 // claimWith makes the admin account when the code is right, and logs its owner in.
-func (c *console) claimWith(ctx context.Context, code, password string) error {
+func (c *console) claimWith(w http.ResponseWriter, r *http.Request, code, password string) error {
+	ctx := r.Context()
 	want, err := c.store.claimCode(ctx, c.store.r)
 	if err != nil {
 		return err
@@ -113,7 +157,10 @@ func (c *console) claimWith(ctx context.Context, code, password string) error {
 		if owned {
 			return errClaimed
 		}
-		return setAdmin(ctx, tx, hash)
+		if err := setAdmin(ctx, tx, hash); err != nil {
+			return err
+		}
+		return audited(ctx, tx, byPerson(r, identity.Identity{User: adminName}, auditDevice, "claimed this device"))
 	})
 	if err != nil {
 		return err
@@ -125,5 +172,5 @@ func (c *console) claimWith(ctx context.Context, code, password string) error {
 	if err != nil {
 		return err
 	}
-	return c.logIn(ctx, acc)
+	return c.logIn(w, r, acc)
 }

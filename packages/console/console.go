@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -34,6 +35,10 @@ type Options struct {
 	// Decoder is the program that looks into uploaded videos, Libraries the folders that it may load from.
 	Decoder   string
 	Libraries []string
+	// ClaimWindow is how long after power-on the device can be claimed; 0 means half an hour.
+	ClaimWindow time.Duration
+	// Uptime is how long the device has been on; nil: what the kernel says, or with Env.SingleUser since console started.
+	Uptime func() time.Duration
 	// LongPoll is how long a follower of settings waits for news; 0 means 55 s.
 	LongPoll time.Duration
 }
@@ -54,17 +59,23 @@ type console struct {
 	backends *backends
 	// onceCodes are quick-connect codes for their maker's next page.
 	onceCodes onceCodes
-	transfers *transfers
+	// onceTokens are API tokens for the same, by their numbers.
+	onceTokens onceCodes
+	transfers  *transfers
 	// answers are for servers that look at our names, acme gets certificates from them.
 	answers *acme.Answers
 	acme    *acme.Manager
 	pages   map[string]*template.Template
 	assets  map[string]asset
 
-	logins, claims, pairTries *credential.Limiter
+	claims, pairTries *credential.Limiter
 
 	// editing is held while an operation on a playlist looks at what is there and then changes it.
 	editing sync.Mutex
+
+	// claimWindow and uptime are those of the Options.
+	claimWindow time.Duration
+	uptime      func() time.Duration
 }
 
 // Run serves console's two sockets until ctx ends or something fails that a restart may mend. A damaged database is
@@ -85,19 +96,26 @@ func newConsole(ctx context.Context, o Options, s *store) (*console, error) {
 	}
 	c := &console{
 		log: o.Env.Log, env: o.Env, builtin: o.Builtin, longPoll: o.LongPoll,
-		store: s, signage: db.New(s), hasher: credential.NewHasher(), logins: credential.NewLimiter(), claims: credential.NewLimiter(),
+		store: s, signage: db.New(s), hasher: credential.NewHasher(), claims: credential.NewLimiter(),
 		pairTries: credential.NewLimiter(), transfers: newTransfers(),
 		answers: acme.NewAnswers(),
 	}
 	if c.longPoll == 0 {
 		c.longPoll = longPoll
 	}
+	c.claimWindow, c.uptime = cmp.Or(o.ClaimWindow, claimWindow), o.Uptime
+	if c.uptime == nil {
+		c.uptime = uptimeClock(o.Env.SingleUser)
+	}
 	if err := c.ownScreen(ctx); err != nil {
 		return nil, fmt.Errorf("prepare database: %w", explain(err))
 	}
 	c.sessions = newSessions(s, c.sessionFailed)
-	c.auth = newAuthenticator(s, c.sessions, c.hasher)
-	var err error
+	key, err := s.deviceKey(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("prepare database: %w", explain(err))
+	}
+	c.auth = newAuthenticator(s, c.sessions, c.hasher, credential.NewDevices(key), c.note)
 	if c.pages, err = parsePages(); err != nil {
 		return nil, err
 	}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/rand"
 	"crypto/sha256"
 	"database/sql"
 	"encoding/hex"
@@ -113,4 +114,28 @@ func (s *store) claimCode(ctx context.Context, q querier) (string, error) {
 		return "", fmt.Errorf("read claim code: %w", err)
 	}
 	return code, nil
+}
+
+// deviceKey returns what browsers' cookies are made with (credential.Devices); it is made once.
+func (s *store) deviceKey(ctx context.Context) (key []byte, err error) {
+	const name = "device-cookies"
+	err = s.write(ctx, func(tx *sql.Tx) error {
+		var kept string
+		err := tx.QueryRowContext(ctx, "SELECT value FROM secrets WHERE name = ?", name).Scan(&kept)
+		if err == nil {
+			key, err = hex.DecodeString(kept)
+			return err
+		}
+		if !errors.Is(err, sql.ErrNoRows) {
+			return err
+		}
+		key = make([]byte, sha256.Size)
+		rand.Read(key) // never fails (crypto/rand)
+		_, err = tx.ExecContext(ctx, "INSERT INTO secrets (name, value) VALUES (?, ?)", name, hex.EncodeToString(key))
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("read or make the key of browsers' cookies: %w", err)
+	}
+	return key, nil
 }

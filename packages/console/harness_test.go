@@ -220,6 +220,21 @@ func (b *browser) post(target string, pairs ...string) answer {
 	return b.do(http.MethodPost, target, form)
 }
 
+// cookie returns the browser's cookie of that name for this device.
+func (b *browser) cookie(name string) *http.Cookie {
+	b.t.Helper()
+	for _, c := range b.client.Jar.Cookies(&url.URL{Scheme: "https", Host: b.host}) {
+		if c.Name == name {
+			return c
+		}
+	}
+	b.t.Fatalf("the browser has no cookie %s", name)
+	return nil
+}
+
+// session is the browser's session, as it stands in a Cookie header.
+func (b *browser) session() string { b.t.Helper(); return b.cookie("__Host-porthole").String() }
+
 // claimed returns a browser whose owner has just claimed the device.
 func (d *device) claimed() *browser {
 	d.t.Helper()

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net/http"
 	"strconv"
+	"time"
 
 	"porthole/packages/internal/identity"
 	"porthole/packages/internal/settings"
@@ -178,10 +179,18 @@ func (c *console) serveClaimCode(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	answer := struct {
-		Claimed bool   `json:"claimed"`
-		Code    string `json:"code,omitempty"`
+		Claimed   bool      `json:"claimed"`
+		Code      string    `json:"code,omitempty"`
+		OpenUntil time.Time `json:"open_until,omitzero"`
+		Closed    bool      `json:"closed,omitempty"`
+		Restart   string    `json:"restart,omitempty"`
 	}{Claimed: owned}
-	if !owned {
+	switch left := c.claimLeft(); {
+	case owned:
+	case left <= 0:
+		answer.Closed, answer.Restart = true, c.restartWords()
+	default:
+		answer.OpenUntil = time.Now().Add(left).UTC().Truncate(time.Second)
 		if answer.Code, err = c.store.claimCode(r.Context(), c.store.r); err != nil {
 			c.internalFailed(w, r, err)
 			return

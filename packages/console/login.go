@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"net/http"
 	"net/url"
 	"strings"
@@ -36,16 +35,6 @@ func localPath(next string) string {
 		return "/"
 	}
 	return next
-}
-
-// logIn makes the session that of the account, under a new token so that one planted before is worth nothing.
-func (c *console) logIn(ctx context.Context, a account) error {
-	if err := c.sessions.RenewToken(ctx); err != nil {
-		return err
-	}
-	c.sessions.Put(ctx, sessionAccount, a.name)
-	c.sessions.Put(ctx, sessionBind, a.bind())
-	return nil
 }
 
 // stranger lets h answer who is not logged in, on a device that is claimed or not as the page needs it; others go
@@ -104,31 +93,38 @@ func (c *console) login(w http.ResponseWriter, r *http.Request) {
 	}
 	remote := remoteOf(r)
 	v := loginView{User: strings.TrimSpace(r.PostFormValue("user")), Next: localPath(r.FormValue("next"))}
-	if wait := c.logins.Try(remote); wait > 0 {
-		v.Error = busy(w, wait)
+	acc, err := c.auth.password(r.Context(), v.User, r.PostFormValue("password"), visitorOf(r))
+	if d, denied := asDenied(err); denied && d.wait > 0 {
+		v.Error = busy(w, d.wait)
 		c.showLogin(w, r, http.StatusTooManyRequests, v)
 		return
-	}
-	acc, err := checkPassword(r.Context(), c.store, c.hasher, v.User, r.PostFormValue("password"))
-	if _, denied := asDenied(err); denied {
+	} else if denied {
 		c.log.Warn("login refused", "remote", remote)
 		v.Error = "User name or password is wrong."
 		c.showLogin(w, r, http.StatusForbidden, v)
 		return
 	}
 	if err == nil {
-		err = c.logIn(r.Context(), acc)
+		err = c.logIn(w, r, acc)
 	}
 	if err != nil {
 		c.failed(w, r, err)
 		return
 	}
-	c.logins.Forgive(remote)
+	c.note(r.Context(), byPerson(r, acc.identity(), auditAccounts, "logged in"))
 	c.log.Info("logged in", "account", acc.name, "remote", remote)
 	http.Redirect(w, r, v.Next, http.StatusSeeOther)
 }
 
 func (c *console) logout(w http.ResponseWriter, r *http.Request) {
+	id, in, err := c.auth.current(r.Context())
+	if err != nil {
+		c.failed(w, r, err)
+		return
+	}
+	if in {
+		c.note(r.Context(), byPerson(r, id, auditAccounts, "logged out"))
+	}
 	if err := c.sessions.Destroy(r.Context()); err != nil {
 		c.failed(w, r, err)
 		return

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	_ "golang.org/x/crypto/x509roots/fallback" // gokrazy has no file of trusted authorities
 
@@ -23,10 +24,12 @@ func main() {
 	var builtin cameraFlag
 	var decoder string
 	var libraries []string
+	var window time.Duration
 	daemon.Process{
 		Name: "console",
 		Flags: func(fs *flag.FlagSet) {
 			fs.Var(&builtin, "builtin-camera", "a camera nobody can delete, as `ID=URL`; may be repeated")
+			fs.DurationVar(&window, "claim-window", claimWindow, "how long after power-on the device can be claimed")
 			fs.StringVar(&decoder, "decoder", "/usr/local/bin/ffmpeg-porthole", "`program` that looks into uploaded videos (overlays/decoder)")
 			fs.Func("decoder-libraries", "`folder` that the decoder may read and execute, for one that loads libraries; may be repeated", func(dir string) error {
 				libraries = append(libraries, dir)
@@ -42,7 +45,7 @@ func main() {
 			return n
 		},
 		Run: func(ctx context.Context, env daemon.Env) error {
-			return Run(ctx, Options{Env: env, Builtin: builtin, Decoder: decoder, Libraries: libraries})
+			return Run(ctx, Options{Env: env, Builtin: builtin, ClaimWindow: window, Decoder: decoder, Libraries: libraries})
 		},
 	}.Main()
 }

@@ -31,6 +31,7 @@ var settingsPages = []navItem{
 	{Path: "/screen", Text: "This screen", Hint: "What this device’s own screen plays, from where, when it is on; temperature and power."},
 	{Path: "/settings/signage", Text: "Signage", Hint: "Time zone, what screens show when nothing is planned, how players may come."},
 	{Path: "/settings/people", Text: "People", Hint: "Who may log in, and what they may do."},
+	{Path: "/settings/audit", Text: "Audit log", Hint: "Who changed what and when, and who logged in."},
 	{Path: "/settings/proxy", Text: "Proxy", Hint: "The public name, who may connect, the ports, the accounts for cameras."},
 	{Path: "/settings/live", Text: "Live view", Hint: "How browsers outside reach the cameras, and how many at once."},
 	{Path: "/sessions", Text: "Sessions", Hint: "Who watches a camera now."},

@@ -58,15 +58,16 @@ func (c *console) pairPage(w http.ResponseWriter, r *http.Request, id identity.I
 // with a session guesses one.
 func (c *console) findPairing(w http.ResponseWriter, r *http.Request, id identity.Identity, v *pairView) (playerapi.Pairing, bool) {
 	remote := remoteOf(r)
-	if wait := c.pairTries.Try(remote); wait > 0 {
-		v.Error = busy(w, wait)
+	try := credential.Try{Remote: remote, Near: nearOf(r), Account: id.User, Known: true}
+	if verdict := c.pairTries.Try(try); verdict.Wait > 0 {
+		v.Error = busy(w, verdict.Wait)
 		c.showPair(w, r, http.StatusTooManyRequests, id, *v)
 		return playerapi.Pairing{}, false
 	}
 	want := credential.PlainCode(v.Code)
 	for _, p := range c.players.Pairings() {
 		if credential.PlainCode(p.UserCode) == want {
-			c.pairTries.Forgive(remote)
+			c.pairTries.Forgive(try)
 			v.Code = p.UserCode
 			return p, true
 		}

@@ -8,11 +8,16 @@ import (
 	"crypto/x509/pkix"
 	"encoding/json"
 	"encoding/pem"
+	"errors"
+	"maps"
 	"math/big"
 	"net/http"
+	"slices"
 	"sync"
 	"testing"
 	"time"
+
+	"porthole/packages/internal/keypair"
 )
 
 // system stands where the root process does and speaks the JSON of docs/architecture.md.
@@ -27,6 +32,82 @@ type system struct {
 	problems  []map[string]string
 	resets    []string // who wanted a factory reset
 	broken    bool     // it cannot write anything down
+	// published are the pairs that console put into service, by name; changes what it said of each change.
+	published map[string]servedPair
+	changes   []string
+	// refuses is what system says of every pair, if not empty.
+	refuses string
+}
+
+// servedPair is an entry of GET /certificate.
+type servedPair struct {
+	Name      string    `json:"name"`
+	Algorithm string    `json:"algorithm"`
+	ChainPEM  string    `json:"chain_pem"`
+	SHA256    string    `json:"sha256"`
+	Names     []string  `json:"names"`
+	NotBefore time.Time `json:"not_before"`
+	NotAfter  time.Time `json:"not_after"`
+	Issuer    string    `json:"issuer"`
+	Public    bool      `json:"public"`
+}
+
+// pairs are all in service, the device's own first.
+func (s *system) pairs() []servedPair {
+	all := []servedPair{{Name: "device", Algorithm: "ECDSA P-256", ChainPEM: s.chain, Names: []string{"porthole", "porthole.local", "192.168.1.5"},
+		NotBefore: time.Now().Add(-time.Hour), NotAfter: s.notAfter, Issuer: "Porthole CA"}}
+	for _, name := range slices.Sorted(maps.Keys(s.published)) {
+		all = append(all, s.published[name])
+	}
+	return all
+}
+
+// put takes a pair as system does: in its own form only.
+func (s *system) put(w http.ResponseWriter, r *http.Request) {
+	var in struct {
+		Chain string `json:"chain_pem"`
+		Key   string `json:"key_pem"`
+		Who   string
+		Why   string
+	}
+	if err := json.NewDecoder(r.Body).Decode(&in); err != nil {
+		http.Error(w, err.Error(), http.StatusBadRequest)
+		return
+	}
+	p, err := keypair.FromPEM([]byte(in.Chain), []byte(in.Key), time.Now())
+	if err == nil && s.refuses != "" {
+		err = errors.New(s.refuses)
+	}
+	if err != nil {
+		w.WriteHeader(http.StatusUnprocessableEntity)
+		json.NewEncoder(w).Encode(map[string]string{"error": err.Error()})
+		return
+	}
+	name := r.PathValue("name")
+	if s.published == nil {
+		s.published = map[string]servedPair{}
+	}
+	s.published[name] = servedPair{Name: name, Algorithm: p.Algorithm(), ChainPEM: in.Chain, Names: p.Names(), NotBefore: p.Leaf().NotBefore,
+		NotAfter: p.Leaf().NotAfter, Issuer: keypair.Issuer(p.Leaf()), Public: true}
+	s.changes = append(s.changes, "put "+name+" by "+in.Who+": "+in.Why)
+	w.WriteHeader(http.StatusNoContent)
+}
+
+// drop takes a pair out of service.
+func (s *system) drop(w http.ResponseWriter, r *http.Request) {
+	var in struct{ Who, Why string }
+	if err := json.NewDecoder(r.Body).Decode(&in); err != nil {
+		http.Error(w, err.Error(), http.StatusBadRequest)
+		return
+	}
+	name := r.PathValue("name")
+	if _, ok := s.published[name]; !ok {
+		http.NotFound(w, r)
+		return
+	}
+	delete(s.published, name)
+	s.changes = append(s.changes, "drop "+name+" by "+in.Who+": "+in.Why)
+	w.WriteHeader(http.StatusNoContent)
 }
 
 func newSystem(t *testing.T) *system {
@@ -101,7 +182,10 @@ func (s *system) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	mux.HandleFunc("GET /certificate", jsonHandler(map[string]any{
 		"ca_pem": s.ca, "chain_pem": s.chain, "ca_sha256": "", "leaf_sha256": "",
 		"names": []string{"porthole", "porthole.local", "192.168.1.5"}, "not_before": time.Now(), "not_after": s.notAfter,
+		"certificates": s.pairs(),
 	}))
+	mux.HandleFunc("PUT /certificates/{name}", s.put)
+	mux.HandleFunc("DELETE /certificates/{name}", s.drop)
 	mux.ServeHTTP(w, r)
 }
 
@@ -109,6 +193,28 @@ func (s *system) offer(digest string, file, problems any) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.provision = map[string]any{"digest": digest, "provision": file, "problems": problems}
+}
+
+// offerFiles has a certificate's files lie on the card, with what porthole.toml says.
+func (s *system) offerFiles(digest string, file any, files map[string][]byte) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	type one struct {
+		Name    string `json:"name"`
+		Content []byte `json:"content"`
+	}
+	var list []one
+	for _, name := range slices.Sorted(maps.Keys(files)) {
+		list = append(list, one{name, files[name]})
+	}
+	s.provision = map[string]any{"digest": digest, "provision": file, "problems": []string{}, "files": list}
+}
+
+// said returns how certificates changed.
+func (s *system) said() []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.changes)
 }
 
 func (s *system) tookAll() []string {

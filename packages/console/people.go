@@ -5,7 +5,6 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"net/http"
 	"regexp"
 	"slices"
 	"strings"
@@ -55,16 +54,16 @@ func roleName(r identity.Role) string {
 
 // accounts returns everybody who may log in, by name.
 func (s *store) accounts(ctx context.Context, q querier) ([]account, error) {
-	rows, err := q.QueryContext(ctx, "SELECT name, hash, role FROM accounts ORDER BY name COLLATE NOCASE")
+	rows, err := q.QueryContext(ctx, accountQuery+" ORDER BY name COLLATE NOCASE")
 	if err != nil {
 		return nil, fmt.Errorf("read accounts: %w", err)
 	}
 	defer rows.Close()
 	var list []account
 	for rows.Next() {
-		var a account
-		if err := rows.Scan(&a.name, &a.hash, &a.role); err != nil {
-			return nil, fmt.Errorf("read account: %w", err)
+		a, err := scanAccount(rows)
+		if err != nil {
+			return nil, err
 		}
 		list = append(list, a)
 	}
@@ -75,7 +74,11 @@ func (s *store) accounts(ctx context.Context, q querier) ([]account, error) {
 }
 
 // addPerson makes an account; a *settings.FieldError when the name is somebody's.
-func (s *store) addPerson(ctx context.Context, a account) error {
+func (s *store) addPerson(ctx context.Context, a account, e auditEntry) error {
+	cameras, err := cameraList(a.cameras)
+	if err != nil {
+		return err
+	}
 	return s.change(ctx, func(tx *sql.Tx) error {
 		have, err := s.accounts(ctx, tx)
 		if err != nil {
@@ -89,36 +92,55 @@ func (s *store) addPerson(ctx context.Context, a account) error {
 		if taken {
 			return &settings.FieldError{Field: "name", Reason: "there is an account of that name already"}
 		}
-		_, err = tx.ExecContext(ctx, "INSERT INTO accounts (name, hash, role, created) VALUES (?, ?, ?, ?)", a.name, a.hash, string(a.role), time.Now().Unix())
+		_, err = tx.ExecContext(ctx, "INSERT INTO accounts (name, hash, role, cameras, created) VALUES (?, ?, ?, ?, ?)", a.name, a.hash, string(a.role), cameras, time.Now().Unix())
 		if err != nil {
 			return fmt.Errorf("add account: %w", err)
 		}
-		return nil
+		return audited(ctx, tx, e)
 	})
 }
 
-// changePerson gives the account another role, which counts at the next click, and another password where hash is not
-// empty, which ends its sessions. It is errNobody or errLastAdmin.
-func (s *store) changePerson(ctx context.Context, name, hash string, role identity.Role) error {
+// changePerson gives the account of that name another role and other cameras, which count at the next click, and another
+// password where the hash is not empty, which ends its sessions. It is errNobody or errLastAdmin.
+func (s *store) changePerson(ctx context.Context, a account, e auditEntry) error {
+	cameras, err := cameraList(a.cameras)
+	if err != nil {
+		return err
+	}
 	return s.change(ctx, func(tx *sql.Tx) error {
-		if role != identity.Admin {
-			if err := s.adminsBesides(ctx, tx, name); err != nil {
+		if a.role != identity.Admin {
+			if err := s.adminsBesides(ctx, tx, a.name); err != nil {
 				return err
 			}
 		}
-		res, err := tx.ExecContext(ctx, "UPDATE accounts SET role = ?2, hash = CASE ?3 WHEN '' THEN hash ELSE ?3 END WHERE name = ?1", name, string(role), hash)
-		return one(res, err)
+		res, err := tx.ExecContext(ctx, "UPDATE accounts SET role = ?2, cameras = ?3, hash = CASE ?4 WHEN '' THEN hash ELSE ?4 END WHERE name = ?1",
+			a.name, string(a.role), cameras, a.hash)
+		if err := one(res, err); err != nil {
+			return err
+		}
+		if a.hash != "" {
+			if err := endLogins(ctx, tx, a.name); err != nil {
+				return err
+			}
+		}
+		return audited(ctx, tx, e)
 	})
 }
 
-// dropPerson deletes the account, which ends its sessions. It is errNobody or errLastAdmin.
-func (s *store) dropPerson(ctx context.Context, name string) error {
+// dropPerson deletes the account, which ends its sessions and tokens. It is errNobody or errLastAdmin.
+func (s *store) dropPerson(ctx context.Context, name string, e auditEntry) error {
 	return s.change(ctx, func(tx *sql.Tx) error {
 		if err := s.adminsBesides(ctx, tx, name); err != nil {
 			return err
 		}
 		res, err := tx.ExecContext(ctx, "DELETE FROM accounts WHERE name = ?", name)
-		return one(res, err)
+		if err := one(res, err); err != nil {
+			return err
+		}
+		if err := endLogins(ctx, tx, name); err != nil {
+			return err
+		}
+		return audited(ctx, tx, e)
 	})
 }
 
@@ -142,180 +164,4 @@ func (s *store) adminsBesides(ctx context.Context, q querier, name string) error
 		return errLastAdmin
 	}
 	return nil
-}
-
-// peopleView is the page of who may log in.
-type peopleView struct {
-	People []personRow
-	// What follows is as typed.
-	Name        string
-	Roles       []choice
-	Errors      fieldErrors
-	MinPassword int
-}
-
-type personRow struct {
-	Name, Role string
-	You        bool
-}
-
-func (c *console) peoplePage(w http.ResponseWriter, r *http.Request, id identity.Identity) {
-	c.showPeople(w, r, http.StatusOK, id, peopleView{Roles: roleChoices(identity.Editor)})
-}
-
-func (c *console) showPeople(w http.ResponseWriter, r *http.Request, status int, id identity.Identity, v peopleView) {
-	list, err := c.store.accounts(r.Context(), c.store.r)
-	if err != nil {
-		c.failed(w, r, err)
-		return
-	}
-	for _, a := range list {
-		v.People = append(v.People, personRow{a.name, roleName(a.role), a.name == id.User})
-	}
-	v.MinPassword = minPassword
-	c.render(w, r, status, "people", page{Title: "People", User: id, Body: v})
-}
-
-// addPerson takes the form for an account.
-func (c *console) addPerson(w http.ResponseWriter, r *http.Request, id identity.Identity) {
-	if !c.form(w, r) {
-		return
-	}
-	a := account{name: strings.Join(strings.Fields(r.PostFormValue("name")), " "), role: identity.Role(r.PostFormValue("role"))}
-	v := peopleView{Name: a.name, Roles: roleChoices(a.role), Errors: fieldErrors{}}
-	if !personName.MatchString(a.name) {
-		v.Errors["name"] = "use 1 to 40 letters, digits, spaces and . _ @ + -, beginning with a letter or digit"
-	}
-	v.Errors.role(a.role)
-	if reason := checkNewPassword(r.PostFormValue("password")); reason != "" {
-		v.Errors["password"] = reason
-	}
-	if len(v.Errors) == 0 {
-		var err error
-		if a.hash, err = c.hasher.Hash(r.Context(), r.PostFormValue("password")); err == nil {
-			err = c.store.addPerson(r.Context(), a)
-		}
-		if v.Errors.add(err); err != nil && len(v.Errors) == 0 {
-			c.failed(w, r, err)
-			return
-		}
-	}
-	if len(v.Errors) > 0 {
-		c.showPeople(w, r, http.StatusUnprocessableEntity, id, v)
-		return
-	}
-	c.log.Info("account added", "name", a.name, "role", a.role, "account", id.User)
-	c.back(w, r, "/settings/people", a.name+" can log in now, as "+strings.ToLower(roleName(a.role))+".")
-}
-
-func (e fieldErrors) role(r identity.Role) {
-	if !slices.ContainsFunc(roleChoices(r), func(o choice) bool { return o.Chosen }) {
-		e["role"] = "choose one of the list"
-	}
-}
-
-// personView is the page that changes or deletes an account.
-type personView struct {
-	Name        string
-	You         bool
-	Roles       []choice
-	Errors      fieldErrors
-	MinPassword int
-}
-
-// person returns the account the path names; false when it was answered that there is none.
-func (c *console) person(w http.ResponseWriter, r *http.Request) (account, bool) {
-	a, ok, err := c.store.account(r.Context(), r.PathValue("name"))
-	if err != nil {
-		c.failed(w, r, err)
-		return a, false
-	}
-	if !ok {
-		c.sorry(w, r, http.StatusNotFound, "Not found", "There is no such account. Somebody may have deleted it.")
-	}
-	return a, ok
-}
-
-func (c *console) personPage(w http.ResponseWriter, r *http.Request, id identity.Identity) {
-	if a, ok := c.person(w, r); ok {
-		c.showPerson(w, r, http.StatusOK, id, personView{Name: a.name, Roles: roleChoices(a.role)})
-	}
-}
-
-func (c *console) showPerson(w http.ResponseWriter, r *http.Request, status int, id identity.Identity, v personView) {
-	v.You, v.MinPassword = v.Name == id.User, minPassword
-	c.render(w, r, status, "person", page{Title: v.Name, User: id, Body: v})
-}
-
-// changePerson takes another role and, if one was typed, another password.
-func (c *console) changePerson(w http.ResponseWriter, r *http.Request, id identity.Identity) {
-	a, ok := c.person(w, r)
-	if !ok || !c.form(w, r) {
-		return
-	}
-	role, password := identity.Role(r.PostFormValue("role")), r.PostFormValue("password")
-	v := personView{Name: a.name, Roles: roleChoices(role), Errors: fieldErrors{}}
-	v.Errors.role(role)
-	hash := ""
-	if password != "" {
-		if reason := checkNewPassword(password); reason != "" {
-			v.Errors["password"] = reason
-		}
-	}
-	if len(v.Errors) == 0 {
-		var err error
-		if password != "" {
-			hash, err = c.hasher.Hash(r.Context(), password)
-		}
-		if err == nil {
-			err = c.store.changePerson(r.Context(), a.name, hash, role)
-		}
-		switch {
-		case errors.Is(err, errLastAdmin):
-			v.Errors["role"] = "somebody has to administrate this device: make another account an administrator first"
-		case errors.Is(err, errNobody):
-			c.person(w, r)
-			return
-		case err != nil:
-			c.failed(w, r, err)
-			return
-		}
-	}
-	if len(v.Errors) > 0 {
-		c.showPerson(w, r, http.StatusUnprocessableEntity, id, v)
-		return
-	}
-	if a.name == id.User {
-		// Who changes the own account stays logged in here, and nowhere else.
-		if now, ok, err := c.store.account(r.Context(), a.name); err == nil && ok {
-			if err := c.logIn(r.Context(), now); err != nil {
-				c.failed(w, r, err)
-				return
-			}
-		}
-	}
-	c.log.Info("account changed", "name", a.name, "role", role, "password", password != "", "account", id.User)
-	text := a.name + " is " + strings.ToLower(roleName(role)) + " from now on."
-	if password != "" {
-		text += " The new password counts at once: everybody who is logged in with the old one is logged out."
-	}
-	c.back(w, r, "/settings/people", text)
-}
-
-func (c *console) dropPerson(w http.ResponseWriter, r *http.Request, id identity.Identity) {
-	a, ok := c.person(w, r)
-	if !ok {
-		return
-	}
-	switch err := c.store.dropPerson(r.Context(), a.name); {
-	case errors.Is(err, errLastAdmin):
-		c.sorry(w, r, http.StatusForbidden, "Not possible", "Somebody has to administrate this device: make another account an administrator first.")
-	case errors.Is(err, errNobody):
-		c.person(w, r)
-	case err != nil:
-		c.failed(w, r, err)
-	default:
-		c.log.Info("account deleted", "name", a.name, "account", id.User)
-		c.back(w, r, "/settings/people", a.name+" was deleted and cannot log in any more.")
-	}
 }

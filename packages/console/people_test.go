@@ -34,7 +34,7 @@ func TestPeople(t *testing.T) {
 	if a := b.post("/settings/people", "name", "Anna  Müller", "password", "hunter2 hunter2", "role", "viewer"); a.status != http.StatusSeeOther {
 		t.Fatalf("add: %d\n%s", a.status, a.body)
 	}
-	if body := b.get("/settings/people").body; !strings.Contains(body, "Anna Müller can log in now, as viewer.") || !strings.Contains(body, `>Anna Müller<`) {
+	if body := b.get("/settings/people").body; !strings.Contains(body, "Anna Müller can log in now, as viewer of all cameras.") || !strings.Contains(body, `>Anna Müller<`) {
 		t.Errorf("the list:\n%s", body)
 	}
 	anna := d.browser()

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"time"
 
+	"porthole/packages/console/credential"
 	"porthole/packages/internal/provision"
 	"porthole/packages/internal/retry"
 	"porthole/packages/internal/settings"
@@ -106,6 +107,12 @@ func (c *console) applyProvision(ctx context.Context, p provisioning) error {
 			if err := setAdmin(ctx, tx, hash); err != nil {
 				return err
 			}
+			if err := endLogins(ctx, tx, adminName); err != nil {
+				return err
+			}
+		}
+		if err := audited(ctx, tx, provisioned(p.Provision, hash != "")); err != nil {
+			return err
 		}
 		if err := provisionCameras(ctx, tx, cameras); err != nil {
 			return err
@@ -125,7 +132,11 @@ func (c *console) applyProvision(ctx context.Context, p provisioning) error {
 		if err != nil {
 			return err
 		}
-		problems = slices.Concat(found, unknown, noRelay, noTrust)
+		noCertificate, err := provisionACME(ctx, tx, p.Provision.ACME)
+		if err != nil {
+			return err
+		}
+		problems = slices.Concat(found, unknown, noRelay, noTrust, noCertificate)
 		kept, err := json.Marshal(problems)
 		if err != nil {
 			return fmt.Errorf("encode problems: %w", err)
@@ -140,6 +151,9 @@ func (c *console) applyProvision(ctx context.Context, p provisioning) error {
 	if err != nil {
 		return fmt.Errorf("apply provisioning: %w", err)
 	}
+	if !p.Provision.ACME.Empty() {
+		c.acme.Changed()
+	}
 	if err := c.ownScreen(ctx); err != nil {
 		return fmt.Errorf("apply provisioning: %w", err)
 	}
@@ -148,6 +162,16 @@ func (c *console) applyProvision(ctx context.Context, p provisioning) error {
 		c.log.Warn("provisioning: refused", "line", problem.Line, "key", problem.Key, "reason", problem.Reason)
 	}
 	return nil
+}
+
+// provisioned is what the audit log says of a file.
+func provisioned(f provision.File, admin bool) auditEntry {
+	e := auditEntry{Who: "porthole.toml", Area: auditSettings, What: fmt.Sprintf("was applied: %s, %s, %s",
+		count(len(f.Cameras), "camera"), count(len(f.Accounts), "RTSP account"), count(len(f.Screens), "screen"))}
+	if admin {
+		e.Area, e.What = auditAccounts, e.What+", a new password for "+adminName
+	}
+	return e
 }
 
 // provisionedCameras returns the cameras of a file that may be kept, and what is wrong with the others.
@@ -181,7 +205,7 @@ func (c *console) provisionedHash(ctx context.Context, password string) (string,
 		return "", err
 	}
 	if ok {
-		same, err := c.hasher.Matches(ctx, password, acc.hash)
+		same, err := c.hasher.Matches(ctx, credential.Line{Inside: true, Name: "porthole.toml"}, password, acc.hash)
 		if err != nil || same {
 			return "", err
 		}

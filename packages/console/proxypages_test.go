@@ -102,8 +102,8 @@ func TestCertificatePage(t *testing.T) {
 	b.header = http.Header{"Porthole-Tls": {"TLS 1.3 TLS_AES_256_GCM_SHA384"}}
 	a := b.get("/certificate")
 	checkPage(t, "certificate", a)
-	expect(t, "certificate", a.body, "TLS 1.3 TLS_AES_256_GCM_SHA384", "CN=porthole", "CN=Porthole CA, this device’s own authority", "ECDSA, P-256", "Good for 823 days",
-		">30<", "75 %", "25 %", "porthole.local", `href="/ca.pem"`)
+	expect(t, "certificate", a.body, "TLS 1.3 TLS_AES_256_GCM_SHA384", "CN=porthole", "CN=Porthole CA, this device’s own authority", "ECDSA, P-256", "good for 823 days",
+		">30<", "75 %", "25 %", "porthole.local", `href="/trust"`)
 	if strings.Index(a.body, "75 %") > strings.Index(a.body, "25 %") {
 		t.Error("the most frequent is not first")
 	}

@@ -54,23 +54,16 @@ func (c *console) reset(w http.ResponseWriter, r *http.Request, id identity.Iden
 		c.showReset(w, r, http.StatusUnprocessableEntity, id, v)
 		return
 	}
-	remote := remoteOf(r)
-	if wait := c.logins.Try(remote); wait > 0 {
-		v.Errors["password"] = busy(w, wait)
-		c.showReset(w, r, http.StatusTooManyRequests, id, v)
-		return
-	}
-	_, err := checkPassword(r.Context(), c.store, c.hasher, id.User, r.PostFormValue("password"))
-	if _, denied := asDenied(err); denied {
-		v.Errors["password"] = "this is not your password"
-		c.showReset(w, r, http.StatusUnprocessableEntity, id, v)
-		return
-	}
+	_, status, reason, err := c.ownPassword(w, r, id, r.PostFormValue("password"))
 	if err != nil {
 		c.failed(w, r, err)
 		return
 	}
-	c.logins.Forgive(remote)
+	if reason != "" {
+		v.Errors["password"] = reason
+		c.showReset(w, r, status, id, v)
+		return
+	}
 	// It stays in the log only if the reset fails; then somebody will want to know.
 	c.note(r.Context(), byPerson(r, id, auditDevice, "ordered a factory reset"))
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), resetWithin)
@@ -81,6 +74,6 @@ func (c *console) reset(w http.ResponseWriter, r *http.Request, id identity.Iden
 		c.showReset(w, r, http.StatusBadGateway, id, v)
 		return
 	}
-	c.log.Warn("factory reset", "account", id.User, "remote", remote)
+	c.log.Warn("factory reset", "account", id.User, "remote", remoteOf(r))
 	c.showReset(w, r, http.StatusAccepted, id, resetView{Begun: true})
 }

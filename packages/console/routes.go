@@ -71,6 +71,7 @@ func (c *console) routes() []route {
 		c.ownRoutes(),
 		c.signageSettingsRoutes(),
 		c.acmeRoutes(),
+		c.accountRoutes(),
 	)
 }
 
@@ -180,6 +181,8 @@ func (c *console) guard(who access, h userHandler) http.HandlerFunc {
 		switch {
 		case err != nil:
 			c.failed(w, r, err)
+		case !ok && isUpload(r) && r.Header.Get("Authorization") != "":
+			c.tokenCame(w, r, h)
 		case !ok:
 			c.strangerCame(w, r)
 		case !may(id.Role, who):
@@ -190,8 +193,12 @@ func (c *console) guard(who access, h userHandler) http.HandlerFunc {
 			}
 			c.sorry(w, r, http.StatusForbidden, "Not allowed", text)
 		default:
+			if err := c.rotate(r.Context(), string(id.Role)); err != nil {
+				c.failed(w, r, err)
+				return
+			}
 			slide(r.Context(), c.sessions)
-			h(w, r, id)
+			c.noted(who, h)(w, r, id)
 		}
 	}
 }
@@ -214,7 +221,7 @@ func may(role identity.Role, who access) bool {
 // strangerCame answers who is not logged in.
 func (c *console) strangerCame(w http.ResponseWriter, r *http.Request) {
 	// What scripts ask for is no place to send a person to.
-	if strings.HasPrefix(r.URL.Path, "/fragments/") || strings.HasPrefix(r.URL.Path, "/uploads/") {
+	if strings.HasPrefix(r.URL.Path, "/fragments/") || isUpload(r) {
 		c.sorry(w, r, http.StatusUnauthorized, "Logged out", "Log in to go on.")
 		return
 	}
@@ -224,4 +231,29 @@ func (c *console) strangerCame(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	http.Redirect(w, r, loginURL(r, owned), http.StatusSeeOther)
+}
+
+// isUpload reports whether the request is one for the library's uploads, which programs may send.
+func isUpload(r *http.Request) bool {
+	return strings.HasPrefix(r.URL.Path, "/uploads/") || r.URL.Path == "/media/status"
+}
+
+// tokenCame lets in who has a token for uploads.
+func (c *console) tokenCame(w http.ResponseWriter, r *http.Request, h userHandler) {
+	scheme, secret, _ := strings.Cut(r.Header.Get("Authorization"), " ")
+	if !strings.EqualFold(scheme, "Bearer") {
+		c.strangerCame(w, r)
+		return
+	}
+	id, err := c.auth.byToken(r.Context(), strings.TrimSpace(secret))
+	switch _, denied := asDenied(err); {
+	case denied:
+		c.strangerCame(w, r)
+	case err != nil:
+		c.failed(w, r, err)
+	case !id.Has(identity.ScopeUpload):
+		c.sorry(w, r, http.StatusForbidden, "Not allowed", "This token is not for uploads. Make one that is.")
+	default:
+		h(w, r, id)
+	}
 }

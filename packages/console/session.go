@@ -15,13 +15,23 @@ import (
 const (
 	// sessionCookie: a __Host- cookie is only sent to this very host, over TLS (RFC 6265bis section 4.1.3.2).
 	sessionCookie = "__Host-porthole"
+	// deviceCookie is kept by browsers in which somebody has logged in before (credential.Devices). It logs nobody in.
+	deviceCookie = "__Host-porthole-known"
+	// deviceCookieAge is the most that browsers keep a cookie for.
+	deviceCookieAge = 400 * 24 * time.Hour
 	// sessionIdle is how long a session lives without being used.
 	sessionIdle = 30 * 24 * time.Hour
 	// sessionStep is how old a session's end may grow before it is moved on: every move is a write to the SD card.
 	sessionStep = time.Hour
 
+	// What a session knows. Role is what the account was when the session got its token, Since when that was, as seconds,
+	// Remote and Agent where and with what.
 	sessionAccount = "account"
 	sessionBind    = "bind"
+	sessionRole    = "role"
+	sessionSince   = "since"
+	sessionRemote  = "remote"
+	sessionAgent   = "agent"
 	sessionFlash   = "flash"
 )
 
@@ -70,10 +80,15 @@ func (s sessionStore) FindCtx(ctx context.Context, token string) ([]byte, bool, 
 
 // CommitCtx keeps a session's data, unless the session was ended meanwhile.
 func (s sessionStore) CommitCtx(ctx context.Context, token string, b []byte, expiry time.Time) error {
+	_, values, err := scs.GobCodec{}.Decode(b)
+	if err != nil {
+		return fmt.Errorf("read session to keep: %w", err)
+	}
+	account, _ := values[sessionAccount].(string)
 	return s.db.write(ctx, func(tx *sql.Tx) error {
-		_, err := tx.ExecContext(ctx, `INSERT INTO sessions (token, data, expires) VALUES (?, ?, ?)
-			ON CONFLICT (token) DO UPDATE SET data = excluded.data, expires = excluded.expires WHERE ended = 0`,
-			tokenHash(token), b, expiry.Unix())
+		_, err := tx.ExecContext(ctx, `INSERT INTO sessions (token, data, expires, account) VALUES (?, ?, ?, ?)
+			ON CONFLICT (token) DO UPDATE SET data = excluded.data, expires = excluded.expires, account = excluded.account WHERE ended = 0`,
+			tokenHash(token), b, expiry.Unix(), account)
 		if err != nil {
 			return fmt.Errorf("keep session: %w", err)
 		}
@@ -105,23 +120,3 @@ func (s sessionStore) Commit(token string, b []byte, expiry time.Time) error {
 
 // Delete is DeleteCtx for callers without a context.
 func (s sessionStore) Delete(token string) error { return s.DeleteCtx(context.Background(), token) }
-
-// prune removes sessions that are over, once an hour, until ctx ends.
-func (c *console) prune(ctx context.Context) error {
-	tick := time.NewTicker(time.Hour)
-	defer tick.Stop()
-	for {
-		err := c.store.write(ctx, func(tx *sql.Tx) error {
-			_, err := tx.ExecContext(ctx, "DELETE FROM sessions WHERE expires <= ?", time.Now().Unix())
-			return err
-		})
-		if err != nil && ctx.Err() == nil {
-			c.log.Warn("cannot remove old sessions", "err", err)
-		}
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-tick.C:
-		}
-	}
-}

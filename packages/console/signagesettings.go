@@ -8,10 +8,5 @@ func (c *console) signageSettingsRoutes() []route {
 		{"GET /fragments/settings/transfer", admin, c.transferPage},
 		{"GET /settings/transfer/export", admin, c.exportSignage},
 		{"POST /settings/transfer/import", admin, c.importSignage},
-		{"GET /settings/people", admin, c.peoplePage},
-		{"POST /settings/people", admin, c.addPerson},
-		{"GET /settings/people/{name}", admin, c.personPage},
-		{"POST /settings/people/{name}", admin, c.changePerson},
-		{"POST /settings/people/{name}/delete", admin, c.dropPerson},
 	}
 }

@@ -36,32 +36,34 @@ func (c *console) anchors(ctx context.Context, s certificateStatus, ca *x509.Cer
 		}
 	}
 	for _, p := range s.Certificates {
-		if !p.Public {
+		chain := p.chain()
+		if !p.Public || chain == nil {
 			continue
 		}
-		root, err := c.rootOf(ctx, p)
+		root, err := c.rootOf(ctx, p.Name, chain, list)
 		if err != nil {
 			return nil, err
 		}
-		if root != nil && !slices.ContainsFunc(list, root.Equal) {
+		if !slices.ContainsFunc(list, root.Equal) {
 			list = append(list, root)
 		}
 	}
 	return list, nil
 }
 
-// rootOf returns what a client has to trust to believe in the pair p: the public root above it, the root that came with it,
-// itself if it is self-signed, or else the last of its chain. It is nil for what is no certificate.
-func (c *console) rootOf(ctx context.Context, p servedPair) (*x509.Certificate, error) {
-	chain := p.chain()
-	if chain == nil {
-		return nil, nil
+// rootOf returns what a client has to trust to believe in the pair name: one of known or the public root above it, the root
+// that came with it, itself if it is self-signed, or else the last of its chain.
+func (c *console) rootOf(ctx context.Context, name string, chain, known []*x509.Certificate) (*x509.Certificate, error) {
+	last := chain[len(chain)-1]
+	for _, root := range known {
+		if last.CheckSignatureFrom(root) == nil {
+			return root, nil
+		}
 	}
 	if root := keypair.PublicRoot(chain); root != nil {
 		return root, nil
 	}
-	last := chain[len(chain)-1]
-	kept, err := c.keptRoot(ctx, p.Name)
+	kept, err := c.keptRoot(ctx, name)
 	if err != nil {
 		return nil, err
 	}

@@ -37,6 +37,8 @@ func (c *console) publicHandler() http.Handler {
 type forward struct {
 	// remote is the client's address, empty when it is not known.
 	remote string
+	// near says that the client is on a network of the device's own.
+	near bool
 }
 
 type forwardKey struct{}
@@ -48,6 +50,7 @@ func forwarded(next http.Handler) http.Handler {
 		if a, err := netip.ParseAddr(strings.TrimSpace(r.Header.Get("X-Forwarded-For"))); err == nil {
 			f.remote = a.Unmap().String()
 		}
+		f.near = r.Header.Get("Porthole-Near") == "1"
 		r = r.WithContext(context.WithValue(r.Context(), forwardKey{}, f))
 		if h := r.Header.Get("X-Forwarded-Host"); h != "" {
 			r.Host = h
@@ -59,6 +62,11 @@ func forwarded(next http.Handler) http.Handler {
 func remoteOf(r *http.Request) string {
 	f, _ := r.Context().Value(forwardKey{}).(forward)
 	return f.remote
+}
+
+func nearOf(r *http.Request) bool {
+	f, _ := r.Context().Value(forwardKey{}).(forward)
+	return f.near
 }
 
 func headers(next http.Handler) http.Handler {

@@ -281,7 +281,7 @@ func (c *console) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-const leaf = "ab12cd34ef560789" + "000000000000000000000000000000000000000000000000"
+const authority = "ab12cd34ef560789" + "000000000000000000000000000000000000000000000000"
 
 // system stands where system does.
 func (d *device) system() {
@@ -290,7 +290,7 @@ func (d *device) system() {
 			http.NotFound(w, r)
 			return
 		}
-		json.NewEncoder(w).Encode(map[string]string{"leaf_sha256": leaf})
+		json.NewEncoder(w).Encode(map[string]string{"ca_sha256": authority, "leaf_sha256": "01"})
 	}))
 }
 

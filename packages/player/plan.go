@@ -59,6 +59,9 @@ func (d *director) plan() plan {
 	if d.facts.Claim.Code != "" && p.screen.URL != "" {
 		p.strip = fmt.Sprintf("To set this device up, open %s and type the code %s", p.screen.URL, d.facts.Claim.Code)
 	}
+	if d.facts.Claim.Closed {
+		p.strip = "To set this device up, " + d.facts.Claim.Restart
+	}
 	return p
 }
 
@@ -203,6 +206,9 @@ func (d *director) messages(w wait, now time.Time) []string {
 	}
 	if len(d.facts.Addresses) == 0 && now.Sub(d.start) > slowNetwork {
 		add("There is no network. Is the cable plugged in?")
+	}
+	if d.facts.Claim.Closed && !d.facts.Unreachable {
+		add("The time in which this device can be claimed is over. To open it again, " + d.facts.Claim.Restart + ".")
 	}
 	add(d.misfit())
 	add(w.problem)

@@ -198,9 +198,11 @@ func TestSayings(t *testing.T) {
 		settings settings.PlayerSettings
 		want     string
 	}{
-		"all is well":       {known, settings.PlayerSettings{}, ""},
-		"no network":        {facts.Facts{Claim: known.Claim}, settings.PlayerSettings{}, "There is no network. Is the cable plugged in?"},
-		"no console":        {facts.Facts{Addresses: address}, settings.PlayerSettings{}, "The console does not answer. It may be restarting."},
+		"all is well": {known, settings.PlayerSettings{}, ""},
+		"no network":  {facts.Facts{Claim: known.Claim}, settings.PlayerSettings{}, "There is no network. Is the cable plugged in?"},
+		"no console":  {facts.Facts{Addresses: address}, settings.PlayerSettings{}, "The console does not answer. It may be restarting."},
+		"claim closed": {facts.Facts{Addresses: address, Claim: facts.Claim{Known: true, Closed: true, Restart: "unplug it and plug it in again"}}, settings.PlayerSettings{},
+			"The time in which this device can be claimed is over. To open it again, unplug it and plug it in again."},
 		"which camera":      {known, settings.PlayerSettings{Show: settings.ShowCamera}, "The screen is to show a camera, but not which one. Choose it in the console."},
 		"no such camera":    {known, settings.PlayerSettings{Show: settings.ShowCamera, Camera: "x"}, `The screen is to show the camera "x", which this device does not have. Choose another in the console.`},
 		"which picture":     {known, settings.PlayerSettings{Show: settings.ShowPicture}, "The screen is to show a picture, but not which one."},

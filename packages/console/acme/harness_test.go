@@ -32,7 +32,7 @@ const within = 90 * time.Second
 
 func TestMain(m *testing.M) {
 	code := m.Run()
-	acmetest.Built()
+	acmetest.Clean()
 	if code == 0 {
 		if err := goleak.Find(); err != nil {
 			fmt.Fprintln(os.Stderr, err)

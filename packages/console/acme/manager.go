@@ -82,7 +82,9 @@ func New(o Options) *Manager {
 func (m *Manager) Status() Status { return m.progress.read() }
 
 // LoadSettings returns the kept settings, empty ones when there are none.
-func LoadSettings(ctx context.Context, k Keeper) (Settings, error) {
+func LoadSettings(ctx context.Context, k interface {
+	Load(ctx context.Context, key string) ([]byte, error)
+}) (Settings, error) {
 	b, err := k.Load(ctx, keySettings)
 	if err != nil || b == nil {
 		return Settings{RSA: true, Proof: Automatic}, err

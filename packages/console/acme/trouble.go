@@ -223,7 +223,7 @@ func (m *Manager) explainDNS(s Settings, e *stepError) string {
 	case has("could not determine zone", "could not find the start of authority", "NOTZONE", "expected 1 zone"):
 		return fmt.Sprintf("No zone that holds %s is found in DNS. Check the name, and that this device has a working name server.", name)
 	case has("timed out waiting for record"):
-		return fmt.Sprintf("%s took the record _acme-challenge.%s, but it cannot be seen in DNS even after minutes. Is the name’s DNS really there? (For acme-dns: is the CNAME set?)", p.Name, name)
+		return fmt.Sprintf("%s took the record _acme-challenge.%s, but it cannot be seen in DNS even after minutes. Is the name’s DNS really there, and for acme-dns, is the CNAME set?", p.Name, name)
 	}
 	return explainNetwork(p.Name, "DNS provider", e.err)
 }

@@ -1,2 +1,3 @@
 // Schedules are in the owner's zone until somebody chooses another one.
-document.querySelector('input[name=timezone]').value = Intl.DateTimeFormat().resolvedOptions().timeZone ?? '';
+const zone = document.querySelector('input[name=timezone]');
+if (zone) zone.value = Intl.DateTimeFormat().resolvedOptions().timeZone ?? '';

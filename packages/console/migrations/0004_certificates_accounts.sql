@@ -1,6 +1,11 @@
 -- The cameras a viewer may see, as a JSON list of ids; null means all.
 ALTER TABLE accounts ADD COLUMN cameras TEXT NOT NULL DEFAULT 'null' CHECK (json_valid(cameras));
 
+-- Whose session it is. Those from before do not say it, nor since when and where they are: everybody logs in once more.
+DELETE FROM sessions;
+ALTER TABLE sessions ADD COLUMN account TEXT NOT NULL DEFAULT '';
+CREATE INDEX sessions_account ON sessions (account) WHERE ended = 0;
+
 -- Tokens for programs (Authorization: Bearer). They end with the account that made them.
 CREATE TABLE api_tokens (
 	id      INTEGER PRIMARY KEY,

@@ -26,17 +26,38 @@ const (
 	Viewer Role = "viewer"
 )
 
+// Scope is something that a token may be used for.
+type Scope string
+
+// The scopes of tokens.
+const (
+	ScopeView    Scope = "view"    // watch cameras
+	ScopeMetrics Scope = "metrics" // read /metrics
+	ScopeUpload  Scope = "upload"  // put media into the library
+)
+
 // Identity is an authenticated user.
 type Identity struct {
 	User string `json:"user"`
 	Role Role   `json:"role"`
-	// Cameras a viewer may see, by id; nil means all.
-	Cameras []string `json:"cameras,omitempty"`
+	// Cameras that may be seen, by id; nil means all, and an empty list means none: the two differ in JSON as well.
+	Cameras []string `json:"cameras,omitzero"`
+	// Scopes are what a token is good for; nil means that this is a person, who may do what the role says. Who holds a token
+	// is always a Viewer: no token administrates.
+	Scopes []Scope `json:"scopes,omitzero"`
 }
+
+// Has reports whether the identity is a token of that scope.
+func (i Identity) Has(s Scope) bool { return i.User != "" && slices.Contains(i.Scopes, s) }
 
 // MaySee reports whether the identity may watch the camera.
 func (i Identity) MaySee(camera string) bool {
-	return i.User != "" && (i.Cameras == nil || slices.Contains(i.Cameras, camera))
+	return i.User != "" && (i.Scopes == nil || i.Has(ScopeView)) && (i.Cameras == nil || slices.Contains(i.Cameras, camera))
+}
+
+// MayMeasure reports whether the identity may read the metrics, which name every camera.
+func (i Identity) MayMeasure() bool {
+	return i.Has(ScopeMetrics) || i.User != "" && i.Scopes == nil && i.Cameras == nil
 }
 
 // ErrDenied means that the credentials are missing, wrong or expired.
@@ -48,6 +69,8 @@ type Credentials struct {
 	Authorization string `json:"authorization,omitempty"`
 	// Remote is the client's address without port, for rate limits and the log.
 	Remote string `json:"remote,omitempty"`
+	// Near says that the client is on a network of the device's own.
+	Near bool `json:"near,omitempty"`
 }
 
 // FromRequest takes the credentials of a request from the client at remote.

@@ -32,9 +32,51 @@ func TestHeader(t *testing.T) {
 	if !got.MaySee("door") || got.MaySee("garden") || (identity.Identity{}).MaySee("door") {
 		t.Error("MaySee is wrong")
 	}
+	// No camera is not the same as all of them, on the way too.
+	none := identity.Identity{User: "anna", Role: identity.Viewer, Cameras: []string{}}
+	if err := identity.Set(h, none); err != nil {
+		t.Fatal(err)
+	}
+	if got, err = identity.Of(h); err != nil || got.MaySee("door") || got.MayMeasure() {
+		t.Errorf("somebody without cameras: %+v, %v", got, err)
+	}
 	h.Set(identity.Header, "admin")
 	if _, err := identity.Of(h); err == nil || errors.Is(err, identity.ErrDenied) {
 		t.Errorf("garbage header: %v", err)
+	}
+}
+
+// TestScopes: a token is good for what it says and for nothing else.
+func TestScopes(t *testing.T) {
+	for name, c := range map[string]struct {
+		id                   identity.Identity
+		sees, measures, puts bool
+	}{
+		"nobody":          {identity.Identity{}, false, false, false},
+		"nobody's token":  {identity.Identity{Scopes: []identity.Scope{identity.ScopeView, identity.ScopeMetrics, identity.ScopeUpload}}, false, false, false},
+		"viewer":          {identity.Identity{User: "a"}, true, true, false},
+		"listed cameras":  {identity.Identity{User: "a", Cameras: []string{"door"}}, true, false, false},
+		"other cameras":   {identity.Identity{User: "a", Cameras: []string{"yard"}}, false, false, false},
+		"empty token":     {identity.Identity{User: "a", Scopes: []identity.Scope{}}, false, false, false},
+		"to view":         {identity.Identity{User: "a", Scopes: []identity.Scope{identity.ScopeView}}, true, false, false},
+		"to view another": {identity.Identity{User: "a", Scopes: []identity.Scope{identity.ScopeView}, Cameras: []string{"yard"}}, false, false, false},
+		"to measure":      {identity.Identity{User: "a", Scopes: []identity.Scope{identity.ScopeMetrics}}, false, true, false},
+		"to upload":       {identity.Identity{User: "a", Scopes: []identity.Scope{identity.ScopeUpload}}, false, false, true},
+	} {
+		h := http.Header{}
+		if err := identity.Set(h, c.id); err != nil {
+			t.Fatal(err)
+		}
+		// What it may is the same at the other end.
+		there, err := identity.Of(h)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, id := range []identity.Identity{c.id, there} {
+			if id.MaySee("door") != c.sees || id.MayMeasure() != c.measures || id.Has(identity.ScopeUpload) != c.puts {
+				t.Errorf("%s: sees %t, measures %t, uploads %t", name, id.MaySee("door"), id.MayMeasure(), id.Has(identity.ScopeUpload))
+			}
+		}
 	}
 }
 

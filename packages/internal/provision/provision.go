@@ -33,6 +33,7 @@ type File struct {
 	Live          Live              `json:"live,omitzero"`
 	// CertificatePassword opens the certificate's files that lie beside porthole.toml.
 	CertificatePassword string `json:"certificate_password,omitempty"`
+	ACME                ACME   `json:"acme,omitzero"`
 	Player              Player `json:"player,omitzero"`
 	// Screens are the players of this device's signage server.
 	Screens []Screen `json:"screens,omitempty"`

@@ -352,11 +352,12 @@ func TestExample(t *testing.T) {
 	on := regexp.MustCompile(`(?m)^#([^ #\n])`).ReplaceAll(b, []byte("$1"))
 	// A password in the example would become a password that everybody knows: whoever does not fill it in is told.
 	_, problems := provision.Parse(on)
-	if len(problems) != 5 || problems[0].Key != "admin.password" || problems[1].Key != "account.password" || problems[2].Key != "certificate.password" ||
-		problems[3].Key != "live.turn_secret" || problems[4].Key != "player.quickconnect_code" {
+	if len(problems) != 6 || problems[0].Key != "admin.password" || problems[1].Key != "account.password" || problems[2].Key != "certificate.password" ||
+		problems[3].Key != "acme.dns_token" || problems[4].Key != "live.turn_secret" || problems[5].Key != "player.quickconnect_code" {
 		t.Errorf("with every line on: %v", problems)
 	}
 	on = bytes.ReplaceAll(on, []byte(`password = ""`), []byte(`password = "my-own-password"`))
+	on = bytes.ReplaceAll(on, []byte(`dns_token = ""`), []byte(`dns_token = "my-own-token"`))
 	on = bytes.ReplaceAll(on, []byte(`turn_secret = ""`), []byte(`turn_secret = "my-own-secret"`))
 	on = bytes.ReplaceAll(on, []byte(`quickconnect_code = ""`), []byte(`quickconnect_code = "my-own-code"`))
 	got, problems := provision.Parse(on)
@@ -365,7 +366,7 @@ func TestExample(t *testing.T) {
 	}
 	if got.Hostname == "" || got.AdminPassword == "" || len(got.Cameras) != 2 || got.Cameras[0].Password == "" || !got.Cameras[0].AlwaysOn ||
 		len(got.Accounts) != 1 || got.Live.PublicAddress == "" || len(got.Live.TURN) != 1 || got.Live.TURNSecret == "" || got.Live.Total == 0 || got.Live.MaxMinutes == nil || got.Access.PublicName == "" || len(got.Access.Allowed) != 2 || len(got.Access.TrustedProxies) != 1 || got.Player.Orientation == "" || got.Player.Show != settings.ShowCamera || got.Player.Camera != got.Cameras[0].ID ||
-		len(got.Screens) != 2 || !got.Screens[0].Own || got.Screens[1].Hostname == "" || got.Screens[1].PlainHTTP == nil {
+		len(got.ACME.Names) != 1 || got.ACME.DNS["token"] == "" || !*got.ACME.Agreed || len(got.Screens) != 2 || !got.Screens[0].Own || got.Screens[1].Hostname == "" || got.Screens[1].PlainHTTP == nil {
 		t.Errorf("got %+v", got)
 	}
 }

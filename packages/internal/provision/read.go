@@ -19,6 +19,7 @@ const (
 	access  = "access"
 	live    = "live"
 	cert    = "certificate"
+	acme    = "acme"
 	camera  = "camera"   // there may be several
 	account = "account"  // the same
 	screens = "player[]" // the same: [[player]]; its keys are called player.KEY
@@ -99,7 +100,7 @@ func (r *reader) header(e expression) {
 	r.finish()
 	name := strings.Join(e.key, ".")
 	r.section = nowhere
-	single := name == admin || name == player || name == access || name == live || name == cert
+	single := slices.Contains(singles(), name)
 	several := name == camera || name == account
 	switch array := e.kind == unstable.ArrayTable; {
 	case name == player && r.mixed(e, array):
@@ -125,8 +126,11 @@ func (r *reader) header(e expression) {
 	}
 }
 
+// singles are the sections of which there is one.
+func singles() []string { return []string{admin, player, access, live, cert, acme} }
+
 // sections lists the sections for people.
-const sections = "[admin], [player], [[player]], [access], [live], [certificate], [[camera]] and [[account]]"
+const sections = "[admin], [player], [[player]], [access], [live], [certificate], [acme], [[camera]] and [[account]]"
 
 // mixed refuses what TOML cannot hold: a table and an array of tables of one name (TOML 1.0, array of tables).
 func (r *reader) mixed(e expression, array bool) bool {
@@ -151,7 +155,7 @@ func (r *reader) keyValue(e expression) {
 	if section == nowhere {
 		return
 	}
-	if section == top && len(e.key) == 2 && slices.Contains([]string{admin, player, access, live, cert}, e.key[0]) {
+	if section == top && len(e.key) == 2 && slices.Contains(singles(), e.key[0]) {
 		section, key = e.key[0], e.key[1]
 		if section == player && r.seen["[player]"] == 0 {
 			r.seen["[player]"] = e.line
@@ -186,7 +190,7 @@ func (r *reader) keyValue(e expression) {
 		r.problem(e.line, full, reason)
 		return
 	}
-	if full == "admin.password" || full == "player.quickconnect_code" || full == "live.turn_secret" || full == "certificate.password" {
+	if secret(full) {
 		r.secrets[full] = true
 		r.redact = append(r.redact, taken(e, full))
 	}

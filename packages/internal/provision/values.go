@@ -20,6 +20,7 @@ import (
 func setters() map[string]func(f *File, v string) (reason string) {
 	all := playerSetters()
 	maps.Copy(all, deviceSetters())
+	maps.Copy(all, acmeSetters())
 	return all
 }
 
@@ -135,7 +136,7 @@ func checkAllowed(v string) (list []string, reason string) {
 // checkValue refuses what is not of the kind its key has.
 func checkValue(e expression, key string) string {
 	switch key {
-	case "always_on", "only_own_network", "own", "plain_http", "log":
+	case "always_on", "only_own_network", "own", "plain_http", "log", "staging", "rsa", "agree_to_terms":
 		if e.value != unstable.Bool {
 			return "must be true or false, without quotes"
 		}
@@ -143,7 +144,7 @@ func checkValue(e expression, key string) string {
 		if e.value != unstable.Integer {
 			return "must be a whole number, without quotes"
 		}
-	case "pin":
+	case "pin", "root":
 		// A certificate has several lines.
 		if e.value != unstable.String {
 			return `must be a text in quotes, like "…"`
@@ -171,7 +172,7 @@ func unknownKey(section, key string) string {
 	switch {
 	case slices.Contains(known, strings.ToLower(key)):
 		return "write it in lowercase"
-	case section == top && slices.Contains([]string{admin, player, access, live, cert, camera, account, "cameras", "accounts", "players"}, key):
+	case section == top && slices.Contains(append(singles(), camera, account, "cameras", "accounts", "players"), key):
 		return "write it as a section: a line " + strings.Replace(sections, " and ", " or ", 1) + ", with its settings on the lines below"
 	case section != top && slices.Contains(keys(top), key):
 		return "move this line above the first [section]"

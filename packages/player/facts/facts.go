@@ -29,7 +29,8 @@ type Facts struct {
 	// Kernel is the kernel's name for this device.
 	Kernel    string
 	Addresses []netip.Addr
-	// Fingerprint is the short form of the certificate's SHA-256: its first eight bytes, as the console shows it.
+	// Fingerprint is the short form of the SHA-256 of the authority's certificate, which people install: its first eight bytes, as
+	// the console shows it.
 	Fingerprint string
 	// Unreachable says that there is no certificate and none can be made: nobody can open the console.
 	Unreachable bool
@@ -54,6 +55,9 @@ type Claim struct {
 	Known   bool   `json:"-"`
 	Claimed bool   `json:"claimed"`
 	Code    string `json:"code"`
+	// Closed says that the time in which the code is good is over until the device is started again; Restart how to do that.
+	Closed  bool   `json:"closed"`
+	Restart string `json:"restart"`
 }
 
 // Caller asks another process (unixsock.Client).
@@ -215,13 +219,14 @@ func (g *Gatherer) certificate(ctx context.Context) time.Duration {
 	ctx, cancel := context.WithTimeout(ctx, answerWithin)
 	defer cancel()
 	var answer struct {
+		CA      string `json:"ca_sha256"`
 		Leaf    string `json:"leaf_sha256"`
 		Problem string `json:"problem"`
 	}
 	if _, err := g.cfg.System.Call(ctx, http.MethodGet, "/certificate", nil, &answer); err != nil {
 		return soon
 	}
-	short := shortForm(answer.Leaf)
+	short := shortForm(answer.CA)
 	none := answer.Leaf == "" && answer.Problem != ""
 	g.update(func(f *Facts) {
 		g.served, f.Unreachable = true, none

@@ -90,7 +90,7 @@ func TestGather(t *testing.T) {
 		want.Kernel, want.Addresses = "box", addrs
 		<-time.After(1100 * time.Millisecond)
 		expect("network", 2)
-		system.set(`{"leaf_sha256":"0123456789abcdef0123456789abcdef"}`)
+		system.set(`{"ca_sha256":"0123456789abcdef0123456789abcdef","leaf_sha256":"ff"}`)
 		want.Fingerprint = "01:23:45:67:89:AB:CD:EF"
 		<-time.After(time.Second)
 		expect("certificate", 3)
@@ -102,7 +102,7 @@ func TestGather(t *testing.T) {
 		system.set("")
 		<-time.After(time.Minute)
 		expect("everybody is down", 4)
-		console.set(`{"claimed":true}`)
+		console.set(`{"claimed":true,"open_until":"2026-11-22T10:00:00Z"}`)
 		want.Claim = facts.Claim{Known: true, Claimed: true}
 		<-time.After(time.Second)
 		expect("claimed", 5)
@@ -203,9 +203,9 @@ func TestNonsense(t *testing.T) {
 	if err := os.WriteFile(file, []byte(`{"problem":`), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	for _, leaf := range []string{"", "zz", "0123", "01:23"} {
+	for _, sum := range []string{"", "zz", "0123", "01:23"} {
 		synctest.Test(t, func(t *testing.T) {
-			system := &peer{answer: `{"leaf_sha256":"` + leaf + `"}`}
+			system := &peer{answer: `{"ca_sha256":"` + sum + `"}`}
 			var last facts.Facts
 			g := facts.New(facts.Config{
 				System: system, Console: &peer{}, StorageFile: file,
@@ -217,7 +217,7 @@ func TestNonsense(t *testing.T) {
 			defer cancel()
 			g.Run(ctx)
 			if d := cmp.Diff(facts.Facts{}, last, sameAddrs); d != "" {
-				t.Errorf("fingerprint %q:\n%s", leaf, d)
+				t.Errorf("fingerprint %q:\n%s", sum, d)
 			}
 		})
 	}

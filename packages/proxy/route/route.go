@@ -68,14 +68,25 @@ func isLive(path string) bool {
 	return path == "/ws" || path == "/live" || strings.HasPrefix(path, "/livestream/") || strings.HasPrefix(path, "/cameras/")
 }
 
-// onlyKnown gives r to the handler if anybody is behind it.
+// credentials are what a request carries, and from where it comes.
+func credentials(r *http.Request) identity.Credentials {
+	from := originOf(r)
+	c := identity.FromRequest(r, from.client)
+	c.Near = from.near
+	return c
+}
+
+// onlyKnown gives r to the handler if somebody is behind it who may read the metrics.
 func onlyKnown(asker Asker, w http.ResponseWriter, r *http.Request, to http.Handler) {
 	ctx, cancel := context.WithTimeout(r.Context(), askTimeout)
 	defer cancel()
-	_, err := asker.Ask(ctx, identity.FromRequest(r, originOf(r).client))
+	id, err := asker.Ask(ctx, credentials(r))
 	switch {
-	case err == nil:
+	case err == nil && id.MayMeasure():
 		to.ServeHTTP(w, r)
+	case err == nil:
+		notice{Status: http.StatusForbidden, Title: "Not allowed",
+			Text: "The metrics name every camera. Use an account that may see all of them, or a token made for metrics."}.send(w, r)
 	case errors.Is(err, identity.ErrDenied):
 		w.Header().Set("WWW-Authenticate", `Basic realm="Porthole", charset="UTF-8"`)
 		notice{Status: http.StatusUnauthorized, Title: "Log in first",
@@ -96,7 +107,7 @@ func unknownWho() notice {
 func withWho(asker Asker, w http.ResponseWriter, r *http.Request, to http.Handler) {
 	ctx, cancel := context.WithTimeout(r.Context(), askTimeout)
 	defer cancel()
-	id, err := asker.Ask(ctx, identity.FromRequest(r, originOf(r).client))
+	id, err := asker.Ask(ctx, credentials(r))
 	switch {
 	case err == nil:
 		to.ServeHTTP(w, withIdentity(r, id))

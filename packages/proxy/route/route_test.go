@@ -31,6 +31,12 @@ func (answers) Ask(_ context.Context, c identity.Credentials) (identity.Identity
 	switch c.Cookie {
 	case "session=anna":
 		return identity.Identity{User: "anna", Role: identity.Viewer, Cameras: []string{"door from " + c.Remote}}, nil
+	case "session=bert":
+		return identity.Identity{User: "bert", Role: identity.Viewer}, nil
+	case "session=token":
+		return identity.Identity{User: "bert", Role: identity.Viewer, Scopes: []identity.Scope{identity.ScopeView}}, nil
+	case "session=meter":
+		return identity.Identity{User: "bert", Role: identity.Viewer, Scopes: []identity.Scope{identity.ScopeMetrics}}, nil
 	case "session=lost":
 		return identity.Identity{}, errors.New("nobody at home")
 	}
@@ -246,12 +252,12 @@ func TestRefused(t *testing.T) {
 	}
 }
 
-// TestMetricsRoute: metrics are for those whom console knows, and console never sees the request.
+// TestMetricsRoute: metrics are for those who may see every camera and for tokens made for it, and console never sees the request.
 func TestMetricsRoute(t *testing.T) {
 	w := newWorld(t)
 	w.cfg.Metrics = http.HandlerFunc(func(rw http.ResponseWriter, _ *http.Request) { io.WriteString(rw, "up 1\n") })
 	h := route.Public(w.cfg)
-	for cookie, want := range map[string]int{"session=anna": 200, "session=old": 401, "session=lost": 503} {
+	for cookie, want := range map[string]int{"session=bert": 200, "session=meter": 200, "session=anna": 403, "session=token": 403, "session=old": 401, "session=lost": 503} {
 		res := ask(h, "GET", "https://h/metrics", "Cookie", cookie)
 		body, err := io.ReadAll(res.Body)
 		if err != nil || res.StatusCode != want || strings.Contains(string(body), "up 1") != (want == 200) {

@@ -57,6 +57,7 @@ type Site struct {
 	hub     func()                // guarded by mu: stops the Hub and waits
 	sockets map[net.Conn]struct{} // guarded by mu: open connections of Front and Direct
 	away    atomic.Bool
+	revoked atomic.Bool
 }
 
 // New starts a Site with the cameras "demo", which has two streams, "yard", a camera of its own, "hall", and "garden" with
@@ -111,14 +112,14 @@ func New(t *testing.T, change func(*live.Config)) *Site {
 			return decode.Open(ctx, decode.Options{Binary: decodetest.Binary(t), Live: &live, Frames: 1})
 		},
 	})
-	s.Web = web.New(web.Config{Log: s.log, Live: s.Live, Ask: ask, Take: pictures.Take})
+	s.Web = web.New(web.Config{Log: s.log, Live: s.Live, Ask: s.ask, Take: pictures.Take})
 	s.Web.SetSignalingPort(direct.Listener.Addr().(*net.TCPAddr).Port)
 	s.Live.SetCameras([]string{"demo", "demo/2", "yard", "hall", "garden"})
 	s.Web.SetCameras([]settings.CameraRef{
 		{ID: "demo", Name: "Front door", Streams: 2}, {ID: "yard", Name: "Yard"}, {ID: "hall", Name: "Hall"}, {ID: "garden", Name: "Garden"},
 	})
 
-	s.Front = s.serve(ctx, httptest.NewUnstartedServer(s.unlessAway(front(s.Web.Proxied()))))
+	s.Front = s.serve(ctx, httptest.NewUnstartedServer(s.unlessAway(s.front(s.Web.Proxied()))))
 	direct.Config.Handler = s.unlessAway(s.Web.Direct())
 	s.Direct = s.serve(ctx, direct)
 	t.Cleanup(func() {
@@ -281,9 +282,14 @@ func (s *Site) StopHub() {
 	}
 }
 
+// Revoke makes console know nobody any more, as after a logout.
+func (s *Site) Revoke() { s.revoked.Store(true) }
+
 // ask is console's answer to who somebody is.
-func ask(_ context.Context, c identity.Credentials) (identity.Identity, error) {
+func (s *Site) ask(_ context.Context, c identity.Credentials) (identity.Identity, error) {
 	switch {
+	case s.revoked.Load():
+		return identity.Identity{}, identity.ErrDenied
 	case c.Authorization == "Bearer "+AdminToken, c.Cookie == "session="+AdminToken:
 		return identity.Identity{User: "admin", Role: identity.Admin}, nil
 	case c.Authorization == "Bearer "+GuestToken, c.Cookie == "session="+GuestToken:
@@ -295,7 +301,7 @@ func ask(_ context.Context, c identity.Credentials) (identity.Identity, error) {
 }
 
 // front does what proxy does: it asks who it is and forwards that. /enter?token=TOKEN logs in.
-func front(signaling http.Handler) http.Handler {
+func (s *Site) front(signaling http.Handler) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /assets/porthole.css", func(w http.ResponseWriter, r *http.Request) {
 		http.ServeFile(w, r, filepath.Join("..", "..", "console", "assets", "porthole.css"))
@@ -308,7 +314,7 @@ func front(signaling http.Handler) http.Handler {
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		r.Header.Del(identity.Header)
 		host, _, _ := net.SplitHostPort(r.RemoteAddr)
-		if who, err := ask(r.Context(), identity.FromRequest(r, host)); err == nil {
+		if who, err := s.ask(r.Context(), identity.FromRequest(r, host)); err == nil {
 			if err := identity.Set(r.Header, who); err != nil {
 				http.Error(w, err.Error(), http.StatusInternalServerError)
 				return

@@ -1,7 +1,6 @@
 package web
 
 import (
-	"context"
 	"errors"
 	"net"
 	"net/http"
@@ -23,11 +22,6 @@ func (s *Server) identify(d door, r *http.Request) (identity.Identity, error) {
 		return identity.Of(r.Header)
 	}
 	return s.cfg.Ask(r.Context(), identity.FromRequest(r, d.remote(r)))
-}
-
-// withToken says who holds a token that came in a message.
-func (s *Server) withToken(ctx context.Context, token, remote string) (identity.Identity, error) {
-	return s.cfg.Ask(ctx, identity.Credentials{Authorization: "Bearer " + token, Remote: remote})
 }
 
 // host returns the name and port the client used.

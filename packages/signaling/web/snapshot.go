@@ -66,7 +66,7 @@ func (s *Server) snapshotOf(w http.ResponseWriter, r *http.Request, who identity
 	if strings.HasPrefix(id, settings.ProbePrefix) {
 		// A camera that is being tried out: the Hub knows it, the settings do not.
 		switch {
-		case who.Role != identity.Admin:
+		case who.Role != identity.Admin || !who.MaySee(id):
 			refuse(w, http.StatusForbidden, "only an administrator may see a camera that is being tried out")
 		case number != "" || !validProbe(id):
 			refuse(w, http.StatusNotFound, "there is no such camera")

@@ -43,8 +43,11 @@ type socket struct {
 	agent  string
 
 	// Only the reading goroutine uses what follows.
-	who     identity.Identity
-	known   bool
+	who   identity.Identity
+	known bool
+	// creds are what who was found by. fresh says that nothing was watched since: then nobody is asked again.
+	creds   identity.Credentials
+	fresh   bool
 	faults  int
 	allowed *rate.Limiter
 	early   []webrtc.ICECandidateInit
@@ -82,7 +85,7 @@ func (s *Server) serveSocket(d door, w http.ResponseWriter, r *http.Request) {
 	conn.SetReadLimit(maxMessage)
 	k := &socket{
 		server: s, log: s.cfg.Log.With("remote", d.remote(r)), conn: conn, remote: d.remote(r), agent: agentOf(r),
-		who: who, known: err == nil && who.User != "", allowed: rate.NewLimiter(rate.Every(time.Second), 5),
+		who: who, known: err == nil && who.User != "", creds: identity.FromRequest(r, d.remote(r)), fresh: true, allowed: rate.NewLimiter(rate.Every(time.Second), 5),
 	}
 	k.serve(r.Context())
 }
@@ -190,10 +193,11 @@ func (k *socket) introduce(ctx context.Context, token string) bool {
 		k.unauthorized(ctx)
 		return false
 	}
-	who, err := k.server.withToken(ctx, token, k.remote)
+	creds := identity.Credentials{Authorization: "Bearer " + token, Remote: k.remote}
+	who, err := k.server.cfg.Ask(ctx, creds)
 	switch {
 	case err == nil && who.User != "":
-		k.who, k.known = who, true
+		k.who, k.known, k.creds = who, true, creds
 		return true
 	case err != nil && !denied(err):
 		k.log.Warn("cannot tell who opens a live view", "err", err)
@@ -205,6 +209,26 @@ func (k *socket) introduce(ctx context.Context, token string) bool {
 	return false
 }
 
+// renew finds out what the client may now: a socket may be open for days, and its session or token end meanwhile. While
+// console does not answer, what it said last counts. False means that the client was sent away.
+func (k *socket) renew(ctx context.Context) bool {
+	if k.fresh {
+		k.fresh = false
+		return true
+	}
+	who, err := k.server.cfg.Ask(ctx, k.creds)
+	switch {
+	case err == nil && who.User != "":
+		k.who = who
+	case err == nil || denied(err):
+		k.unauthorized(ctx)
+		return false
+	default:
+		k.log.Warn("cannot tell who watches a live view", "err", err)
+	}
+	return true
+}
+
 func (k *socket) unauthorized(ctx context.Context) {
 	k.send(ctx, serverMessage{Type: "error", Code: "unauthorized", Message: "you are not logged in"})
 	k.close(statusUnauthorized, "not logged in")
@@ -214,6 +238,9 @@ func (k *socket) handle(ctx context.Context, m clientMessage) {
 	switch m.Type {
 	case typeViewer:
 		k.stopWatch()
+		if !k.renew(ctx) {
+			return
+		}
 		stream, code, message := k.mayWatch(m.CameraID, m.StreamID)
 		if code != "" {
 			k.send(ctx, serverMessage{Type: "error", Code: code, Message: message})
@@ -260,7 +287,8 @@ func (k *socket) send(ctx context.Context, m serverMessage) {
 		k.log.Error("encode message", "err", err)
 		return
 	}
-	ctx, cancel := context.WithTimeout(ctx, sendTimeout)
+	// A write whose context ends takes the whole socket with it, and a viewer often ends in the middle of one.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), sendTimeout)
 	defer cancel()
 	if err := k.conn.Write(ctx, websocket.MessageText, b); err != nil {
 		k.log.Debug("write to WebSocket failed", "err", err)

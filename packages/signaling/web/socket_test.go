@@ -142,6 +142,45 @@ func TestSocketToken(t *testing.T) {
 	}
 }
 
+// TestSocketRevoked: who is logged out sees nothing more over a socket that was opened before.
+func TestSocketRevoked(t *testing.T) {
+	site := sitetest.New(t, nil)
+	var open []*talker
+	for _, srv := range []*httptest.Server{site.Front, site.Direct} {
+		byCookie, _, err := dial(t, srv, "/ws", http.Header{"Cookie": {"session=" + sitetest.AdminToken}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		byToken, _, err := dial(t, srv, "/ws", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, k := range []*talker{byCookie, byToken} {
+			p := newPlayer(t, false)
+			m := viewer("demo", p.offer)
+			m["token"] = sitetest.AdminToken
+			k.send(m)
+			p.answer(t, k.next("viewerResponse", "error").SDPAnswer)
+			// As long as nothing has changed, it may watch again.
+			k.send(viewer("demo", newPlayer(t, false).offer))
+			if m := k.next("viewerResponse", "error"); m.SDPAnswer == "" {
+				t.Fatalf("a second time: %+v", m)
+			}
+			open = append(open, k)
+		}
+	}
+	site.Revoke()
+	for i, k := range open {
+		k.send(viewer("demo", newPlayer(t, false).offer))
+		if m := k.next("error", "viewerResponse"); m.Code != "unauthorized" {
+			t.Errorf("socket %d: %+v", i, m)
+		}
+		if code := k.closed(); code != 4401 {
+			t.Errorf("socket %d: closed with %d", i, code)
+		}
+	}
+}
+
 func TestSocketOrigin(t *testing.T) {
 	site := sitetest.New(t, nil)
 	for origin, want := range map[string]int{

@@ -211,7 +211,7 @@ func (d *Device) makeRSA() {
 		defer close(made)
 		// On a thread of its own, which ends with this: all others come first, the device is starting.
 		runtime.LockOSThread()
-		if err := unix.Setpriority(unix.PRIO_PROCESS, 0, 19); err != nil {
+		if err := unix.Setpriority(unix.PRIO_PROCESS, 0, 10); err != nil {
 			d.cfg.Log.Warn("making the RSA key may slow others down", "err", err)
 		}
 		key, err = rsa.GenerateKey(rand.Reader, rsaBits)

@@ -32,7 +32,7 @@ type Adder interface {
 
 // Hasher checks passwords and codes.
 type Hasher interface {
-	Matches(ctx context.Context, secret, phc string) (bool, error)
+	Matches(ctx context.Context, from credential.Line, secret, phc string) (bool, error)
 }
 
 // Config is what an API works with. All but Origins, Open and LongPoll must be given.

@@ -53,12 +53,13 @@ type spot struct {
 
 // guesses counts wrong tries.
 type guesses struct {
-	spots    *credential.Buckets[spot]
-	from     *credential.Buckets[netip.Prefix]
-	outside  *credential.Buckets[string]
-	strange  *credential.Buckets[struct{}] // all from outside
-	answers  *credential.Buckets[spot]
-	checking chan struct{}
+	spots   *credential.Buckets[spot]
+	from    *credential.Buckets[netip.Prefix]
+	outside *credential.Buckets[string]
+	strange *credential.Buckets[struct{}] // all from outside
+	answers *credential.Buckets[spot]
+	// checking are slots for hashes, of the house and of the internet.
+	checking map[bool]chan struct{}
 	wrong    *credential.Memory
 }
 
@@ -69,7 +70,7 @@ func newGuesses() *guesses {
 		outside:  credential.NewBuckets[string](refillFromOutside, triesFromOutside, maxPlayers),
 		strange:  credential.NewBuckets[struct{}](refillAll, triesAll, 1),
 		answers:  credential.NewBuckets[spot](time.Second, refusalsInARow, maxPlayers),
-		checking: make(chan struct{}, 2),
+		checking: map[bool]chan struct{}{true: make(chan struct{}, 2), false: make(chan struct{}, 1)},
 		wrong:    credential.NewMemory(wrongFor, maxPlayers),
 	}
 }
@@ -104,12 +105,14 @@ func (a *API) matches(ctx context.Context, s spot, secret, phc string) (bool, er
 	if a.guesses.wrong.Recall(wrong, phc) {
 		return false, nil
 	}
+	inside := credential.Inside(s.from)
+	checking := a.guesses.checking[inside]
 	select {
 	case <-ctx.Done():
 		return false, ctx.Err()
-	case a.guesses.checking <- struct{}{}:
+	case checking <- struct{}{}:
 	}
-	defer func() { <-a.guesses.checking }()
+	defer func() { <-checking }()
 	// Somebody may have found it out while we waited.
 	if a.right.Renew(right, phc) {
 		return true, nil
@@ -121,7 +124,7 @@ func (a *API) matches(ctx context.Context, s spot, secret, phc string) (bool, er
 		return false, &problem{status: http.StatusTooManyRequests, wait: wait,
 			text: "too many wrong codes from there; correct the screen's hostname and quick-connect code, then try again"}
 	}
-	ok, err := a.c.Hasher.Matches(ctx, secret, phc)
+	ok, err := a.c.Hasher.Matches(ctx, credential.Line{Inside: inside, Name: "screen " + s.hostname}, secret, phc)
 	switch {
 	case err != nil:
 		return false, err

@@ -344,11 +344,11 @@ type countingHasher struct {
 	n    int // guarded by mu
 }
 
-func (h *countingHasher) Matches(ctx context.Context, secret, phc string) (bool, error) {
+func (h *countingHasher) Matches(ctx context.Context, from credential.Line, secret, phc string) (bool, error) {
 	h.mu.Lock()
 	h.n++
 	h.mu.Unlock()
-	return h.next.Matches(ctx, secret, phc)
+	return h.next.Matches(ctx, from, secret, phc)
 }
 
 func (h *countingHasher) count() int {

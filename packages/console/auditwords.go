@@ -1,0 +1,88 @@
+package main
+
+import (
+	"context"
+	"net/http"
+	"strings"
+
+	"porthole/packages/internal/identity"
+)
+
+// auditWords say what forms of administrators do, by their patterns; {x} is what stands in the path. What has no words here is
+// named by its address.
+var auditWords = map[string]string{
+	"POST /settings/cameras/new":                  "added a camera",
+	"POST /settings/cameras/{id}":                 "changed the camera {id}",
+	"POST /settings/cameras/{id}/delete":          "deleted the camera {id}",
+	"POST /camera/{id}/token/{stream}":            "made a new stream token for the camera {id}",
+	"POST /settings/import":                       "imported settings",
+	"POST /sessions/{session}/end":                "ended somebody’s RTSP session",
+	"POST /viewers/{viewer}/end":                  "ended somebody’s live view",
+	"POST /rtsp-log/clear":                        "cleared the RTSP log",
+	"POST /settings/proxy":                        "changed the proxy settings",
+	"POST /settings/proxy/accounts":               "added an RTSP account",
+	"POST /settings/proxy/accounts/{user}":        "changed the RTSP account {user}",
+	"POST /settings/proxy/accounts/{user}/delete": "deleted the RTSP account {user}",
+	"POST /settings/live":                         "changed the live view settings",
+	"POST /settings/signage":                      "changed the signage settings",
+	"POST /settings/transfer/import":              "imported the signage",
+	"POST /processes/{process}/restart":           "restarted {process}",
+	"POST /screen":                                "chose what this screen shows",
+	"POST /screen/server":                         "changed the server of this screen",
+	"POST /screen/display":                        "changed how this screen shows and when it is on",
+	"POST /screen/governor":                       "changed the processor’s pace",
+	"POST /screen/trust":                          "approved another certificate of this screen’s server",
+	"POST /screen/retry":                          "had this screen’s server asked again",
+	"POST /notices/{notice}/dismiss":              "dismissed a notice",
+}
+
+// wordsOf says what the request did.
+func wordsOf(r *http.Request) string {
+	words, ok := auditWords[r.Pattern]
+	if !ok {
+		return "sent the form " + logPath(r.URL.Path)
+	}
+	for _, part := range strings.Split(r.Pattern, "/") {
+		name := strings.Trim(part, "{}")
+		if name != part {
+			words = strings.ReplaceAll(words, part, r.PathValue(name))
+		}
+	}
+	return words
+}
+
+// noted makes the audit log say what an administrator's form did, unless its handler has said it in other words.
+func (c *console) noted(who access, h userHandler) userHandler {
+	if who != admin {
+		return h
+	}
+	return func(w http.ResponseWriter, r *http.Request, id identity.Identity) {
+		if r.Method == http.MethodGet || r.Method == http.MethodHead {
+			h(w, r, id)
+			return
+		}
+		mark := &auditMark{}
+		r = r.WithContext(context.WithValue(r.Context(), auditKey{}, mark))
+		kept := &statusKeeper{ResponseWriter: w}
+		h(kept, r, id)
+		// A form that was refused is shown again, with another status.
+		if !mark.made && kept.status < http.StatusBadRequest {
+			c.note(r.Context(), byPerson(r, id, auditSettings, wordsOf(r)))
+		}
+	}
+}
+
+// statusKeeper remembers the status of an answer.
+type statusKeeper struct {
+	http.ResponseWriter
+	status int
+}
+
+// WriteHeader implements http.ResponseWriter.
+func (k *statusKeeper) WriteHeader(status int) {
+	k.status = status
+	k.ResponseWriter.WriteHeader(status)
+}
+
+// Unwrap is for http.ResponseController.
+func (k *statusKeeper) Unwrap() http.ResponseWriter { return k.ResponseWriter }
