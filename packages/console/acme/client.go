@@ -39,7 +39,11 @@ type account struct {
 	EABKey   string `json:"eab_key,omitempty"`
 }
 
-// pace is a transport that bounds answers and remembers Retry-After of those that refuse.
+// errLeavesTLS keeps requests and what is in them from the clear.
+var errLeavesTLS = errors.New("the server leads away from https")
+
+// pace is a transport that bounds answers, remembers Retry-After of those that refuse, and leaves TLS for nobody: a server says
+// in its answers where to go on, and is not to have us ask what only this device, or its network, can reach in the clear.
 type pace struct {
 	next *http.Transport
 	now  func() time.Time
@@ -50,6 +54,9 @@ type pace struct {
 
 // RoundTrip sends a request.
 func (p *pace) RoundTrip(r *http.Request) (*http.Response, error) {
+	if r.URL.Scheme != "https" {
+		return nil, errLeavesTLS
+	}
 	res, err := p.next.RoundTrip(r)
 	if err != nil {
 		return nil, err
@@ -102,9 +109,9 @@ func newHTTP(roots []*x509.Certificate, now func() time.Time) (*http.Client, *pa
 		TLSClientConfig:     &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12, Time: now},
 		TLSHandshakeTimeout: 10 * time.Second, ResponseHeaderTimeout: requestWithin, IdleConnTimeout: 30 * time.Second, ForceAttemptHTTP2: true,
 	}}
-	return &http.Client{Transport: p, Timeout: requestWithin, CheckRedirect: func(r *http.Request, via []*http.Request) error {
-		if r.URL.Scheme != "https" || len(via) > 3 {
-			return errors.New("the server leads away from https")
+	return &http.Client{Transport: p, Timeout: requestWithin, CheckRedirect: func(_ *http.Request, via []*http.Request) error {
+		if len(via) > 3 {
+			return errors.New("the server leads from one address to the next")
 		}
 		return nil
 	}}, p, nil
