@@ -29,7 +29,7 @@ CUTS ?= 50
 # Debian packages the tests use as real peers.
 TEST_DEBS := gcc libc6-dev ffmpeg chromium firefox-esr fonts-dejavu-core openssl gstreamer1.0-tools gstreamer1.0-plugins-base \
              gstreamer1.0-plugins-good gstreamer1.0-plugins-bad gstreamer1.0-libav glib-networking \
-             util-linux iproute2 nftables python3-requests curl jq sslscan strace bind9
+             util-linux iproute2 nftables python3-requests curl jq libnss3-tools sslscan strace bind9
 
 # Debian packages that images are made and tried with.
 IMAGE_DEBS := git gcc libc6-dev make nasm pkgconf dpkg-dev util-linux \

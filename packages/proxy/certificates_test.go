@@ -123,8 +123,9 @@ func TestStrictTransport(t *testing.T) {
 			}
 		}
 	}
-	// An Echo's way to ask, without a name and without ALPN, gets the public certificate, and is not told.
+	// An Echo's way to ask, without a name, ALPN and TLS 1.3, gets the public certificate, and is not told.
 	c := browser(t, "http/1.1")
+	c.Transport.(*http.Transport).TLSClientConfig.MaxVersion = tls.VersionTLS12
 	res, _ := fetch(t, c, request(t, "GET", "https://"+r.https+"/", nil))
 	if got := res.TLS.PeerCertificates[0].Subject.CommonName; got != "acme" || res.Header.Get(hsts) != "" {
 		t.Errorf("as an Echo: %s, %q", got, res.Header.Get(hsts))

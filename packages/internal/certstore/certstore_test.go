@@ -305,7 +305,7 @@ func TestUnusable(t *testing.T) {
 		t.Fatal(err)
 	}
 	until(t, "it is said", func() bool { return said() == 5 })
-	if got := b.served(t, &tls.Config{}); got != "own" {
+	if got := b.served(t, &tls.Config{MaxVersion: tls.VersionTLS12}); got != "own" {
 		t.Errorf("serves %s", got)
 	}
 	if got := b.served(t, &tls.Config{ServerName: "porthole.local"}); got != "device" {

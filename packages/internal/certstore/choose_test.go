@@ -35,6 +35,13 @@ func naming(c *tls.Config, name string, alpn ...string) *tls.Config {
 // anyClient is a modern one.
 func anyClient() *tls.Config { return &tls.Config{} }
 
+// old is c without TLS 1.3, as an Echo has it.
+func old(c *tls.Config) *tls.Config {
+	c = c.Clone()
+	c.MaxVersion = tls.VersionTLS12
+	return c
+}
+
 // TestChoose is who gets which pair.
 func TestChoose(t *testing.T) {
 	ip := []net.IP{net.IPv4(203, 0, 113, 7)}
@@ -82,13 +89,16 @@ func TestChoose(t *testing.T) {
 		{"by address from behind the provider's own", []string{"acme", "address"}, false, naming(anyClient(), "", h2...), carrier, "device"},
 		{"by the very address", []string{"acme", "address"}, false, naming(anyClient(), "", h2...), direct, "address"},
 
-		{"an Echo", []string{"device-rsa", "acme", "acme-rsa"}, false, anyClient(), inside, "acme-rsa"},
-		{"an Echo, ECDSA only", []string{"device-rsa", "acme", "acme-rsa"}, false, ecdsaOnly(), inside, "acme"},
-		{"an Echo, and nobody public", []string{"device-rsa"}, false, anyClient(), inside, "device"},
-		{"an Echo, RSA only, and nobody public", []string{"device-rsa"}, false, rsaOnly(), inside, "device-rsa"},
-		{"an Echo takes what anybody trusts", []string{"acme", "own-rsa"}, false, anyClient(), inside, "acme"},
-		{"an Echo, and only a private authority's", []string{"own", "own-rsa"}, false, anyClient(), inside, "own-rsa"},
-		{"an Echo, and it is over", []string{"acme"}, true, anyClient(), inside, "device"},
+		{"a program by address", []string{"device-rsa", "acme", "acme-rsa"}, false, anyClient(), inside, "device"},
+		{"a program by address from abroad", []string{"acme", "address"}, false, anyClient(), abroad, "address"},
+
+		{"an Echo", []string{"device-rsa", "acme", "acme-rsa"}, false, old(anyClient()), inside, "acme-rsa"},
+		{"an Echo, ECDSA only", []string{"device-rsa", "acme", "acme-rsa"}, false, old(ecdsaOnly()), inside, "acme"},
+		{"an Echo, and nobody public", []string{"device-rsa"}, false, old(anyClient()), inside, "device"},
+		{"an Echo, RSA only, and nobody public", []string{"device-rsa"}, false, old(rsaOnly()), inside, "device-rsa"},
+		{"an Echo takes what anybody trusts", []string{"acme", "own-rsa"}, false, old(anyClient()), inside, "acme"},
+		{"an Echo, and only a private authority's", []string{"own", "own-rsa"}, false, old(anyClient()), inside, "own-rsa"},
+		{"an Echo, and it is over", []string{"acme"}, true, old(anyClient()), inside, "device"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			b := begin(t, func(b *bench) {
