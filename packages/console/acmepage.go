@@ -328,14 +328,14 @@ func newACMENow(st acme.Status, s acme.Settings, zone *time.Location, now time.T
 	case st.Trouble != "" && len(st.Pairs) == 0:
 		v.State = state{"no certificate", toneBad}
 	case st.Trouble != "":
-		v.State = state{"not renewed", toneBad}
+		v.State = state{"the last one stays, the next one failed", toneBad}
 	case len(st.Pairs) > 0:
 		v.State = state{"in service", toneGood}
 	default:
 		v.State = state{"waiting", toneMuted}
 	}
 	if st.Doing != "" {
-		v.Doing = "This device is " + st.Doing + ", since " + durationText(now.Sub(st.Since)) + "."
+		v.Doing = "This device is " + st.Doing + ", for " + durationText(now.Sub(st.Since)) + "."
 	}
 	if st.Trouble != "" {
 		v.Failed = at(st.TroubleAt)

@@ -2,6 +2,7 @@ package acme_test
 
 import (
 	"crypto/rsa"
+	"crypto/x509"
 	"fmt"
 	"slices"
 	"strings"
@@ -45,8 +46,10 @@ func TestAutomatic(t *testing.T) {
 		}
 	}
 	// An address asks for the short-lived profile: six days here.
-	if life := first.NotAfter.Sub(first.NotBefore); life > 7*24*time.Hour {
-		t.Errorf("the certificate with an address is good for %v", life)
+	for _, leaf := range []*x509.Certificate{first, firstRSA} {
+		if life := leaf.NotAfter.Sub(leaf.NotBefore); life > 7*24*time.Hour {
+			t.Errorf("the certificate with an address is good for %v", life)
+		}
 	}
 	if w.manager.Status().Urgent(time.Now()) {
 		t.Error("urgent without trouble")
@@ -142,7 +145,7 @@ func TestRefused(t *testing.T) {
 	w.want(ask(p, "no."+acmetest.Zone))
 	w.run()
 	s := w.failed()
-	if !strings.Contains(s.Trouble, "gives no certificate for one of the names") || !s.Urgent(time.Now()) {
+	if !strings.Contains(s.Trouble, "gives no certificate for one of the names") || !s.Urgent(time.Now()) || s.Names[0].State != acme.Failed {
 		t.Errorf("blocked: %+v", s)
 	}
 

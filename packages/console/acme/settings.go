@@ -223,19 +223,19 @@ func (s Settings) cleanName(typed string) (name, reason string) {
 	host := strings.TrimPrefix(name, "*.")
 	ascii, err := idna.Lookup.ToASCII(host)
 	if err != nil || len(ascii) > 253 {
-		return name, typed + " is not a DNS name"
+		return name, quote(typed) + " is not a DNS name"
 	}
 	labels := strings.Split(ascii, ".")
 	if slices.ContainsFunc(labels, func(l string) bool { return !label.MatchString(l) }) {
-		return name, typed + " is not a DNS name; write it as cam.example.org, without a port or a path"
+		return name, quote(typed) + " is not a DNS name; write it as cam.example.org, without a port or a path"
 	}
 	if s.public() {
 		if len(labels) < 2 {
-			return name, typed + " is a name for your own network; a public name has a dot, as cam.example.org"
+			return name, quote(typed) + " is a name for your own network; a public name has a dot, as cam.example.org"
 		}
 		for _, end := range private {
 			if ascii == end || strings.HasSuffix(ascii, "."+end) {
-				return name, typed + " means something in your own network only. No public authority gives a certificate for it; this device’s own certificate covers it"
+				return name, quote(typed) + " means something in your own network only. No public authority gives a certificate for it; this device’s own certificate covers it"
 			}
 		}
 	}
@@ -244,6 +244,8 @@ func (s Settings) cleanName(typed string) (name, reason string) {
 	}
 	return ascii, ""
 }
+
+func quote(typed string) string { return "“" + clean(typed) + "”" }
 
 func (s Settings) cleanAddress(a netip.Addr) (name, reason string) {
 	a = a.Unmap()

@@ -75,6 +75,11 @@ func (m *Manager) try(ctx context.Context, s Settings, jobs []job, t tries) (tim
 	if said.name != "" {
 		m.progress.name(said.name, Failed, said.way, t.Trouble)
 	}
+	if problem, ok := asProblem(said.err); ok {
+		for _, sub := range problem.Subproblems {
+			m.progress.name(sub.Identifier.Value, Failed, "", t.Trouble)
+		}
+	}
 	t.Names = m.progress.read().Names
 	m.progress.tries(t)
 	m.progress.waits("waiting for the next try")
