@@ -106,17 +106,20 @@ func (f *found) block(password string, b *pem.Block) error {
 	case "CERTIFICATE", "X509 CERTIFICATE":
 		return f.addCerts(b.Bytes)
 	case "PRIVATE KEY", "RSA PRIVATE KEY", "EC PRIVATE KEY":
-		der := b.Bytes
-		if x509.IsEncryptedPEMBlock(b) { //nolint:staticcheck // old OpenSSL wrote such keys, and people still have them; nobody who could tamper with them gains by it here
-			if password == "" {
-				return errEncrypted
-			}
-			var err error
-			if der, err = x509.DecryptPEMBlock(b, []byte(password)); err != nil { //nolint:staticcheck // as above
-				return errPassword
-			}
+		if !x509.IsEncryptedPEMBlock(b) { //nolint:staticcheck // old OpenSSL wrote such keys, and people still have them; nobody who could tamper with them gains by it here
+			return f.addKey(b.Bytes)
 		}
-		return f.addKey(der)
+		if password == "" {
+			return errEncrypted
+		}
+		der, err := x509.DecryptPEMBlock(b, []byte(password)) //nolint:staticcheck // as above
+		if err == nil {
+			err = f.addKey(der)
+		}
+		if err != nil {
+			// One wrong password in 256 looks right and gives rubbish.
+			return errPassword
+		}
 	case "ENCRYPTED PRIVATE KEY":
 		return f.sealedKey(password, b.Bytes)
 	case "PKCS12":

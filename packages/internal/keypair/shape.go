@@ -5,7 +5,7 @@ import "encoding/asn1"
 // Bounds of the work that encrypted files ask for before they can be opened. Windows and OpenSSL write 2,000 and 2,048
 // iterations, careful tools up to a million.
 const (
-	maxIterations = 2_000_000
+	maxIterations = 1_000_000
 	maxKeyLength  = 64 // bytes
 	maxDepth      = 32
 )
