@@ -98,11 +98,9 @@ type Playlist struct {
 	Changed    bool   // the draft differs from what is live
 	Transition string // "cut" or "crossfade"
 	Created    time.Time
-	Published  time.Time
-	// Items, Total (duration of the draft) and UsedBy are filled in for lists of playlists.
-	Items  int
-	Total  time.Duration
-	UsedBy int // players, groups and rules
+	// Items and Total are the draft's.
+	Items int
+	Total time.Duration
 }
 
 // Group is a set of players that get the same.

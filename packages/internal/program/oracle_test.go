@@ -59,7 +59,8 @@ func (w window) applies(t *testing.T, r program.Rule) []bool {
 			continue
 		}
 		begins := day.Add(time.Duration(r.FromMinute) * time.Minute)
-		for m := w.first(begins); m < w.first(begins.Add(time.Duration(length)*time.Minute)); m++ {
+		ends := w.first(begins.Add(time.Duration(length) * time.Minute))
+		for m := w.first(begins); m < ends; m++ {
 			marks[m] = true
 		}
 	}

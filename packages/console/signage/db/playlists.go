@@ -10,17 +10,15 @@ import (
 	"porthole/packages/console/signage"
 )
 
-const selectPlaylists = `SELECT p.id, p.name, p.version, p.changed, p.transition, p.created, p.published,
-	count(i.id), coalesce(sum(CASE i.duration_ms WHEN 0 THEN coalesce(m.duration_ms, 0) ELSE i.duration_ms END), 0),
-	(SELECT count(*) FROM players x WHERE x.playlist = p.id) + (SELECT count(*) FROM player_groups x WHERE x.playlist = p.id)
-		+ (SELECT count(*) FROM schedule_rules x WHERE x.playlist = p.id)
+const selectPlaylists = `SELECT p.id, p.name, p.version, p.changed, p.transition, p.created,
+	count(i.id), coalesce(sum(CASE i.duration_ms WHEN 0 THEN coalesce(m.duration_ms, 0) ELSE i.duration_ms END), 0)
 	FROM playlists p LEFT JOIN playlist_items i ON i.playlist = p.id AND i.stage = 'draft' LEFT JOIN media m ON m.id = i.media `
 
 func scanPlaylist(row scanner) (signage.Playlist, error) {
 	var p signage.Playlist
-	var created, published, ms int64
-	err := row.Scan(&p.ID, &p.Name, &p.Version, &p.Changed, &p.Transition, &created, &published, &p.Items, &ms, &p.UsedBy)
-	p.Created, p.Published, p.Total = at(created), at(published), time.Duration(ms)*time.Millisecond
+	var created, ms int64
+	err := row.Scan(&p.ID, &p.Name, &p.Version, &p.Changed, &p.Transition, &created, &p.Items, &ms)
+	p.Created, p.Total = at(created), time.Duration(ms)*time.Millisecond
 	return p, err
 }
 
