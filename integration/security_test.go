@@ -45,7 +45,7 @@ func TestSecurity(t *testing.T) {
 		name string
 		try  func(*testing.T)
 	}{
-		{"pages of others", f.pagesOfOthers}, {"things of others", f.thingsOfOthers}, {"forged identity", f.forgedIdentity},
+		{"pages of others", f.pagesOfOthers}, {"things of others", f.thingsOfOthers}, {"cameras of others", f.camerasOfOthers}, {"forged identity", f.forgedIdentity},
 		{"other sites", f.otherSites}, {"fixed session", f.fixedSession}, {"paths", f.paths}, {"plain port", f.plainPort},
 		{"methods", f.methods}, {"hosts", f.hosts}, {"smuggling", f.smuggling}, {"bodies", f.bodies},
 		{"injection", f.injection}, {"requests to others", f.requestsToOthers},
