@@ -371,7 +371,7 @@ func (c *console) acmeNotice() (notice, bool) {
 		if len(st.Pairs) > 0 {
 			title = "The public certificate is not renewed"
 		}
-		return notice{ID: "problem-acme", Title: title, Problem: st.Trouble + " More under Settings, Public certificate."}, true
+		return notice{ID: "problem-acme", Title: title, Problem: st.Trouble + " More under Settings, Certificate."}, true
 	}
 	return notice{}, false
 }
