@@ -17,6 +17,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -234,6 +235,13 @@ func TestCertificateFromCard(t *testing.T) {
 	s.offerFiles("two", provision.File{}, map[string][]byte{"certificate.pfx": pfx, "certificate.pem": keypair.CertificatesPEM(one.leaf)})
 	d.start()
 	d.took(s, "two")
+	d.stop()
+	d.start()
+	eventually(t, "the files that were refused stay on the card, after a restart too", func() bool {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		return slices.Equal(s.kept, []string{"two", "two"})
+	})
 	if got := s.said(); len(got) != 1 {
 		t.Fatalf("system was told %q", got)
 	}

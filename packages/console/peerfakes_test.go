@@ -25,6 +25,8 @@ type system struct {
 	mu        sync.Mutex
 	provision any      // nil: there is no porthole.toml
 	taken     []string // digests console said it has
+	// kept are those whose certificate's files were to stay on the card.
+	kept      []string
 	restarted []string
 	states    map[string]string
 	notAfter  time.Time
@@ -132,10 +134,16 @@ func (s *system) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		jsonHandler(s.provision)(w, r)
 	})
 	mux.HandleFunc("POST /provision/taken", func(w http.ResponseWriter, r *http.Request) {
-		var in struct{ Digest string }
+		var in struct {
+			Digest    string
+			KeepFiles bool `json:"keep_files"`
+		}
 		if err := json.NewDecoder(r.Body).Decode(&in); err != nil {
 			http.Error(w, err.Error(), http.StatusBadRequest)
 			return
+		}
+		if in.KeepFiles {
+			s.kept = append(s.kept, in.Digest)
 		}
 		s.taken = append(s.taken, in.Digest)
 		w.WriteHeader(http.StatusNoContent)

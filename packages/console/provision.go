@@ -52,37 +52,38 @@ func (c *console) provisionOnce(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	applied, err := c.applied(ctx, p.Digest)
+	applied, keepFiles, err := c.applied(ctx, p.Digest)
 	if err != nil {
 		return err
 	}
 	if !applied {
-		if err := c.applyProvision(ctx, p); err != nil {
+		if keepFiles, err = c.applyProvision(ctx, p); err != nil {
 			return err
 		}
 	}
-	_, err = c.backends.system.Call(call, http.MethodPost, "/provision/taken", map[string]string{"digest": p.Digest}, nil)
+	_, err = c.backends.system.Call(call, http.MethodPost, "/provision/taken", map[string]any{"digest": p.Digest, "keep_files": keepFiles}, nil)
 	return err
 }
 
-func (c *console) applied(ctx context.Context, digest string) (bool, error) {
-	var one int
-	err := c.store.r.QueryRowContext(ctx, "SELECT 1 FROM provisions WHERE digest = ?", digest).Scan(&one)
+// applied reports whether that was applied before, and whether its certificate's files were refused.
+func (c *console) applied(ctx context.Context, digest string) (was, keepFiles bool, err error) {
+	err = c.store.r.QueryRowContext(ctx, "SELECT keep_files FROM provisions WHERE digest = ?", digest).Scan(&keepFiles)
 	if errors.Is(err, sql.ErrNoRows) {
-		return false, nil
+		return false, false, nil
 	}
 	if err != nil {
-		return false, fmt.Errorf("look for provisioning %s: %w", digest, err)
+		return false, false, fmt.Errorf("look for provisioning %s: %w", digest, err)
 	}
-	return true, nil
+	return true, keepFiles, nil
 }
 
 // applyProvision takes everything in one transaction. Who can write the boot partition owns the device: a password in a
-// new file replaces a forgotten one.
-func (c *console) applyProvision(ctx context.Context, p provisioning) error {
+// new file replaces a forgotten one. keepFiles says that the certificate's files were refused: their owner may have no other
+// copy of the key.
+func (c *console) applyProvision(ctx context.Context, p provisioning) (keepFiles bool, err error) {
 	hash, err := c.provisionedHash(ctx, p.Provision.AdminPassword)
 	if err != nil {
-		return err
+		return false, err
 	}
 	cameras, refused := c.provisionedCameras(p.Provision.Cameras)
 	problems := slices.Concat(p.Problems, refused)
@@ -90,11 +91,12 @@ func (c *console) applyProvision(ctx context.Context, p provisioning) error {
 	// The certificate and the screens go first, in their own transactions: if the rest fails, all of it is done once more.
 	noCertificate, err := c.provisionCertificate(ctx, p)
 	if err != nil {
-		return fmt.Errorf("apply provisioning of the certificate: %w", err)
+		return false, fmt.Errorf("apply provisioning of the certificate: %w", err)
 	}
+	keepFiles = len(noCertificate) > 0
 	noScreens, err := c.provisionScreens(ctx, p.Provision)
 	if err != nil {
-		return fmt.Errorf("apply provisioning of screens: %w", err)
+		return false, fmt.Errorf("apply provisioning of screens: %w", err)
 	}
 	found := slices.Concat(problems, wrong, noCertificate, noScreens)
 	err = c.store.change(ctx, func(tx *sql.Tx) error {
@@ -141,27 +143,27 @@ func (c *console) applyProvision(ctx context.Context, p provisioning) error {
 		if err != nil {
 			return fmt.Errorf("encode problems: %w", err)
 		}
-		_, err = tx.ExecContext(ctx, "INSERT INTO provisions (digest, applied, problems, dismissed) VALUES (?, ?, ?, ?)",
-			p.Digest, time.Now().Unix(), string(kept), len(problems) == 0)
+		_, err = tx.ExecContext(ctx, "INSERT INTO provisions (digest, applied, problems, dismissed, keep_files) VALUES (?, ?, ?, ?, ?)",
+			p.Digest, time.Now().Unix(), string(kept), len(problems) == 0, keepFiles)
 		if err != nil {
 			return fmt.Errorf("remember provisioning: %w", err)
 		}
 		return nil
 	})
 	if err != nil {
-		return fmt.Errorf("apply provisioning: %w", err)
+		return false, fmt.Errorf("apply provisioning: %w", err)
 	}
 	if !p.Provision.ACME.Empty() {
 		c.acme.Changed()
 	}
 	if err := c.ownScreen(ctx); err != nil {
-		return fmt.Errorf("apply provisioning: %w", err)
+		return false, fmt.Errorf("apply provisioning: %w", err)
 	}
 	c.log.Info("provisioning applied", "cameras", len(cameras), "accounts", len(accounts), "screens", len(p.Provision.Screens), "admin", hash != "", "problems", len(problems))
 	for _, problem := range problems {
 		c.log.Warn("provisioning: refused", "line", problem.Line, "key", problem.Key, "reason", problem.Reason)
 	}
-	return nil
+	return keepFiles, nil
 }
 
 // provisioned is what the audit log says of a file.

@@ -35,9 +35,9 @@ func (c *console) provisionCertificate(ctx context.Context, p provisioning) ([]p
 	if !ok {
 		return nil, err
 	}
-	problem := provision.Problem{Key: strings.Join(names, ", "), Reason: "the certificate is left out. " + refusal.Reason}
+	problem := provision.Problem{Key: strings.Join(names, ", "), Reason: "the certificate is left out, and its files stay on the card. " + refusal.Reason}
 	if refusal.AboutPassword() {
-		problem.Reason = "the certificate is left out: its file is encrypted, and the password is missing or wrong. Put the file on the card again, with its password in porthole.toml below a line [certificate], or upload it on the page Certificate."
+		problem.Reason = "the certificate is left out: its file is encrypted, and the password is missing or wrong. It stays on the card: put its password into porthole.toml there, below a line [certificate], or delete the file and upload it on the page Certificate."
 	}
 	return []provision.Problem{problem}, nil
 }

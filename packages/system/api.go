@@ -142,12 +142,15 @@ func (a *api) provision(w http.ResponseWriter, _ *http.Request) {
 }
 
 func (a *api) taken(w http.ResponseWriter, r *http.Request) {
-	var in struct{ Digest string }
+	var in struct {
+		Digest    string
+		KeepFiles bool `json:"keep_files"`
+	}
 	if err := json.NewDecoder(io.LimitReader(r.Body, 4096)).Decode(&in); err != nil {
 		refuse(w, http.StatusBadRequest, "send {\"digest\":…}")
 		return
 	}
-	switch err := a.intake.Taken(in.Digest); {
+	switch err := a.intake.Taken(in.Digest, in.KeepFiles); {
 	case errors.Is(err, intake.ErrOther):
 		refuse(w, http.StatusConflict, err.Error())
 	case err != nil:

@@ -1,3 +1,6 @@
+-- Whether certificates' files on the card were refused: they stay there.
+ALTER TABLE provisions ADD COLUMN keep_files INTEGER NOT NULL DEFAULT 0;
+
 -- The cameras a viewer may see, as a JSON list of ids; null means all.
 ALTER TABLE accounts ADD COLUMN cameras TEXT NOT NULL DEFAULT 'null' CHECK (json_valid(cameras));
 

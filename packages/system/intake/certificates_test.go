@@ -103,11 +103,11 @@ func TestCertificateFiles(t *testing.T) {
 			if diff := cmp.Diff(h, again); diff != "" {
 				t.Errorf("another handover after a restart (-before +after):\n%s", diff)
 			}
-			if err := in.Taken("0000"); !errors.Is(err, intake.ErrOther) {
+			if err := in.Taken("0000", false); !errors.Is(err, intake.ErrOther) {
 				t.Errorf("another digest: %v", err)
 			}
 			for range 2 {
-				if err := in.Taken(h.Digest); err != nil {
+				if err := in.Taken(h.Digest, false); err != nil {
 					t.Fatal(err)
 				}
 			}
@@ -134,7 +134,7 @@ func TestNewCertificateLater(t *testing.T) {
 	k := newCard(t, map[string]string{"porthole.toml": file, "certificate.pem": chainText})
 	in := k.open()
 	first, _ := in.Handover()
-	if err := in.Taken(first.Digest); err != nil {
+	if err := in.Taken(first.Digest, false); err != nil {
 		t.Fatal(err)
 	}
 	k.put(map[string]string{"privkey.pem": keyText})
@@ -143,7 +143,7 @@ func TestNewCertificateLater(t *testing.T) {
 	if !ok || len(h.Files) != 2 || h.Provision.Hostname != "" || h.Provision.Cameras != nil || h.Digest == first.Digest {
 		t.Errorf("%v, %+v", ok, h)
 	}
-	if err := in.Taken(h.Digest); err != nil {
+	if err := in.Taken(h.Digest, false); err != nil {
 		t.Fatal(err)
 	}
 	if got := k.there(); slices.Contains(got, "privkey.pem") {
@@ -156,6 +156,31 @@ func TestNewCertificateLater(t *testing.T) {
 	}
 }
 
+// TestRefusedCertificate: one that console refused stays on the card and is handed over again, until it is taken; the passwords
+// beside it go all the same.
+func TestRefusedCertificate(t *testing.T) {
+	k := newCard(t, map[string]string{"porthole.toml": file, "certificate.pem": chainText, "privkey.pem": keyText})
+	in := k.open()
+	first, _ := in.Handover()
+	if err := in.Taken(first.Digest, true); err != nil {
+		t.Fatal(err)
+	}
+	if got := k.there(); !slices.Contains(got, "privkey.pem") {
+		t.Errorf("on the card: %q", got)
+	}
+	in = k.open()
+	h, ok := in.Handover()
+	if !ok || len(h.Files) != 2 || h.Provision.Hostname != "" {
+		t.Fatalf("%v, %+v", ok, h)
+	}
+	if err := in.Taken(h.Digest, false); err != nil {
+		t.Fatal(err)
+	}
+	if got := k.there(); slices.Contains(got, "privkey.pem") {
+		t.Errorf("on the card: %q", got)
+	}
+}
+
 // TestCertificateStaysOnTheCard: what cannot be removed is told, and removed at the next start at which it can be; it is not
 // taken again.
 func TestCertificateStaysOnTheCard(t *testing.T) {
@@ -163,7 +188,7 @@ func TestCertificateStaysOnTheCard(t *testing.T) {
 	k.unlock = errors.New("the card is write-protected")
 	in := k.open()
 	h, _ := in.Handover()
-	if err := in.Taken(h.Digest); err != nil {
+	if err := in.Taken(h.Digest, false); err != nil {
 		t.Fatal(err)
 	}
 	for range 2 {
@@ -197,7 +222,7 @@ func TestCertificateChangedMeanwhile(t *testing.T) {
 	if err := os.Remove(filepath.Join(k.boot, "certificate.key")); err != nil {
 		t.Fatal(err)
 	}
-	if err := in.Taken(h.Digest); err != nil {
+	if err := in.Taken(h.Digest, false); err != nil {
 		t.Fatal(err)
 	}
 	if diff := cmp.Diff([]string{"certificate.pfx"}, k.there()); diff != "" {
@@ -230,7 +255,7 @@ func TestUnreadableCertificate(t *testing.T) {
 	if diff := cmp.Diff(want, trouble); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
-	if err := in.Taken(h.Digest); err != nil {
+	if err := in.Taken(h.Digest, false); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := os.Stat(filepath.Join(k.boot, "certificate.pfx")); errors.Is(err, fs.ErrNotExist) {

@@ -190,9 +190,9 @@ func (in *Intake) Handover() (Handover, bool) {
 // ErrOther means that the digest is not that of what waits.
 var ErrOther = errors.New("something else is waiting to be taken over")
 
-// Taken notes that console has stored the contents with this digest, and removes the secrets from the card. Calling it
-// again is no error.
-func (in *Intake) Taken(digest string) error {
+// Taken notes that console has stored the contents with this digest, and removes the secrets from the card. keepFiles leaves
+// the certificate's files there, which were refused: they are handed over again at the next start. Calling it again is no error.
+func (in *Intake) Taken(digest string, keepFiles bool) error {
 	in.mu.Lock()
 	defer in.mu.Unlock()
 	if in.handover == nil && in.taken(digest) {
@@ -202,6 +202,9 @@ func (in *Intake) Taken(digest string) error {
 		return ErrOther
 	}
 	files := in.handover.Files
+	if keepFiles {
+		files = nil
+	}
 	digests := []string{digest}
 	redacted, changed := provision.Redact(in.content)
 	if in.fresh {

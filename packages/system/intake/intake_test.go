@@ -49,11 +49,11 @@ func TestTakenOnce(t *testing.T) {
 	if in.Hostname() != "shop-3" {
 		t.Errorf("hostname %q", in.Hostname())
 	}
-	if err := in.Taken("0000"); !errors.Is(err, intake.ErrOther) {
+	if err := in.Taken("0000", false); !errors.Is(err, intake.ErrOther) {
 		t.Errorf("another digest: %v", err)
 	}
 	for range 2 {
-		if err := in.Taken(h.Digest); err != nil {
+		if err := in.Taken(h.Digest, false); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -94,7 +94,7 @@ func TestChangedMeanwhile(t *testing.T) {
 	if err := os.WriteFile(path, []byte(edited), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	if err := in.Taken(h.Digest); err != nil {
+	if err := in.Taken(h.Digest, false); err != nil {
 		t.Fatal(err)
 	}
 	if b, err := os.ReadFile(path); err != nil || string(b) != edited {
@@ -119,7 +119,7 @@ func TestSecretsLeaveLater(t *testing.T) {
 	put()
 	in := intake.Open(intake.Config{Log: slog.New(slog.DiscardHandler), BootDir: boot, StateDir: state})
 	h, _ := in.Handover()
-	if err := in.Taken(h.Digest); err != nil {
+	if err := in.Taken(h.Digest, false); err != nil {
 		t.Fatal(err)
 	}
 	put()
@@ -145,7 +145,7 @@ func TestLongFileIsNotCut(t *testing.T) {
 	if !ok || len(h.Problems) != 2 || !strings.Contains(h.Problems[1].Reason, "longer than") {
 		t.Errorf("problems: %+v", h.Problems)
 	}
-	if err := in.Taken(h.Digest); err != nil {
+	if err := in.Taken(h.Digest, false); err != nil {
 		t.Fatal(err)
 	}
 	if left, err := os.ReadFile(path); err != nil || bytes.Contains(left, []byte("very good")) || !bytes.HasSuffix(left, []byte(tail)) {
@@ -186,7 +186,7 @@ func TestLockedBootPartition(t *testing.T) {
 				}, c.unlock
 			}})
 			h, _ := in.Handover()
-			if err := in.Taken(h.Digest); err != nil {
+			if err := in.Taken(h.Digest, false); err != nil {
 				t.Fatal(err)
 			}
 			want := []string{"unlock", "lock, secrets: false"}
