@@ -10,10 +10,11 @@ import (
 
 // choose returns the pair for a client.
 //
-// One that names a host (SNI) gets a public pair for that name, else the device's. Without a name those that offer neither ALPN
+// One that names a host (SNI) gets a public pair for that name, else the device's. Without a name, those that offer neither ALPN
 // nor TLS 1.3 get a public pair, RSA if they can: an Echo, which takes no other. The others, which have an address instead of a
-// name (a signage player in Python offers no ALPN, but TLS 1.3), get the device's, unless a public pair is for addresses and this may be one of them. In each case ECDSA goes before
-// RSA otherwise, and nobody gets what he cannot read if there is another. A public pair that is over is none.
+// name (a signage player in Python offers no ALPN, but TLS 1.3), get the device's, unless a public pair is for addresses and this
+// may be one of them. In each case ECDSA goes before RSA otherwise, and nobody gets what he cannot read if there is another. A
+// public pair that is over is none.
 func (s *set) choose(hello *tls.ClientHelloInfo, now time.Time) *pair {
 	public := func(fits func(*pair) bool) *pair {
 		return s.first(s.public, hello, func(p *pair) bool { return !now.After(p.Leaf.NotAfter) && fits(p) })
