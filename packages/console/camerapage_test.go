@@ -1,6 +1,9 @@
 package main_test
 
 import (
+	"crypto"
+	"crypto/rand"
+	"crypto/rsa"
 	"encoding/json"
 	"fmt"
 	"html"
@@ -13,6 +16,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"porthole/media/rtsp"
+	"porthole/packages/internal/keypair"
 	"porthole/packages/internal/settings"
 )
 
@@ -51,7 +55,8 @@ func TestVerdicts(t *testing.T) {
 	d := newDevice(t)
 	p := &proxyFake{}
 	d.peer("proxy", p)
-	d.peer("system", newSystem(t))
+	system := newSystem(t)
+	d.peer("system", system)
 	d.start()
 	b := d.claimed()
 	d.addCamera(b, "name", "Yard", "url", "rtsp://192.168.1.30/s")
@@ -87,7 +92,7 @@ func TestVerdicts(t *testing.T) {
 		})
 	}
 	got := verdicts(b.get("/camera/yard").body)
-	for what, begins := range map[string]string{"Public name": "no: None is set", "Port 443": "look: You came by port 8443", "Certificate": "no: It is from this device’s own authority", "Certificate’s key": "look: ECDSA"} {
+	for what, begins := range map[string]string{"Public name": "no: None is set", "Port 443": "look: You came by port 8443", "Certificate": "no: It is from this device’s own authority", "Certificate’s key": "look: There is no public certificate yet"} {
 		if !strings.HasPrefix(got[what], begins) {
 			t.Errorf("%s: %q", what, got[what])
 		}
@@ -97,6 +102,30 @@ func TestVerdicts(t *testing.T) {
 	got = verdicts(b.get("/camera/yard").body)
 	if got["Public name"] != "ok: home.example.org" || !strings.HasPrefix(got["Port 443"], "ok:") {
 		t.Errorf("with a name and by port 443: %q", got)
+	}
+	rsaKey, err := rsa.GenerateKey(rand.Reader, 2048)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pair := func(key crypto.Signer, name string) servedPair {
+		i := issue(t, key, name)
+		return servedPair{ChainPEM: string(keypair.CertificatesPEM(i.leaf)), Public: true}
+	}
+	for _, c := range []struct {
+		in               map[string]servedPair
+		certificate, key string
+	}{
+		{map[string]servedPair{"own": pair(ecKey(t), "other.example.org")}, "no: It is not for home.example.org", "look: ECDSA"},
+		{map[string]servedPair{"own": pair(ecKey(t), "home.example.org"), "own-rsa": pair(rsaKey, "other.example.org")}, "no: It is from House CA, which is not known", "look: ECDSA"},
+		{map[string]servedPair{"own": pair(ecKey(t), "home.example.org"), "own-rsa": pair(rsaKey, "home.example.org")}, "no: It is from House CA, which is not known", "ok: RSA, 2048 bits"},
+	} {
+		system.mu.Lock()
+		system.published = c.in
+		system.mu.Unlock()
+		eventually(t, c.certificate+" and "+c.key, func() bool {
+			got = verdicts(b.get("/camera/yard").body)
+			return strings.HasPrefix(got["Certificate"], c.certificate) && strings.HasPrefix(got["Certificate’s key"], c.key)
+		})
 	}
 }
 

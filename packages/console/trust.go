@@ -110,7 +110,7 @@ func (c *console) serveAPICertificate(w http.ResponseWriter, r *http.Request) {
 // instructions say for each platform how to trust what /api/certificate gives.
 func instructions(host string, names []string) map[string]string {
 	return map[string]string{
-		"python_requests": "save certificate to a file and set session.verify to its path; the file stays right when certificates are renewed",
+		"python_requests": "save certificate to a file and set session.verify to its path; the file stays right when certificates are renewed. REQUESTS_CA_BUNDLE in the environment goes before it: unset that",
 		"kivy":            "save certificate to a file and give its path to ssl.SSLContext.load_verify_locations",
 		"curl":            "save certificate to porthole.pem and call curl --cacert porthole.pem https://" + host + "/",
 		"debian":          "save https://" + host + "/ca.crt as /usr/local/share/ca-certificates/porthole.crt and run update-ca-certificates",

@@ -6,6 +6,8 @@ import (
 	"net"
 	"strings"
 	"time"
+
+	"porthole/packages/internal/keypair"
 )
 
 // What Alexa shows: https://developer.amazon.com/docs/device-apis/alexa-camerastreamcontroller.html (port 443, TLS 1.2,
@@ -115,7 +117,7 @@ func alexaAudio(codec string) string {
 
 // doorVerdict judges what is the same for all cameras: the name, the port and the certificate.
 func doorVerdict(around proxySettings, host string, cert certificateStatus, certErr error, access accessStatus) []verdictLine {
-	return []verdictLine{nameVerdict(around, access), portVerdict(host), issuerVerdict(around, cert, certErr), keyVerdict(cert, certErr)}
+	return []verdictLine{nameVerdict(around, access), portVerdict(host), issuerVerdict(around, cert, certErr), keyVerdict(around, cert, certErr)}
 }
 
 func nameVerdict(around proxySettings, access accessStatus) verdictLine {
@@ -143,32 +145,66 @@ func portVerdict(host string) verdictLine {
 	return good(what, "You came by it. From outside, your router has to forward it to this device.")
 }
 
+// echoChain is the chain that an Echo gets: of the public pairs one for the name, RSA first (packages/internal/certstore); nil when
+// there is none.
+func echoChain(cert certificateStatus, name string) []*x509.Certificate {
+	var best []*x509.Certificate
+	rank := -1
+	for _, p := range cert.Certificates {
+		chain := p.chain()
+		if !p.Public || chain == nil {
+			continue
+		}
+		r := 0
+		if chain[0].VerifyHostname(name) == nil {
+			r += 2
+		}
+		if chain[0].PublicKeyAlgorithm == x509.RSA {
+			r++
+		}
+		if r > rank {
+			best, rank = chain, r
+		}
+	}
+	return best
+}
+
 func issuerVerdict(around proxySettings, cert certificateStatus, err error) verdictLine {
 	const what = "Certificate"
-	leaf, parseErr := parseCertificate(cert.ChainPEM)
-	if err != nil || parseErr != nil {
+	if err != nil {
 		return warn(what, "Not known while system does not answer.")
 	}
-	if ca, err := parseCertificate(cert.CAPEM); err == nil && leaf.CheckSignatureFrom(ca) == nil {
-		return bad(what, "It is from this device’s own authority, which Amazon does not know. Alexa needs one from a public authority such as Let’s Encrypt, for the public name.")
+	chain := echoChain(cert, around.PublicName)
+	if chain == nil {
+		return bad(what, "It is from this device’s own authority, which Amazon does not know. Get one from Let’s Encrypt for the public name, under Settings, Certificate.")
 	}
+	leaf, between := chain[0], x509.NewCertPool()
+	for _, c := range chain[1:] {
+		between.AddCert(c)
+	}
+	_, unknown := leaf.Verify(x509.VerifyOptions{Intermediates: between})
 	switch {
 	case time.Now().After(leaf.NotAfter):
 		return bad(what, "It expired on "+leaf.NotAfter.UTC().Format("2 January 2006")+". Renew it.")
 	case around.PublicName != "" && leaf.VerifyHostname(around.PublicName) != nil:
-		return bad(what, "It is not for "+around.PublicName+". Get one that names it.")
+		return bad(what, "It is not for "+around.PublicName+". Get one that names it, under Settings, Certificate.")
+	case unknown != nil:
+		return bad(what, "It is from "+keypair.Issuer(leaf)+", which is not known as a public authority, or its chain is not whole. Amazon takes neither: get one from Let’s Encrypt, under Settings, Certificate.")
 	}
-	return good(what, "From "+leaf.Issuer.CommonName+", until "+leaf.NotAfter.UTC().Format("2 January 2006"))
+	return good(what, "From "+keypair.Issuer(leaf)+", until "+leaf.NotAfter.UTC().Format("2 January 2006"))
 }
 
-func keyVerdict(cert certificateStatus, err error) verdictLine {
+func keyVerdict(around proxySettings, cert certificateStatus, err error) verdictLine {
 	const what = "Certificate’s key"
-	leaf, parseErr := parseCertificate(cert.ChainPEM)
-	if err != nil || parseErr != nil {
+	if err != nil {
 		return warn(what, "Not known while system does not answer.")
 	}
-	if leaf.PublicKeyAlgorithm != x509.RSA {
-		return warn(what, leaf.PublicKeyAlgorithm.String()+". Newer Echo devices take it; older ones and some Fire TVs want RSA.")
+	chain := echoChain(cert, around.PublicName)
+	switch {
+	case chain == nil:
+		return warn(what, "There is no public certificate yet.")
+	case chain[0].PublicKeyAlgorithm != x509.RSA:
+		return warn(what, chain[0].PublicKeyAlgorithm.String()+". Newer Echo devices take it; older ones and some Fire TVs want RSA: tick “Also for Echo and older devices” under Settings, Certificate.")
 	}
-	return good(what, keyText(leaf))
+	return good(what, keyText(chain[0]))
 }

@@ -10,11 +10,10 @@ import (
 
 // choose returns the pair for a client.
 //
-// One that names a host (SNI) gets a public pair for that name, else the device's. Without a name, those that offer neither ALPN
-// nor TLS 1.3 get a public pair, RSA if they can: an Echo, which takes no other. The others, which have an address instead of a
-// name (a signage player in Python offers no ALPN, but TLS 1.3), get the device's, unless a public pair is for addresses and this
-// may be one of them. In each case ECDSA goes before RSA otherwise, and nobody gets what he cannot read if there is another. A
-// public pair that is over is none.
+// One that names a host (SNI) gets a public pair for that name, else the device's. Without a name, an Echo gets a public pair, as
+// it takes no other; RSA if it can, with a name too. The others, which have an address instead of a name (a signage player in
+// Python offers no ALPN, but TLS 1.3), get the device's, unless a public pair is for addresses and this may be one of them.
+// Otherwise ECDSA goes before RSA, and nobody gets what he cannot read if there is another. A public pair that is over is none.
 func (s *set) choose(hello *tls.ClientHelloInfo, now time.Time) *pair {
 	public := func(fits func(*pair) bool) *pair {
 		return s.first(s.public, hello, func(p *pair) bool { return !now.After(p.Leaf.NotAfter) && fits(p) })
@@ -22,9 +21,14 @@ func (s *set) choose(hello *tls.ClientHelloInfo, now time.Time) *pair {
 	var p *pair
 	switch {
 	case hello.ServerName != "":
-		p = public(func(p *pair) bool { return p.Leaf.VerifyHostname(hello.ServerName) == nil })
-	case len(hello.SupportedProtos) == 0 && !slices.Contains(hello.SupportedVersions, tls.VersionTLS13):
-		// Who takes none but RSA does not say so: an Echo offers ECDSA ciphers, too.
+		covers := func(p *pair) bool { return p.Leaf.VerifyHostname(hello.ServerName) == nil }
+		if echo(hello) {
+			p = public(func(p *pair) bool { return p.rsa && covers(p) })
+		}
+		if p == nil {
+			p = public(covers)
+		}
+	case echo(hello):
 		for _, want := range []struct{ trusted, rsa bool }{{true, true}, {true, false}, {false, true}, {false, false}} {
 			if p == nil {
 				p = public(func(p *pair) bool { return p.Trusted == want.trusted && p.rsa == want.rsa })
@@ -45,6 +49,12 @@ func (s *set) choose(hello *tls.ClientHelloInfo, now time.Time) *pair {
 		p = s.device[0]
 	}
 	return p
+}
+
+// echo reports whether the client may be an Echo, which offers neither ALPN nor TLS 1.3. Some take none but RSA and do not say so:
+// they offer ECDSA ciphers, too.
+func echo(hello *tls.ClientHelloInfo) bool {
+	return len(hello.SupportedProtos) == 0 && !slices.Contains(hello.SupportedVersions, tls.VersionTLS13)
 }
 
 // first returns the first pair of the list that fits and that the client can use; nil if there is none.

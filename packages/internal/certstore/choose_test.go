@@ -94,6 +94,9 @@ func TestChoose(t *testing.T) {
 
 		{"an Echo", []string{"device-rsa", "acme", "acme-rsa"}, false, old(anyClient()), inside, "acme-rsa"},
 		{"an Echo, ECDSA only", []string{"device-rsa", "acme", "acme-rsa"}, false, old(ecdsaOnly()), inside, "acme"},
+		{"an Echo that names the host", []string{"device-rsa", "acme", "acme-rsa"}, false, naming(old(anyClient()), "cam.example.org"), inside, "acme-rsa"},
+		{"an Echo that names the host, ECDSA only", []string{"device-rsa", "acme", "acme-rsa"}, false, naming(old(ecdsaOnly()), "cam.example.org"), inside, "acme"},
+		{"an Echo that names the host, and there is no RSA", []string{"device-rsa", "acme"}, false, naming(old(anyClient()), "cam.example.org"), inside, "acme"},
 		{"an Echo, and nobody public", []string{"device-rsa"}, false, old(anyClient()), inside, "device"},
 		{"an Echo, RSA only, and nobody public", []string{"device-rsa"}, false, old(rsaOnly()), inside, "device-rsa"},
 		{"an Echo takes what anybody trusts", []string{"acme", "own-rsa"}, false, old(anyClient()), inside, "acme"},
