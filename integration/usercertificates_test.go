@@ -10,12 +10,15 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strconv"
 	"syscall"
 	"testing"
+
+	"porthole/integration/acmetest"
 )
 
 // checkCertificates: proxy and signaling, as their own users, serve each pair that system publishes, and follow when it is
@@ -121,5 +124,29 @@ func (r *rooted) onCertificate(t *testing.T, method string, in any) {
 	defer res.Body.Close()
 	if text, _ := io.ReadAll(res.Body); res.StatusCode != http.StatusNoContent {
 		t.Fatalf("%s: %d %s", method, res.StatusCode, text)
+	}
+}
+
+// checkACME: console reaches an ACME server at its usual port, and is asked through proxy for the proof, both as their own users and
+// with nothing but the ports and files they keep.
+func checkACME(t *testing.T, r *rooted) {
+	t.Helper()
+	a := admin(t, r.Stack)
+	bind := acmetest.StartBIND(t)
+	p := acmetest.StartPebble(t, acmetest.PebbleOptions{HTTPPort: r.HTTP, TLSPort: r.HTTPS, DNS: bind.Address, Address: "127.0.0.1:14000"})
+	cam := "cam." + acmetest.Zone
+	status, page, err := a.Post(t.Context(), "/settings/certificate", url.Values{
+		"names": {cam}, "proof": {"automatic"}, "ca": {"other"}, "directory": {p.Directory}, "root_pem": {p.RootPEM}, "agreed": {"1"},
+	})
+	if err != nil || status != http.StatusOK {
+		t.Fatalf("ask for a certificate: %d, %v\n%s", status, err, page)
+	}
+	issuer := p.Issuer(t)
+	eventually(t, "the name is served by it", func() error {
+		_, err := shown(r.Stack, issuer, cam, &tls.Config{NextProtos: []string{"h2"}})
+		return err
+	})
+	if status, page, err := a.Post(t.Context(), "/settings/certificate/remove", nil); err != nil || status != http.StatusOK {
+		t.Fatalf("remove it: %d, %v\n%s", status, err, page)
 	}
 }

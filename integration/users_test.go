@@ -239,6 +239,7 @@ func TestOwnUsers(t *testing.T) {
 	checkUpload(t, r.Stack, b)
 	checkHandover(t, r)
 	checkCertificates(t, r)
+	checkACME(t, r)
 
 	// A denial that a process gets over is still one that it runs into on every device.
 	for line := range strings.Lines(r.said()) {
