@@ -2,9 +2,6 @@
 
 const DASH = '–';
 
-// STATS_WITHIN is how long getStats may take, in milliseconds.
-const STATS_WITHIN = 3000;
-
 // Stats reads an RTCPeerConnection.
 export class Stats {
   // frames decoded so far.
@@ -28,13 +25,11 @@ export class Stats {
   }
 
   // read returns {moved, facts, brief}: whether pictures were decoded since the last time, every figure for the Debug
-  // section, and the few for the overlay. null: there is no answer, or the connection is gone.
+  // section, and the few for the overlay. null: the connection is gone.
   async read(sound) {
     const byId = new Map();
     try {
-      // Chromium on a busy machine loses an answer now and then: nobody would look at the connection any more.
-      const late = new Promise((_, lose) => setTimeout(lose, STATS_WITHIN));
-      (await Promise.race([this.#pc.getStats(), late])).forEach(s => byId.set(s.id, s));
+      (await this.#pc.getStats()).forEach(s => byId.set(s.id, s));
     } catch {
       return null;
     }
