@@ -228,7 +228,8 @@ export class Session {
     const pc = this.#pc;
     switch (pc.connectionState) {
       case 'connected':
-        if (!this.#moved) {
+        // The first picture, and word from the camera, can be here before this.
+        if (!this.#checked) {
           this.#moved = this.#checked = performance.now();
           this.#check();
         }
