@@ -16,7 +16,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"porthole/media/rtsp"
-	"porthole/packages/internal/keypair"
+	"porthole/packages/internal/certs"
 	"porthole/packages/internal/settings"
 )
 
@@ -109,7 +109,7 @@ func TestVerdicts(t *testing.T) {
 	}
 	pair := func(key crypto.Signer, name string) servedPair {
 		i := issue(t, key, name)
-		return servedPair{ChainPEM: string(keypair.CertificatesPEM(i.leaf)), Public: true}
+		return servedPair{ChainPEM: string(certs.EncodePEM(i.leaf)), Public: true}
 	}
 	for _, c := range []struct {
 		in               map[string]servedPair

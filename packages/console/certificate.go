@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"crypto/sha256"
 	"crypto/x509"
 	"encoding/pem"
 	"errors"
@@ -10,6 +9,8 @@ import (
 	"net/http"
 	"slices"
 	"time"
+
+	"porthole/packages/internal/certs"
 )
 
 // certificateView is what pages show of the certificates.
@@ -55,19 +56,14 @@ func (c *console) certificateFor(r *http.Request) *certificateView {
 		return nil
 	}
 	v := &certificateView{Names: slices.Clone(s.Names), NotAfter: s.NotAfter.UTC()}
-	v.CA, v.CAShort = fingerprints(ca)
+	v.CA, v.CAShort = certs.Fingerprint(ca), certs.ShortFingerprint(ca)
 	if leaf, err := parseCertificate(s.ChainPEM); err == nil {
-		v.Leaf, v.LeafShort = fingerprints(leaf)
+		v.Leaf, v.LeafShort = certs.Fingerprint(leaf), certs.ShortFingerprint(leaf)
 		v.NotAfter = leaf.NotAfter.UTC()
 	}
 	left := time.Until(v.NotAfter)
 	v.Left, v.Expired = durationText(left), left <= 0
 	return v
-}
-
-func fingerprints(cert *x509.Certificate) (whole, short string) {
-	sum := sha256.Sum256(cert.Raw)
-	return fingerprint(sum[:]), fingerprint(sum[:8])
 }
 
 // authority asks system for the certificates and parses the authority's.

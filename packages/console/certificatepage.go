@@ -13,6 +13,7 @@ import (
 	"sync"
 	"time"
 
+	"porthole/packages/internal/certs"
 	"porthole/packages/internal/identity"
 )
 
@@ -109,7 +110,7 @@ func newServedCard(p servedPair, admin bool, now time.Time) servedCard {
 	expired := now.After(p.NotAfter)
 	switch {
 	case expired:
-		card.State = state{"expired on " + p.NotAfter.UTC().Format("2 January 2006"), toneBad}
+		card.State = state{"expired on " + dayText(p.NotAfter), toneBad}
 	case p.NotAfter.Sub(now) < endsSoon && p.NotAfter.Sub(now) < p.NotAfter.Sub(p.NotBefore)/3:
 		card.State = state{"ends in " + durationText(p.NotAfter.Sub(now)), toneBusy}
 	}
@@ -135,7 +136,7 @@ func newServedCard(p servedPair, admin bool, now time.Time) servedCard {
 }
 
 func certificateFacts(leaf *x509.Certificate, s certificateStatus) []fact {
-	whole, _ := fingerprints(leaf)
+	whole := certs.Fingerprint(leaf)
 	from := leaf.Issuer.String()
 	if ca, err := parseCertificate(s.CAPEM); err == nil && leaf.CheckSignatureFrom(ca) == nil {
 		from += ", this device’s own authority"

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"porthole/packages/internal/certs"
 	"porthole/packages/internal/keypair"
 	"porthole/packages/internal/unixsock"
 )
@@ -56,7 +57,7 @@ func (c *console) publish(ctx context.Context, name string, p keypair.Pair, who,
 	}
 	c.log.Info("certificate published", "certificate", name, "names", p.Names(), "algorithm", p.Algorithm(), "not_after", p.Leaf().NotAfter, "account", who)
 	c.note(ctx, auditEntry{Who: who, Area: auditCertificates, What: fmt.Sprintf("put a certificate for %s into service (%s, issued by %s, until %s); %s",
-		strings.Join(p.Names(), ", "), p.Algorithm(), keypair.Issuer(p.Leaf()), p.Leaf().NotAfter.UTC().Format("2 January 2006"), why)})
+		strings.Join(p.Names(), ", "), p.Algorithm(), certs.Issuer(p.Leaf()), dayText(p.Leaf().NotAfter), why)})
 	return nil
 }
 
@@ -99,7 +100,7 @@ func rootSetting(name string) string { return "certificate_root." + name }
 func (c *console) keepRoot(ctx context.Context, name string, root *x509.Certificate) error {
 	text := ""
 	if root != nil {
-		text = string(keypair.CertificatesPEM(root))
+		text = string(certs.EncodePEM(root))
 	}
 	return c.store.write(context.WithoutCancel(ctx), func(tx *sql.Tx) error { return setSetting(ctx, tx, rootSetting(name), text) })
 }

@@ -24,6 +24,7 @@ import (
 
 	pkcs12 "software.sslmate.com/src/go-pkcs12"
 
+	"porthole/packages/internal/certs"
 	"porthole/packages/internal/keypair"
 	"porthole/packages/internal/provision"
 )
@@ -122,7 +123,7 @@ func TestOwnCertificate(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	pasted := string(keypair.CertificatesPEM(one.leaf))
+	pasted := string(certs.EncodePEM(one.leaf))
 	for name, c := range map[string]struct {
 		password, text string
 		files          [][]byte
@@ -184,7 +185,7 @@ func TestOwnCertificate(t *testing.T) {
 	if err := json.Unmarshal([]byte(b.get("/api/certificate").body), &got); err != nil {
 		t.Fatal(err)
 	}
-	if !strings.Contains(got.Certificate, string(keypair.CertificatesPEM(one.root))) {
+	if !strings.Contains(got.Certificate, string(certs.EncodePEM(one.root))) {
 		t.Error("the root that came with the certificate is not among what clients are given to trust")
 	}
 
@@ -202,7 +203,7 @@ func TestOwnCertificate(t *testing.T) {
 	if got := s.said(); strings.Join(got, "\n") != strings.Join(want, "\n") {
 		t.Errorf("system was told %q", got)
 	}
-	if err := json.Unmarshal([]byte(b.get("/api/certificate").body), &got); err != nil || strings.Contains(got.Certificate, string(keypair.CertificatesPEM(one.root))) {
+	if err := json.Unmarshal([]byte(b.get("/api/certificate").body), &got); err != nil || strings.Contains(got.Certificate, string(certs.EncodePEM(one.root))) {
 		t.Errorf("the root of a certificate that is gone is still given out (%v)", err)
 	}
 	if strings.Contains(d.log.String(), "PRIVATE KEY") {
@@ -232,7 +233,7 @@ func TestCertificateFromCard(t *testing.T) {
 	d.start()
 	d.took(s, "one")
 	d.stop()
-	s.offerFiles("two", provision.File{}, map[string][]byte{"certificate.pfx": pfx, "certificate.pem": keypair.CertificatesPEM(one.leaf)})
+	s.offerFiles("two", provision.File{}, map[string][]byte{"certificate.pfx": pfx, "certificate.pem": certs.EncodePEM(one.leaf)})
 	d.start()
 	d.took(s, "two")
 	d.stop()

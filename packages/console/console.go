@@ -111,7 +111,7 @@ func newConsole(ctx context.Context, o Options, s *store) (*console, error) {
 		return nil, fmt.Errorf("prepare database: %w", explain(err))
 	}
 	c.sessions = newSessions(s, c.sessionFailed)
-	key, err := s.deviceKey(ctx)
+	key, err := s.secretKey(ctx, deviceKey)
 	if err != nil {
 		return nil, fmt.Errorf("prepare database: %w", explain(err))
 	}

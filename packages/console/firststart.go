@@ -116,26 +116,28 @@ func (s *store) claimCode(ctx context.Context, q querier) (string, error) {
 	return code, nil
 }
 
-// deviceKey returns what browsers' cookies are made with (credential.Devices); it is made once.
-func (s *store) deviceKey(ctx context.Context) (key []byte, err error) {
-	const name = "device-cookies"
+// Names of keys in the table secrets.
+const (
+	deviceKey = "device-cookies" // browsers' cookies are made with it (credential.Devices)
+	mediaKey  = "media"          // addresses of media are sealed with it
+)
+
+// secretKey returns the key of that name, 32 bytes; it is made once.
+func (s *store) secretKey(ctx context.Context, name string) (key []byte, err error) {
+	fresh := make([]byte, sha256.Size)
+	rand.Read(fresh) // never fails (crypto/rand)
+	var text string
 	err = s.write(ctx, func(tx *sql.Tx) error {
-		var kept string
-		err := tx.QueryRowContext(ctx, "SELECT value FROM secrets WHERE name = ?", name).Scan(&kept)
-		if err == nil {
-			key, err = hex.DecodeString(kept)
+		if _, err := tx.ExecContext(ctx, "INSERT INTO secrets (name, value) VALUES (?, ?) ON CONFLICT DO NOTHING", name, hex.EncodeToString(fresh)); err != nil {
 			return err
 		}
-		if !errors.Is(err, sql.ErrNoRows) {
-			return err
-		}
-		key = make([]byte, sha256.Size)
-		rand.Read(key) // never fails (crypto/rand)
-		_, err = tx.ExecContext(ctx, "INSERT INTO secrets (name, value) VALUES (?, ?)", name, hex.EncodeToString(key))
-		return err
+		return tx.QueryRowContext(ctx, "SELECT value FROM secrets WHERE name = ?", name).Scan(&text)
 	})
 	if err != nil {
-		return nil, fmt.Errorf("read or make the key of browsers' cookies: %w", err)
+		return nil, fmt.Errorf("read or make the key %q: %w", name, err)
+	}
+	if key, err = hex.DecodeString(text); err != nil || len(key) != len(fresh) {
+		return nil, fmt.Errorf("the key %q is damaged: %d characters", name, len(text))
 	}
 	return key, nil
 }

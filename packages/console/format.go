@@ -69,8 +69,3 @@ func slug(name string) string {
 	s := b.String()
 	return strings.Trim(s[:min(len(s), 32)], "-")
 }
-
-// fingerprint writes a hash as certificates' are written: AB:CD:…
-func fingerprint(sum []byte) string {
-	return strings.ReplaceAll(fmt.Sprintf("% X", sum), " ", ":")
-}

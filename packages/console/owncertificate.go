@@ -70,7 +70,6 @@ func (c *console) ownServed(ctx context.Context, p servedPair) ownServed {
 		{"SHA-256 fingerprint", printable(p.SHA256)},
 	}}
 	if chain := p.chain(); chain != nil {
-		v.Facts[4].Value, _ = fingerprints(chain[0])
 		// Without its root, a warning says too much, not too little.
 		root, err := c.keptRoot(ctx, p.Name)
 		if err != nil {

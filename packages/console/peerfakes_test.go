@@ -17,6 +17,7 @@ import (
 	"testing"
 	"time"
 
+	"porthole/packages/internal/certs"
 	"porthole/packages/internal/keypair"
 )
 
@@ -90,7 +91,7 @@ func (s *system) put(w http.ResponseWriter, r *http.Request) {
 		s.published = map[string]servedPair{}
 	}
 	s.published[name] = servedPair{Name: name, Algorithm: p.Algorithm(), ChainPEM: in.Chain, Names: p.Names(), NotBefore: p.Leaf().NotBefore,
-		NotAfter: p.Leaf().NotAfter, Issuer: keypair.Issuer(p.Leaf()), Public: true}
+		NotAfter: p.Leaf().NotAfter, Issuer: certs.Issuer(p.Leaf()), Public: true}
 	s.changes = append(s.changes, "put "+name+" by "+in.Who+": "+in.Why)
 	w.WriteHeader(http.StatusNoContent)
 }

@@ -2,10 +2,6 @@ package main
 
 import (
 	"context"
-	"crypto/rand"
-	"database/sql"
-	"encoding/hex"
-	"fmt"
 	"net/http"
 	"strings"
 
@@ -22,7 +18,7 @@ const (
 
 // newPlayers returns the API of signage players.
 func (c *console) newPlayers(ctx context.Context) (*playerapi.API, error) {
-	key, err := c.store.mediaKey(ctx)
+	key, err := c.store.secretKey(ctx, mediaKey)
 	if err != nil {
 		return nil, err
 	}
@@ -46,27 +42,6 @@ func (c *console) origins() []string {
 		c.log.Error("cannot read which origins are listed", "err", err)
 	}
 	return list
-}
-
-// mediaKey returns the key that addresses of media are sealed with; it is made once.
-func (s *store) mediaKey(ctx context.Context) ([]byte, error) {
-	fresh := make([]byte, 32)
-	rand.Read(fresh) // never fails (crypto/rand)
-	var text string
-	err := s.write(ctx, func(tx *sql.Tx) error {
-		if _, err := tx.ExecContext(ctx, "INSERT INTO secrets (name, value) VALUES ('media', ?) ON CONFLICT DO NOTHING", hex.EncodeToString(fresh)); err != nil {
-			return err
-		}
-		return tx.QueryRowContext(ctx, "SELECT value FROM secrets WHERE name = 'media'").Scan(&text)
-	})
-	if err != nil {
-		return nil, fmt.Errorf("make key for addresses of media: %w", err)
-	}
-	key, err := hex.DecodeString(text)
-	if err != nil || len(key) < 16 {
-		return nil, fmt.Errorf("the key for addresses of media is damaged: %d characters", len(text))
-	}
-	return key, nil
 }
 
 // logPath is a path without what lets people in.

@@ -16,6 +16,7 @@ import (
 	"text/template"
 	"time"
 
+	"porthole/packages/internal/certs"
 	"porthole/packages/internal/keypair"
 )
 
@@ -86,13 +87,13 @@ func (c *console) serveAPICertificate(w http.ResponseWriter, r *http.Request) {
 		writeJSON(w, http.StatusInternalServerError, map[string]string{"error": "the certificate is not at hand; try again in a moment"})
 		return
 	}
-	whole, _ := fingerprints(ca)
+	whole := certs.Fingerprint(ca)
 	leaf := ""
 	if first, err := parseCertificate(s.ChainPEM); err == nil {
-		leaf, _ = fingerprints(first)
+		leaf = certs.Fingerprint(first)
 	}
 	writeJSON(w, http.StatusOK, map[string]any{
-		"certificate":        string(keypair.CertificatesPEM(anchors...)),
+		"certificate":        string(certs.EncodePEM(anchors...)),
 		"certificate_format": "PEM",
 		"certificate_info": map[string]string{
 			"subject":     ca.Subject.String(),
@@ -133,7 +134,7 @@ type caFile struct {
 // caFiles are all of them. Phones offer to install application/x-x509-ca-cert; Windows and Android go by the name.
 func caFiles() []caFile {
 	const mime = "application/x-x509-ca-cert"
-	text := func(ca *x509.Certificate, _ string) ([]byte, error) { return keypair.CertificatesPEM(ca), nil }
+	text := func(ca *x509.Certificate, _ string) ([]byte, error) { return certs.EncodePEM(ca), nil }
 	der := func(ca *x509.Certificate, _ string) ([]byte, error) { return ca.Raw, nil }
 	return []caFile{
 		{"/ca.pem", "porthole-ca.pem", mime, text},
@@ -221,7 +222,7 @@ func mobileConfig(ca *x509.Certificate, hostname string) ([]byte, error) {
 		_ = xml.EscapeText(&b, []byte(s)) // a buffer takes everything
 		return b.String()
 	}
-	whole, _ := fingerprints(ca)
+	whole := certs.Fingerprint(ca)
 	var b bytes.Buffer
 	err := profile.Execute(&b, map[string]string{
 		"DER": base64.StdEncoding.EncodeToString(ca.Raw), "Name": text(hostname), "CA": text(ca.Subject.CommonName), "Fingerprint": whole,

@@ -7,7 +7,7 @@ import (
 	"strings"
 	"time"
 
-	"porthole/packages/internal/keypair"
+	"porthole/packages/internal/certs"
 )
 
 // What Alexa shows: https://developer.amazon.com/docs/device-apis/alexa-camerastreamcontroller.html (port 443, TLS 1.2,
@@ -185,13 +185,13 @@ func issuerVerdict(around proxySettings, cert certificateStatus, err error) verd
 	_, unknown := leaf.Verify(x509.VerifyOptions{Intermediates: between})
 	switch {
 	case time.Now().After(leaf.NotAfter):
-		return bad(what, "It expired on "+leaf.NotAfter.UTC().Format("2 January 2006")+". Renew it.")
+		return bad(what, "It expired on "+dayText(leaf.NotAfter)+". Renew it.")
 	case around.PublicName != "" && leaf.VerifyHostname(around.PublicName) != nil:
 		return bad(what, "It is not for "+around.PublicName+". Get one that names it, under Settings, Certificate.")
 	case unknown != nil:
-		return bad(what, "It is from "+keypair.Issuer(leaf)+", which is not known as a public authority, or its chain is not whole. Amazon takes neither: get one from Let’s Encrypt, under Settings, Certificate.")
+		return bad(what, "It is from "+certs.Issuer(leaf)+", which is not known as a public authority, or its chain is not whole. Amazon takes neither: get one from Let’s Encrypt, under Settings, Certificate.")
 	}
-	return good(what, "From "+keypair.Issuer(leaf)+", until "+leaf.NotAfter.UTC().Format("2 January 2006"))
+	return good(what, "From "+certs.Issuer(leaf)+", until "+dayText(leaf.NotAfter))
 }
 
 func keyVerdict(around proxySettings, cert certificateStatus, err error) verdictLine {

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"porthole/packages/internal/certs"
 	"porthole/packages/internal/testkit"
 	"porthole/packages/internal/unixsock"
 	"porthole/packages/system/pairs"
@@ -116,7 +117,7 @@ func TestCertificates(t *testing.T) {
 		t.Errorf("in service: %q", l)
 	}
 	if l := events(); len(l) != 5 || l[0].Certificate != "ca" || l[1].Certificate != "device" || l[2].Certificate != "device-rsa" ||
-		l[3].Certificate != "own" || l[3].Who != "anna" || !strings.HasPrefix(l[3].What, "Uploaded by hand. For localhost, 127.0.0.1; by cam; until ") || !strings.Contains(l[3].What, pairs.Fingerprint(leaf)) ||
+		l[3].Certificate != "own" || l[3].Who != "anna" || !strings.HasPrefix(l[3].What, "Uploaded by hand. For localhost, 127.0.0.1; by cam; until ") || !strings.Contains(l[3].What, certs.Fingerprint(leaf)) ||
 		l[4].Certificate != "own" || l[4].Who != "bert" || l[4].What != "Removed. Not needed any more." {
 		t.Errorf("events: %+v", l)
 	}

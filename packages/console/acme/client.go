@@ -2,14 +2,12 @@ package acme
 
 import (
 	"context"
-	"crypto"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/json"
-	"encoding/pem"
 	"errors"
 	"fmt"
 	"io"
@@ -20,6 +18,8 @@ import (
 	"time"
 
 	"github.com/mholt/acmez/v3/acme"
+
+	"porthole/packages/internal/certs"
 )
 
 // client speaks with one server, by one account.
@@ -158,7 +158,7 @@ func (m *Manager) register(ctx context.Context, c *client, s Settings, directory
 		return err
 	}
 	if found && kept.EABKey == s.eabFor(directory) {
-		key, err := parseKey(kept.KeyPEM)
+		key, err := certs.DecodeKey([]byte(kept.KeyPEM))
 		if err != nil {
 			return err
 		}
@@ -180,7 +180,7 @@ func (m *Manager) register(ctx context.Context, c *client, s Settings, directory
 	if err != nil {
 		return fmt.Errorf("make account key: %w", err)
 	}
-	keyPEM, err := formatKey(key)
+	keyPEM, err := certs.EncodeKey(key)
 	if err != nil {
 		return err
 	}
@@ -196,7 +196,7 @@ func (m *Manager) register(ctx context.Context, c *client, s Settings, directory
 	if c.account.Location == "" {
 		return errors.New("the server made an account and does not say where")
 	}
-	return m.save(ctx, keyAccount(directory), account{KeyPEM: keyPEM, Location: c.account.Location, Email: s.Email, EABKey: s.eabFor(directory)})
+	return m.save(ctx, keyAccount(directory), account{KeyPEM: string(keyPEM), Location: c.account.Location, Email: s.Email, EABKey: s.eabFor(directory)})
 }
 
 // eabFor is the binding's id; the test server of a rehearsal needs none.
@@ -212,31 +212,6 @@ func contact(s Settings) []string {
 		return nil
 	}
 	return []string{"mailto:" + s.Email}
-}
-
-// parseKey reads a private key as formatKey writes it.
-func parseKey(text string) (crypto.Signer, error) {
-	block, _ := pem.Decode([]byte(text))
-	if block == nil {
-		return nil, errors.New("the kept key is damaged")
-	}
-	key, err := x509.ParsePKCS8PrivateKey(block.Bytes)
-	if err != nil {
-		return nil, fmt.Errorf("parse kept key: %w", err)
-	}
-	signer, ok := key.(crypto.Signer)
-	if !ok {
-		return nil, fmt.Errorf("the kept key is a %T", key)
-	}
-	return signer, nil
-}
-
-func formatKey(key crypto.Signer) (string, error) {
-	der, err := x509.MarshalPKCS8PrivateKey(key)
-	if err != nil {
-		return "", fmt.Errorf("encode key: %w", err)
-	}
-	return string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der})), nil
 }
 
 // load reads what is kept under key into v; false when there is nothing.

@@ -17,6 +17,7 @@ import (
 	"github.com/mholt/acmez/v3"
 	"github.com/mholt/acmez/v3/acme"
 
+	"porthole/packages/internal/certs"
 	"porthole/packages/internal/retry"
 )
 
@@ -152,9 +153,11 @@ func (m *Manager) newOrder(ctx context.Context, c *client, j job, profile string
 		if err != nil {
 			return kept, ask, fmt.Errorf("make key: %w", err)
 		}
-		if kept.KeyPEM, err = formatKey(key); err != nil {
+		keyPEM, err := certs.EncodeKey(key)
+		if err != nil {
 			return kept, ask, err
 		}
+		kept.KeyPEM = string(keyPEM)
 	}
 	o, err := m.askForOrder(ctx, c, j, ask)
 	if said, ok := asProblem(err); ok && ask.Replaces != "" && said.Type != acme.ProblemTypeRateLimited {
@@ -308,7 +311,7 @@ func (m *Manager) finish(ctx context.Context, c *client, j job, kept order, o ac
 		return &stepError{step: step, err: err, until: c.pace.askedFor()}
 	}
 	m.progress.doing("asking for the certificate")
-	key, err := parseKey(kept.KeyPEM)
+	key, err := certs.DecodeKey([]byte(kept.KeyPEM))
 	if err != nil {
 		return errors.Join(err, m.forgetOrder(ctx, j))
 	}

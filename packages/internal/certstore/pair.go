@@ -1,8 +1,6 @@
 package certstore
 
 import (
-	"crypto/ecdsa"
-	"crypto/ed25519"
 	"crypto/rsa"
 	"crypto/sha256"
 	"crypto/tls"
@@ -14,6 +12,8 @@ import (
 	"os"
 	"strings"
 	"time"
+
+	"porthole/packages/internal/certs"
 )
 
 // maxFile bounds what is read of a file, in bytes.
@@ -31,13 +31,7 @@ type Certificate struct {
 }
 
 // Names lists the DNS names and the addresses that the certificate is for.
-func (c Certificate) Names() []string {
-	names := append([]string{}, c.Leaf.DNSNames...)
-	for _, ip := range c.Leaf.IPAddresses {
-		names = append(names, ip.String())
-	}
-	return names
-}
+func (c Certificate) Names() []string { return certs.Names(c.Leaf) }
 
 // pair is a certificate with its key.
 type pair struct {
@@ -121,17 +115,8 @@ func parse(chain, key []byte) (*pair, error) {
 	if err != nil {
 		return nil, fmt.Errorf("load certificate: %w", err)
 	}
-	p := &pair{tls: c, Certificate: Certificate{Leaf: c.Leaf}}
-	switch k := c.Leaf.PublicKey.(type) {
-	case *ecdsa.PublicKey:
-		p.Algorithm = "ECDSA " + k.Params().Name
-	case *rsa.PublicKey:
-		p.rsa = true
-		p.Algorithm = fmt.Sprintf("RSA %d", k.N.BitLen())
-	case ed25519.PublicKey:
-		p.Algorithm = "Ed25519"
-	}
-	return p, nil
+	_, isRSA := c.Leaf.PublicKey.(*rsa.PublicKey)
+	return &pair{tls: c, rsa: isRSA, Certificate: Certificate{Leaf: c.Leaf, Algorithm: certs.Algorithm(c.Leaf.PublicKey)}}, nil
 }
 
 // trusted reports whether a root that this system trusts vouches for a chain. The clock may be wrong: what counts is

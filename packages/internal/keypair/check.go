@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"golang.org/x/crypto/x509roots/fallback/bundle"
+
+	"porthole/packages/internal/certs"
 )
 
 const (
@@ -18,9 +20,6 @@ const (
 	// soon is when Warnings begins to speak of the end.
 	soon = 14 * 24 * time.Hour
 )
-
-// epoch is the earliest time believed: a device without network starts in 1970.
-func epoch() time.Time { return time.Date(2026, time.January, 1, 0, 0, 0, 0, time.UTC) }
 
 var errNoCertificate = &Refusal{Reason: "There is no certificate in it. Add the file with the certificate (often called fullchain.pem, certificate.crt or cert.pem)."}
 
@@ -78,7 +77,7 @@ func later(a, b *x509.Certificate, now time.Time) int {
 }
 
 func inTime(c *x509.Certificate, now time.Time) bool {
-	return !now.After(c.NotAfter) && (now.Before(epoch()) || !now.Before(c.NotBefore))
+	return !now.After(c.NotAfter) && (now.Before(certs.Epoch()) || !now.Before(c.NotBefore))
 }
 
 // check is a *Refusal where a server could not use the pair.
@@ -89,13 +88,13 @@ func check(p Pair, now time.Time) error {
 	c := p.Leaf()
 	switch {
 	case c.IsCA && (!usable(c) || !selfSigned(c)):
-		return refuse("“%s” is the certificate of an authority (CA), which issues certificates, not one for a server. Upload the server's certificate and its key.", called(c))
+		return refuse("“%s” is the certificate of an authority (CA), which issues certificates, not one for a server. Upload the server's certificate and its key.", certs.Called(c))
 	case !forServers(c):
 		return refuse("The certificate for %s is not for servers (its extended key usage lacks “TLS Web Server Authentication”), so no client would accept it. Get one for a web server.", forWhom(c))
 	case c.KeyUsage != 0 && c.KeyUsage&x509.KeyUsageDigitalSignature == 0:
 		return refuse("The certificate for %s may not sign (its key usage lacks “Digital Signature”), which TLS needs. Get one for a web server.", forWhom(c))
 	case !usable(c):
-		return refuse("The certificate “%s” has no alternative names (SAN), and clients look at nothing else. Get one that has the name people use for this device as alternative name.", called(c))
+		return refuse("The certificate “%s” has no alternative names (SAN), and clients look at nothing else. Get one that has the name people use for this device as alternative name.", certs.Called(c))
 	case weak(c) && !selfSigned(c):
 		return refuse("The certificate for %s is signed with %s, which no current client accepts. Get a new one.", forWhom(c), c.SignatureAlgorithm)
 	case now.After(c.NotAfter):
@@ -206,17 +205,17 @@ func (p Pair) Warnings(now time.Time) []string {
 		all = append(all, "It is self-signed: every client has to be told to trust it.")
 	case p.PublicRoot() != nil:
 	case p.Root != nil:
-		all = append(all, "“"+called(p.Root)+"” is not publicly trusted: every client has to be told to trust it.")
+		all = append(all, "“"+certs.Called(p.Root)+"” is not publicly trusted: every client has to be told to trust it.")
 	default:
-		all = append(all, "The chain ends with what “"+Issuer(last)+"” issued, which is neither in it nor publicly trusted: most clients will refuse the certificate. "+
+		all = append(all, "The chain ends with what “"+certs.Issuer(last)+"” issued, which is neither in it nor publicly trusted: most clients will refuse the certificate. "+
 			"Add the file your authority calls chain, bundle or intermediate, and the root if the authority is your own.")
 	}
 	for _, issuer := range p.Chain[1:] {
 		if now.After(issuer.NotAfter) {
-			all = append(all, "“"+called(issuer)+"” in its chain has expired on "+issuer.NotAfter.UTC().Format(dayText)+". Get the current chain from your authority.")
+			all = append(all, "“"+certs.Called(issuer)+"” in its chain has expired on "+issuer.NotAfter.UTC().Format(dayText)+". Get the current chain from your authority.")
 		}
 	}
-	if left := c.NotAfter.Sub(now); left < soon && !now.Before(epoch()) {
+	if left := c.NotAfter.Sub(now); left < soon && !now.Before(certs.Epoch()) {
 		all = append(all, "It ends soon, on "+c.NotAfter.UTC().Format(dayText)+".")
 	}
 	return all

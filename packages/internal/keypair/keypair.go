@@ -4,7 +4,6 @@ package keypair
 
 import (
 	"crypto"
-	"crypto/ecdsa"
 	"crypto/rsa"
 	"crypto/x509"
 	"encoding/pem"
@@ -13,6 +12,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"porthole/packages/internal/certs"
 )
 
 // Bounds of what is read. A key with its chain has a few kilobytes.
@@ -58,51 +59,22 @@ type Pair struct {
 func (p Pair) Leaf() *x509.Certificate { return p.Chain[0] }
 
 // Names are the names and addresses the certificate is for.
-func (p Pair) Names() []string { return Names(p.Leaf()) }
-
-// Names are the names and addresses c is for, names first.
-func Names(c *x509.Certificate) []string {
-	names := slices.Clone(c.DNSNames)
-	for _, ip := range c.IPAddresses {
-		names = append(names, ip.String())
-	}
-	return names
-}
+func (p Pair) Names() []string { return certs.Names(p.Leaf()) }
 
 // ChainPEM is the chain as fullchain.pem has it.
-func (p Pair) ChainPEM() []byte { return CertificatesPEM(p.Chain...) }
+func (p Pair) ChainPEM() []byte { return certs.EncodePEM(p.Chain...) }
 
-// CertificatesPEM writes certificates one after the other.
-func CertificatesPEM(certs ...*x509.Certificate) []byte {
-	var b []byte
-	for _, c := range certs {
-		b = append(b, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: c.Raw})...)
+// KeyPEM is the key as privkey.pem has it: PKCS#8 (RFC 5958). It is empty for keys that Parse never returns.
+func (p Pair) KeyPEM() []byte {
+	b, err := certs.EncodeKey(p.Key)
+	if err != nil {
+		return nil
 	}
 	return b
 }
 
-// KeyPEM is the key as privkey.pem has it: PKCS#8 (RFC 5958). It is empty for keys that Parse never returns.
-func (p Pair) KeyPEM() []byte {
-	der, err := x509.MarshalPKCS8PrivateKey(p.Key)
-	if err != nil {
-		return nil
-	}
-	return pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der})
-}
-
 // Algorithm names the key: "ECDSA P-256", "RSA 2048".
-func (p Pair) Algorithm() string { return Algorithm(p.Key.Public()) }
-
-// Algorithm names the algorithm of a public key and its size: "ECDSA P-256", "RSA 2048".
-func Algorithm(pub crypto.PublicKey) string {
-	switch k := pub.(type) {
-	case *rsa.PublicKey:
-		return fmt.Sprintf("RSA %d", k.N.BitLen())
-	case *ecdsa.PublicKey:
-		return "ECDSA " + k.Curve.Params().Name
-	}
-	return fmt.Sprintf("%T", pub)
-}
+func (p Pair) Algorithm() string { return certs.Algorithm(p.Key.Public()) }
 
 // IsRSA tells an RSA pair from an ECDSA one.
 func (p Pair) IsRSA() bool {
@@ -146,7 +118,7 @@ func FromPEM(chain, key []byte, now time.Time) (Pair, error) {
 			return Pair{}, refuse("A certificate of the chain is damaged: %v.", err)
 		}
 		if n := len(p.Chain); n > 0 && p.Chain[n-1].CheckSignatureFrom(c) != nil {
-			return Pair{}, refuse("The chain is not in order: “%s” did not issue what stands before it.", called(c))
+			return Pair{}, refuse("The chain is not in order: “%s” did not issue what stands before it.", certs.Called(c))
 		}
 		p.Chain, rest = append(p.Chain, c), after
 	}
@@ -172,27 +144,11 @@ func samePublic(a, b crypto.PublicKey) bool {
 	return ok && k.Equal(b)
 }
 
-// called is what people call a certificate by: its common name, or what else its subject has.
-func called(c *x509.Certificate) string { return calledName(c.Subject.CommonName, c.Subject.String()) }
-
-func calledName(common, whole string) string {
-	if common != "" {
-		return common
-	}
-	if whole != "" {
-		return whole
-	}
-	return "a certificate without a name"
-}
-
-// Issuer is what people call who issued c.
-func Issuer(c *x509.Certificate) string { return calledName(c.Issuer.CommonName, c.Issuer.String()) }
-
 // forWhom lists a certificate's names, or says what it is called.
 func forWhom(c *x509.Certificate) string {
-	names := Names(c)
+	names := certs.Names(c)
 	if len(names) == 0 {
-		return "“" + called(c) + "”"
+		return "“" + certs.Called(c) + "”"
 	}
 	const most = 3
 	if len(names) > most {

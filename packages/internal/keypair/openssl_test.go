@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"porthole/packages/internal/certs"
 	"porthole/packages/internal/keypair"
 )
 
@@ -80,7 +81,7 @@ func TestOpenSSL(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for name, b := range map[string][]byte{"fullchain.pem": p.ChainPEM(), "privkey.pem": p.KeyPEM(), "root.pem": keypair.CertificatesPEM(p.Root)} {
+	for name, b := range map[string][]byte{"fullchain.pem": p.ChainPEM(), "privkey.pem": p.KeyPEM(), "root.pem": certs.EncodePEM(p.Root)} {
 		if err := os.WriteFile(filepath.Join(dir, name), b, 0o600); err != nil {
 			t.Fatal(err)
 		}

@@ -16,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	"porthole/packages/internal/certs"
 	"porthole/packages/internal/keypair"
 )
 
@@ -104,7 +105,7 @@ func certPEM(as ...*authority) []byte {
 	for _, a := range as {
 		list = append(list, a.cert)
 	}
-	return keypair.CertificatesPEM(list...)
+	return certs.EncodePEM(list...)
 }
 
 func pkcs8DER(t testing.TB, k crypto.Signer) []byte {

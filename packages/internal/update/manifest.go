@@ -9,7 +9,8 @@ const (
 	// PartRoot is the SquashFS of the root partition.
 	PartRoot = "root"
 
-	SlotA, SlotB = "slot-a", "slot-b"
+	SlotA = "slot-a"
+	SlotB = "slot-b"
 )
 
 // Manifest says what an update is. It is what is signed.

@@ -15,6 +15,7 @@ import (
 
 	"go.uber.org/goleak"
 
+	"porthole/packages/internal/certs"
 	"porthole/packages/internal/program"
 	"porthole/packages/internal/settings"
 	"porthole/packages/internal/testkit"
@@ -188,5 +189,5 @@ func fingerprint(der []byte) string {
 	if err != nil {
 		return err.Error()
 	}
-	return trust.Fingerprint(c)
+	return certs.Fingerprint(c)
 }

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"porthole/packages/internal/certs"
 	"porthole/packages/internal/settings"
 )
 
@@ -22,7 +23,7 @@ const (
 // decide says by what the server is recognized, byFirst where it is to be taken at first sight. The caller holds mu.
 func (t *Trust) decide(server string, chain []*x509.Certificate) (How, *RefusedError) {
 	no := func(step, format string, args ...any) (How, *RefusedError) {
-		return "", &RefusedError{Server: server, Fingerprint: Fingerprint(chain[0]), Reason: fmt.Sprintf(format, args...), Step: step}
+		return "", &RefusedError{Server: server, Fingerprint: certs.Fingerprint(chain[0]), Reason: fmt.Sprintf(format, args...), Step: step}
 	}
 	if t.problem != nil {
 		return no(stepPin, "The server cannot be recognized: %v.", t.problem)
@@ -75,7 +76,7 @@ func (t *Trust) accept(server string, chain []*x509.Certificate, how How) {
 		return
 	}
 	leaf := chain[0]
-	print := Fingerprint(leaf)
+	print := certs.Fingerprint(leaf)
 	if r := t.kept.find(server); r != nil && r.Leaf == print && r.Pending == nil && r.Public == (how == ByPublic) {
 		return
 	}

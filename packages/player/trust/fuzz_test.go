@@ -8,13 +8,14 @@ import (
 	"testing"
 	"time"
 
+	"porthole/packages/internal/certs"
 	"porthole/packages/internal/testkit"
 )
 
 // FuzzPin: whatever somebody sets as a pin is taken or refused, and what is taken can be compared with.
 func FuzzPin(f *testing.F) {
 	c := testkit.WritePair(f, f.TempDir(), "x", 0o600)
-	f.Add(Fingerprint(c))
+	f.Add(certs.Fingerprint(c))
 	f.Add("sha256:00")
 	f.Add(string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: c.Raw})))
 	f.Fuzz(func(t *testing.T, s string) {
@@ -35,7 +36,7 @@ func FuzzPin(f *testing.F) {
 func FuzzKept(f *testing.F) {
 	c := testkit.WritePair(f, f.TempDir(), "x", 0o600)
 	good := kept{Servers: []record{{
-		Server: "a:443", Pins: (&Trust{cfg: Config{Now: time.Now}}).pinsOf(append(chainOf(c), c), byFirstUse), Pending: newPending(chainOf(c), &RefusedError{Fingerprint: Fingerprint(c)}, time.Now()),
+		Server: "a:443", Pins: (&Trust{cfg: Config{Now: time.Now}}).pinsOf(append(chainOf(c), c), byFirstUse), Pending: newPending(chainOf(c), &RefusedError{Fingerprint: certs.Fingerprint(c)}, time.Now()),
 	}}}
 	b, err := json.Marshal(good)
 	if err != nil {

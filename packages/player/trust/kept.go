@@ -12,6 +12,7 @@ import (
 	"syscall"
 	"time"
 
+	"porthole/packages/internal/certs"
 	"porthole/packages/internal/durable"
 )
 
@@ -66,7 +67,7 @@ func (p *pending) chain() ([]*x509.Certificate, error) {
 		}
 		chain = append(chain, c)
 	}
-	if len(chain) == 0 || Fingerprint(chain[0]) != p.Fingerprint {
+	if len(chain) == 0 || certs.Fingerprint(chain[0]) != p.Fingerprint {
 		return nil, errors.New("it does not have the fingerprint under which it was kept")
 	}
 	return chain, nil

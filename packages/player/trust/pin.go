@@ -10,6 +10,8 @@ import (
 	"net"
 	"slices"
 	"strings"
+
+	"porthole/packages/internal/certs"
 )
 
 // The kinds of pins.
@@ -143,7 +145,7 @@ func colonsOf(sum string) string {
 	if err != nil {
 		return sum
 	}
-	return colons(b)
+	return certs.Colons(b)
 }
 
 // parsePin reads what somebody set: a SHA-256 in hex, or certificates in PEM. None is nothing. The error is the rest of a

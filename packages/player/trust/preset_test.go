@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"porthole/packages/internal/certs"
 	"porthole/packages/internal/settings"
 	"porthole/packages/player/trust"
 )
@@ -30,16 +31,16 @@ func TestPreset(t *testing.T) {
 		shows pair
 		ok    bool
 	}{
-		"certificate":          {trust.Fingerprint(self.cert), self, true},
-		"with prefix":          {"SHA256:" + strings.ToLower(trust.Fingerprint(self.cert)), self, true},
+		"certificate":          {certs.Fingerprint(self.cert), self, true},
+		"with prefix":          {"SHA256:" + strings.ToLower(certs.Fingerprint(self.cert)), self, true},
 		"key":                  {keyPin(self.cert), self, true},
-		"CA":                   {trust.Fingerprint(root.cert), below, true},
+		"CA":                   {certs.Fingerprint(root.cert), below, true},
 		"CA's key":             {keyPin(between.cert), below, true},
-		"CA that is not sent":  {trust.Fingerprint(root.cert), short, false},
+		"CA that is not sent":  {certs.Fingerprint(root.cert), short, false},
 		"PEM":                  {self.pem(), self, true},
 		"PEM of the CA":        {root.pem(), short, true},
 		"PEM of several":       {self.pem() + "\nnotes\n" + root.pem(), below, true},
-		"another":              {trust.Fingerprint(root.cert), self, false},
+		"another":              {certs.Fingerprint(root.cert), self, false},
 		"PEM of another":       {root.pem(), self, false},
 		"CA, another's server": {root.pem(), issue(t, between, leaf("printer.example"), nil), false},
 	} {

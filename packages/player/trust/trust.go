@@ -18,6 +18,7 @@ import (
 	"sync"
 	"time"
 
+	"porthole/packages/internal/certs"
 	"porthole/packages/internal/settings"
 )
 
@@ -179,9 +180,9 @@ func (t *Trust) Check(server string, chain []*x509.Certificate) (How, error) {
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	seen := shown{leaf: Fingerprint(chain[0])}
+	seen := shown{leaf: certs.Fingerprint(chain[0])}
 	if ca := sentCA(chain); ca != nil {
-		seen.ca = Fingerprint(ca)
+		seen.ca = certs.Fingerprint(ca)
 	}
 	how, why := t.decide(server, chain)
 	seen.how = how
@@ -211,7 +212,7 @@ func (t *Trust) Confirm(server string, chain []*x509.Certificate) {
 	}
 	r := t.kept.record(server)
 	r.Pins = t.pinsOf(chain, byFirstUse)
-	r.Leaf = Fingerprint(chain[0])
+	r.Leaf = certs.Fingerprint(chain[0])
 	t.decided(server, Pinned, chain[0], "The first connection showed this certificate. It was pinned by "+describe(r.Pins)+".")
 	t.save() //nolint:errcheck // it is logged; what was decided holds until the restart
 }
@@ -230,7 +231,7 @@ func (t *Trust) Approve(fingerprint string) error {
 		if err != nil {
 			return fmt.Errorf("read the certificate that waits for approval: %w", err)
 		}
-		r.Pins, r.Pending, r.Leaf, r.Public = t.pinsOf(chain, byApproval), nil, Fingerprint(chain[0]), false
+		r.Pins, r.Pending, r.Leaf, r.Public = t.pinsOf(chain, byApproval), nil, certs.Fingerprint(chain[0]), false
 		t.kept.Sealed = false
 		t.decided(r.Server, Approved, chain[0], "A person approved this certificate. It was pinned by "+describe(r.Pins)+".")
 		return t.save()
@@ -249,7 +250,7 @@ func (t *Trust) State(server string) State {
 		s.Pending, s.Reason = r.Pending.Fingerprint, r.Pending.Reason
 		if chain, err := r.Pending.chain(); err == nil {
 			if ca := sentCA(chain); ca != nil {
-				s.PendingCA = Fingerprint(ca)
+				s.PendingCA = certs.Fingerprint(ca)
 			}
 		}
 	}
@@ -263,7 +264,7 @@ func (t *Trust) Log() []Decision { return t.audit.list() }
 func (t *Trust) decided(server, action string, leaf *x509.Certificate, detail string) {
 	d := Decision{Time: t.cfg.Now().UTC().Truncate(time.Second), Server: server, Action: action, Detail: detail}
 	if leaf != nil {
-		d.Fingerprint = Fingerprint(leaf)
+		d.Fingerprint = certs.Fingerprint(leaf)
 	}
 	t.audit.add(d)
 	level := slog.LevelInfo
@@ -271,23 +272,6 @@ func (t *Trust) decided(server, action string, leaf *x509.Certificate, detail st
 		level = slog.LevelWarn
 	}
 	t.cfg.Log.Log(context.Background(), level, "server's certificate", "action", action, "server", server, "sha256", d.Fingerprint, "detail", detail)
-}
-
-// Fingerprint is the SHA-256 of a certificate in upper-case hex with colons, as browsers show it.
-func Fingerprint(c *x509.Certificate) string {
-	sum := sha256.Sum256(c.Raw)
-	return colons(sum[:])
-}
-
-func colons(sum []byte) string {
-	var b strings.Builder
-	for i, c := range sum {
-		if i > 0 {
-			b.WriteByte(':')
-		}
-		fmt.Fprintf(&b, "%02X", c)
-	}
-	return b.String()
 }
 
 // plainHex returns a SHA-256 as 64 lower-case hex digits, empty when it is none.

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"porthole/packages/internal/certs"
 	"porthole/packages/player/trust"
 	device "porthole/packages/system/authority"
 	"porthole/packages/system/pairs"
@@ -104,7 +105,7 @@ func TestSelfMade(t *testing.T) {
 			r := s.refused(srv, "pinned", "compare", "somebody")
 			s.restart()
 			s.refused(srv)
-			if err := s.Approve(trust.Fingerprint(old.cert)); !errors.Is(err, trust.ErrNotPending) {
+			if err := s.Approve(certs.Fingerprint(old.cert)); !errors.Is(err, trust.ErrNotPending) {
 				t.Errorf("another fingerprint is approved: %v", err)
 			}
 			if err := s.Approve(""); !errors.Is(err, trust.ErrNotPending) {
@@ -423,7 +424,7 @@ func TestAudit(t *testing.T) {
 	s.Confirm("c:443", []*x509.Certificate{b.cert})
 	s.restart()
 	after := s.Log()
-	if len(before) < 199 || len(after) != 200 || after[0].Server != "c:443" || after[0].Fingerprint != trust.Fingerprint(b.cert) || after[0].Action != trust.Pinned || after[1] != before[0] {
+	if len(before) < 199 || len(after) != 200 || after[0].Server != "c:443" || after[0].Fingerprint != certs.Fingerprint(b.cert) || after[0].Action != trust.Pinned || after[1] != before[0] {
 		t.Errorf("%d and %d decisions, the last %+v", len(before), len(after), after[0])
 	}
 }

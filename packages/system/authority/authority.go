@@ -20,8 +20,8 @@ import (
 	"path/filepath"
 	"time"
 
+	"porthole/packages/internal/certs"
 	"porthole/packages/internal/durable"
-	"porthole/packages/system/pairs"
 )
 
 const (
@@ -35,8 +35,8 @@ const (
 
 // believable returns now, or the earliest time it can really be.
 func believable(now time.Time) time.Time {
-	if now.Before(pairs.Epoch()) {
-		return pairs.Epoch()
+	if now.Before(certs.Epoch()) {
+		return certs.Epoch()
 	}
 	return now
 }
@@ -91,12 +91,16 @@ func makeCA(dir, file string, now time.Time) (*CA, error) {
 	if err != nil {
 		return nil, fmt.Errorf("sign the authority's certificate: %w", err)
 	}
-	pkcs8, err := x509.MarshalPKCS8PrivateKey(key)
+	cert, err := x509.ParseCertificate(der)
 	if err != nil {
-		return nil, fmt.Errorf("encode the authority's key: %w", err)
+		return nil, fmt.Errorf("parse the authority's certificate: %w", err)
+	}
+	b, err := certs.EncodeKey(key)
+	if err != nil {
+		return nil, err
 	}
 	// Key and certificate share a file, so that they appear together or not at all.
-	b := append(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: pkcs8}), encodeCerts(der)...)
+	b = append(b, certs.EncodePEM(cert)...)
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("make the authority's folder: %w", err)
 	}
@@ -111,29 +115,20 @@ func makeCA(dir, file string, now time.Time) (*CA, error) {
 }
 
 func parseCA(b []byte) (*CA, error) {
-	ca := &CA{}
+	key, err := certs.DecodeKey(b)
+	if err != nil {
+		return nil, err
+	}
+	ca := &CA{key: key}
 	for block, rest := pem.Decode(b); block != nil; block, rest = pem.Decode(rest) {
-		switch block.Type {
-		case "PRIVATE KEY":
-			k, err := x509.ParsePKCS8PrivateKey(block.Bytes)
-			if err != nil {
-				return nil, fmt.Errorf("parse key: %w", err)
-			}
-			signer, ok := k.(crypto.Signer)
-			if !ok {
-				return nil, errors.New("the key cannot sign")
-			}
-			ca.key = signer
-		case "CERTIFICATE":
-			c, err := x509.ParseCertificate(block.Bytes)
-			if err != nil {
+		if block.Type == "CERTIFICATE" {
+			if ca.Cert, err = x509.ParseCertificate(block.Bytes); err != nil {
 				return nil, fmt.Errorf("parse certificate: %w", err)
 			}
-			ca.Cert = c
 		}
 	}
-	if ca.key == nil || ca.Cert == nil {
-		return nil, errors.New("key or certificate is missing")
+	if ca.Cert == nil {
+		return nil, errors.New("there is no certificate")
 	}
 	if pub, ok := ca.key.Public().(interface{ Equal(crypto.PublicKey) bool }); !ok || !pub.Equal(ca.Cert.PublicKey) {
 		return nil, errors.New("key and certificate do not belong together")
@@ -176,14 +171,6 @@ func newSerial() (*big.Int, error) {
 	}
 	b[0] = b[0]&0x7f | 0x40
 	return new(big.Int).SetBytes(b), nil
-}
-
-func encodeCerts(ders ...[]byte) []byte {
-	var b []byte
-	for _, der := range ders {
-		b = append(b, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})...)
-	}
-	return b
 }
 
 // shortName identifies a key in a log.

@@ -9,7 +9,6 @@ import (
 	"crypto/rsa"
 	"crypto/tls"
 	"crypto/x509"
-	"encoding/pem"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -23,6 +22,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"porthole/packages/internal/certs"
 	"porthole/packages/system/pairs"
 )
 
@@ -323,8 +323,8 @@ func (d *Device) load(name string) (crypto.Signer, *x509.Certificate, error) {
 	if err != nil || keyPEM == nil {
 		return nil, nil, err
 	}
-	key := parseKey(keyPEM)
-	if key == nil {
+	key, err := certs.DecodeKey(keyPEM)
+	if err != nil {
 		d.cfg.Log.Warn("the device's private key is damaged; making a new one", "certificate", name)
 		return nil, nil, nil
 	}
@@ -335,27 +335,11 @@ func (d *Device) load(name string) (crypto.Signer, *x509.Certificate, error) {
 	return key, pair.Leaf, nil
 }
 
-func parseKey(b []byte) crypto.Signer {
-	block, _ := pem.Decode(b)
-	if block == nil {
-		return nil
-	}
-	k, err := x509.ParsePKCS8PrivateKey(block.Bytes)
-	if err != nil {
-		return nil
-	}
-	signer, ok := k.(crypto.Signer)
-	if !ok {
-		return nil
-	}
-	return signer
-}
-
 // publish issues a certificate and puts it in service with its key; the caller holds mu.
 func (d *Device) publish(name string, key crypto.Signer, names []string, ips []net.IP, now time.Time) (*x509.Certificate, error) {
-	pkcs8, err := x509.MarshalPKCS8PrivateKey(key)
+	keyPEM, err := certs.EncodeKey(key)
 	if err != nil {
-		return nil, fmt.Errorf("encode the device's key: %w", err)
+		return nil, err
 	}
 	der, err := d.ca.issue(key.Public(), names, ips, now)
 	if err != nil {
@@ -365,5 +349,5 @@ func (d *Device) publish(name string, key crypto.Signer, names []string, ips []n
 	if err != nil {
 		return nil, fmt.Errorf("parse the device's new certificate: %w", err)
 	}
-	return leaf, d.cfg.Pairs.Publish(name, encodeCerts(der, d.ca.Cert.Raw), pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: pkcs8}))
+	return leaf, d.cfg.Pairs.Publish(name, certs.EncodePEM(leaf, d.ca.Cert), keyPEM)
 }

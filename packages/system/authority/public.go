@@ -7,7 +7,7 @@ import (
 	"syscall"
 	"time"
 
-	"porthole/packages/internal/keypair"
+	"porthole/packages/internal/certs"
 	"porthole/packages/system/pairs"
 )
 
@@ -31,12 +31,12 @@ func (d *Device) Public() Public {
 	defer d.mu.Unlock()
 	p := Public{Names: []string{}, Problem: d.problem()}
 	if d.issuer != nil {
-		p.CAPEM, p.CASHA256 = string(encodeCerts(d.issuer.Raw)), pairs.Fingerprint(d.issuer)
+		p.CAPEM, p.CASHA256 = string(certs.EncodePEM(d.issuer)), certs.Fingerprint(d.issuer)
 	}
 	if d.leaf != nil {
-		p.ChainPEM, p.LeafSHA256 = string(encodeCerts(d.leaf.Raw))+p.CAPEM, pairs.Fingerprint(d.leaf)
+		p.ChainPEM, p.LeafSHA256 = string(certs.EncodePEM(d.leaf))+p.CAPEM, certs.Fingerprint(d.leaf)
 		p.NotBefore, p.NotAfter = d.leaf.NotBefore, d.leaf.NotAfter
-		p.Names = keypair.Names(d.leaf)
+		p.Names = certs.Names(d.leaf)
 	}
 	return p
 }

@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"porthole/packages/internal/certs"
 	"porthole/packages/system/authority"
 	"porthole/packages/system/pairs"
 )
@@ -103,7 +104,7 @@ func TestRSABeside(t *testing.T) {
 		}
 	}
 	all := strings.Join(told, "\n")
-	for _, want := range []string{"ca: Made", pairs.Fingerprint(first), "device: Made, because there was none", "device-rsa: Made, because the device's name changed", "shop-3.local"} {
+	for _, want := range []string{"ca: Made", certs.Fingerprint(first), "device: Made, because there was none", "device-rsa: Made, because the device's name changed", "shop-3.local"} {
 		if !strings.Contains(all, want) {
 			t.Errorf("the journal does not say %q:\n%s", want, all)
 		}

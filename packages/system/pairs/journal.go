@@ -13,6 +13,7 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"porthole/packages/internal/certs"
 	"porthole/packages/internal/durable"
 )
 
@@ -28,12 +29,9 @@ const (
 	maxJournal = maxEvents * (3*6*maxText + 200)
 )
 
-// Epoch is the earliest time believed: a device without network starts in 1970.
-func Epoch() time.Time { return time.Date(2026, time.January, 1, 0, 0, 0, 0, time.UTC) }
-
 // Event is something that happened to a pair, or to the device's authority.
 type Event struct {
-	// At is when; before Epoch if the clock was not set and the device did not run until it was.
+	// At is when; before certs.Epoch if the clock was not set and the device did not run until it was.
 	At time.Time `json:"at"`
 	// Certificate is the pair's name, or "ca".
 	Certificate string `json:"certificate"`
@@ -101,7 +99,7 @@ func (j *Journal) Add(certificate, what, who string) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	now := j.now()
-	if now.Before(Epoch()) {
+	if now.Before(certs.Epoch()) {
 		j.unset = append(j.unset, j.running())
 	} else {
 		j.settle(now)
@@ -115,7 +113,7 @@ func (j *Journal) Add(certificate, what, who string) {
 func (j *Journal) Settle() {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	if now := j.now(); len(j.unset) > 0 && !now.Before(Epoch()) {
+	if now := j.now(); len(j.unset) > 0 && !now.Before(certs.Epoch()) {
 		j.settle(now)
 		j.write()
 	}

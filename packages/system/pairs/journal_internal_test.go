@@ -15,6 +15,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"porthole/packages/internal/certs"
 	"porthole/packages/internal/testkit"
 )
 
@@ -76,11 +77,11 @@ func TestJournalIsBounded(t *testing.T) {
 		j.Add("own", fmt.Sprintf("event %d", i), "anna")
 		c.pass(time.Second)
 	}
-	c.day = Epoch().Add(time.Hour)
+	c.day = certs.Epoch().Add(time.Hour)
 	j.Add("own\n{", strings.Repeat("ä", maxText), "an\x00na\xff\u202e")
 	for _, j := range []*Journal{j, c.journal(t, file)} {
 		l := j.Events()
-		if len(l) != maxEvents || l[0].What != "event 6" || l[maxEvents-2].At != Epoch().Add(time.Hour-time.Second) {
+		if len(l) != maxEvents || l[0].What != "event 6" || l[maxEvents-2].At != certs.Epoch().Add(time.Hour-time.Second) {
 			t.Errorf("%d events, the first %v, the last but one %v", len(l), l[0], l[maxEvents-2])
 		}
 		last := l[maxEvents-1]

@@ -1,7 +1,6 @@
 package pairs
 
 import (
-	"crypto/sha256"
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/pem"
@@ -10,7 +9,7 @@ import (
 	"strings"
 	"time"
 
-	"porthole/packages/internal/keypair"
+	"porthole/packages/internal/certs"
 )
 
 // Info is what anybody may know of a pair.
@@ -77,37 +76,24 @@ func describe(name string, pair tls.Certificate) Info {
 		chain = append(chain, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})...)
 	}
 	return Info{
-		Name: name, Algorithm: keypair.Algorithm(leaf.PublicKey), ChainPEM: string(chain), SHA256: Fingerprint(leaf), Names: keypair.Names(leaf),
+		Name: name, Algorithm: certs.Algorithm(leaf.PublicKey), ChainPEM: string(chain), SHA256: certs.Fingerprint(leaf), Names: certs.Names(leaf),
 		NotBefore: leaf.NotBefore.UTC(), NotAfter: leaf.NotAfter.UTC(), Issuer: issuer(leaf), Public: Public(name),
 	}
 }
 
 // issuer names who signed a certificate, with the organization behind a name such as "E7".
 func issuer(c *x509.Certificate) string {
-	name, org := keypair.Issuer(c), strings.Join(c.Issuer.Organization, ", ")
+	name, org := certs.Issuer(c), strings.Join(c.Issuer.Organization, ", ")
 	if org == "" || strings.Contains(name, org) {
 		return name
 	}
 	return fmt.Sprintf("%s (%s)", name, org)
 }
 
-// Fingerprint is the SHA-256 of a certificate in upper-case hex with colons, as browsers show it.
-func Fingerprint(c *x509.Certificate) string {
-	sum := sha256.Sum256(c.Raw)
-	out := make([]byte, 0, len(sum)*3)
-	for i, b := range sum {
-		if i > 0 {
-			out = append(out, ':')
-		}
-		out = fmt.Appendf(out, "%02X", b)
-	}
-	return string(out)
-}
-
 // Words says of a certificate, for the journal, what it is for, who signed it, until when it is good, and its fingerprint.
 func Words(c *x509.Certificate) string {
-	text := fmt.Sprintf("until %s; SHA-256 %s.", day(c.NotAfter), Fingerprint(c))
-	names := keypair.Names(c)
+	text := fmt.Sprintf("until %s; SHA-256 %s.", day(c.NotAfter), certs.Fingerprint(c))
+	names := certs.Names(c)
 	if len(names) == 0 {
 		return fmt.Sprintf("%s, %s", c.Subject.CommonName, text)
 	}
@@ -145,7 +131,7 @@ func (s *Store) Problems(now time.Time) []string {
 				first = &s.list[i]
 			}
 		}
-		if first != nil && !now.Before(Epoch()) {
+		if first != nil && !now.Before(certs.Epoch()) {
 			if text := first.ending(now, kind.warn); text != "" {
 				list = append(list, text+" "+kind.todo)
 			}

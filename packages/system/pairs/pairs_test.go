@@ -16,6 +16,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"porthole/packages/internal/certs"
 	"porthole/packages/internal/testkit"
 	"porthole/packages/internal/unixsock"
 	"porthole/packages/system/pairs"
@@ -105,7 +106,7 @@ func TestList(t *testing.T) {
 	}
 	info := func(name string, public bool) pairs.Info {
 		return pairs.Info{
-			Name: name, Algorithm: "ECDSA P-256", ChainPEM: p.chain, SHA256: pairs.Fingerprint(leaf), Names: []string{"localhost", "127.0.0.1"},
+			Name: name, Algorithm: "ECDSA P-256", ChainPEM: p.chain, SHA256: certs.Fingerprint(leaf), Names: []string{"localhost", "127.0.0.1"},
 			NotBefore: leaf.NotBefore, NotAfter: leaf.NotAfter, Issuer: "cam", Public: public,
 		}
 	}

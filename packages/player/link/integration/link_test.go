@@ -22,6 +22,7 @@ import (
 	"testing"
 	"time"
 
+	"porthole/packages/internal/certs"
 	"porthole/packages/internal/program"
 	"porthole/packages/internal/settings"
 	"porthole/packages/internal/testkit"
@@ -193,7 +194,7 @@ func authority(t *testing.T, c *shop) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return trust.Fingerprint(ca)
+	return certs.Fingerprint(ca)
 }
 
 // media gets an item's medium whole, and the end of it.
