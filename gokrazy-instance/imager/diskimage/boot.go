@@ -60,7 +60,23 @@ func (b *Builder) makeBoot(ctx context.Context) error {
 		return err
 	}
 	bt.out.file("porthole.toml", provision)
-	return b.makeFAT(ctx, bt.out, b.work("boot.fat"))
+	if b.part, err = bt.slotPart(); err != nil {
+		return err
+	}
+	b.boot = bt.out
+	return nil
+}
+
+// makeBootFAT writes the boot partition, with the manifest of what is in its slot.
+func (b *Builder) makeBootFAT(ctx context.Context) error {
+	files, err := b.extra()
+	if err != nil {
+		return err
+	}
+	for name, text := range files {
+		b.boot.file(slotA+"/"+name, text)
+	}
+	return b.makeFAT(ctx, b.boot, b.work("boot.fat"))
 }
 
 // overlay reads a file of the board's folder in overlays/boot.
@@ -102,20 +118,31 @@ func (bt *boot) take(to string, patterns ...string) error {
 // cmdline returns the board's kernel command line for the root file system in the given partition. Lines are joined and
 // comments dropped, so that the file can say why each argument is there.
 func (bt *boot) cmdline(root int) ([]byte, error) {
-	text, err := bt.overlay("cmdline.txt")
+	line, err := bt.cmdlineTemplate()
 	if err != nil {
 		return nil, err
-	}
-	line := strings.Join(strings.Fields(strings.Join(meaning(string(text)), " ")), " ")
-	const placeholder = "root=SLOT"
-	if strings.Count(line, placeholder) != 1 {
-		return nil, fmt.Errorf("overlays/boot/%s/cmdline.txt must say %s once", bt.builder.Board.Name, placeholder)
 	}
 	line = strings.Replace(line, placeholder, "root=PARTUUID="+bt.builder.Board.partUUID(root), 1)
 	if len(line) > maxCmdline {
 		return nil, fmt.Errorf("the kernel's command line has %d characters, more than %d", len(line), maxCmdline)
 	}
 	return []byte(line + "\n"), nil
+}
+
+// placeholder stands where a slot's root partition comes in.
+const placeholder = "root=SLOT"
+
+// cmdlineTemplate returns the board's command line for any slot.
+func (bt *boot) cmdlineTemplate() (string, error) {
+	text, err := bt.overlay("cmdline.txt")
+	if err != nil {
+		return "", err
+	}
+	line := strings.Join(strings.Fields(strings.Join(meaning(string(text)), " ")), " ")
+	if strings.Count(line, placeholder) != 1 {
+		return "", fmt.Errorf("overlays/boot/%s/cmdline.txt must say %s once", bt.builder.Board.Name, placeholder)
+	}
+	return line, nil
 }
 
 // meaning returns the lines of a text that are neither empty nor a comment.
