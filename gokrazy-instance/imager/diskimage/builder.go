@@ -38,8 +38,10 @@ type Builder struct {
 	// Progress gets a line per step.
 	Progress io.Writer
 
-	// boot is what goes on the boot partition, part what of it is in the slot.
+	// boot is what lies at the top of the boot partition, part what lies in a slot, and slotFiles what is added to the image's
+	// slot: its manifest and signature, by name.
 	boot, part tree
+	slotFiles  map[string][]byte
 }
 
 // Image builds the image and returns its path.
@@ -139,8 +141,8 @@ type tool struct {
 
 // pkgOf names the Debian package of each tool, for the message when one is missing.
 var pkgOf = map[string]string{
-	"mksquashfs": "squashfs-tools", "unsquashfs": "squashfs-tools", "mkfs.vfat": "dosfstools",
-	"mcopy": "mtools", "mmd": "mtools", "mdir": "mtools", "mke2fs": "e2fsprogs", "dpkg-deb": "dpkg", "apt-get": "apt",
+	"mksquashfs": "squashfs-tools", "unsquashfs": "squashfs-tools",
+	"mcopy": "mtools", "mke2fs": "e2fsprogs", "dpkg-deb": "dpkg", "apt-get": "apt",
 }
 
 // run runs t and returns its standard output. What it printed is in the error if it fails.

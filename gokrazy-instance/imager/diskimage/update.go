@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
-	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -32,7 +31,7 @@ func addKeys(t tree, k *keys.Keys) {
 const worthwhile = 0.05
 
 // makeManifest makes the update of this build: its parts as they are stored, the manifest and, if the key is there, the
-// signature. They lie in the build folder; the image carries the manifest in its slot.
+// signature. The parts lie in the build folder; the image carries the manifest in its slot.
 func (b *Builder) makeManifest(ctx context.Context) error {
 	if err := b.writeFile(b.work("boot.tar"), b.BootTar); err != nil {
 		return err
@@ -51,20 +50,12 @@ func (b *Builder) makeManifest(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("make manifest: %w", err)
 	}
-	if err := os.WriteFile(b.work(updatekit.ManifestFile), text, 0o644); err != nil {
-		return fmt.Errorf("write manifest: %w", err)
-	}
+	b.slotFiles = map[string][]byte{updatekit.ManifestFile: text}
 	if b.Keys == nil || !b.Keys.CanSign() {
 		return nil
 	}
-	signature, err := b.Keys.Sign(text, fmt.Sprintf("%s %s %s", updatekit.Product, b.Version, b.Board.Name))
-	if err != nil {
-		return err
-	}
-	if err := os.WriteFile(b.work(updatekit.SignatureFile), signature, 0o644); err != nil {
-		return fmt.Errorf("write signature: %w", err)
-	}
-	return nil
+	b.slotFiles[updatekit.SignatureFile], err = b.Keys.Sign(text, fmt.Sprintf("%s %s %s", updatekit.Product, b.Version, b.Board.Name))
+	return err
 }
 
 // makePart describes a part, and leaves its compressed form beside it if it is to be stored like that.
@@ -97,22 +88,6 @@ func (b *Builder) makePart(ctx context.Context, name, file string) (updatekit.Ma
 	return p, nil
 }
 
-// extra returns what a slot holds beside its boot part: the manifest of what is in it, and the signature if there is one.
-func (b *Builder) extra() (map[string][]byte, error) {
-	files := map[string][]byte{}
-	for _, name := range []string{updatekit.ManifestFile, updatekit.SignatureFile} {
-		text, err := os.ReadFile(b.work(name))
-		if errors.Is(err, os.ErrNotExist) && name == updatekit.SignatureFile {
-			continue
-		}
-		if err != nil {
-			return nil, fmt.Errorf("read manifest: %w", err)
-		}
-		files[name] = text
-	}
-	return files, nil
-}
-
 // Update writes the update file of the image that Image has built, and returns its path. It fails with fs.ErrNotExist
 // without a key to sign it.
 func (b *Builder) Update(ctx context.Context) (string, error) {
@@ -121,14 +96,10 @@ func (b *Builder) Update(ctx context.Context) (string, error) {
 	}
 	out := filepath.Join(b.Out, fmt.Sprintf("porthole-%s-%s.update", b.Version, b.Board.Name))
 	return out, b.step(ctx, "writing "+filepath.Base(out), func(context.Context) error {
-		files, err := b.extra()
-		if err != nil {
-			return err
-		}
 		stored := map[string]string{updatekit.PartBoot: "boot.tar", updatekit.PartRoot: "root.squashfs"}
 		tmp := out + ".part"
-		err = b.writeFile(tmp, func(w io.Writer) error {
-			return updatekit.WriteBundle(w, files[updatekit.ManifestFile], files[updatekit.SignatureFile],
+		err := b.writeFile(tmp, func(w io.Writer) error {
+			return updatekit.WriteBundle(w, b.slotFiles[updatekit.ManifestFile], b.slotFiles[updatekit.SignatureFile],
 				func(p updatekit.ManifestPart) (io.ReadCloser, error) {
 					file := b.work(stored[p.Name])
 					if p.Encoding == updatekit.Zstd {
