@@ -15,6 +15,7 @@ import (
 	"github.com/gokrazy/gokrazy"
 	"golang.org/x/sys/unix"
 
+	"porthole/gokrazy-instance/init/bootstatus"
 	"porthole/gokrazy-instance/init/factoryreset"
 	"porthole/gokrazy-instance/init/firstpicture"
 	"porthole/gokrazy-instance/init/perm"
@@ -36,6 +37,8 @@ const (
 	heartbeat = runDir + "/system/heartbeat"
 	withheld  = runDir + "/system/withheld"
 	permFile  = runDir + "/perm-status.json"
+	bootFile  = runDir + "/boot-status.json"
+	buildFile = "/etc/porthole/build.json"
 )
 
 // bootFlags are those the boot partition is mounted with, besides read-only.
@@ -100,6 +103,13 @@ func run(ctx context.Context, log *slog.Logger) error {
 		return err
 	}
 	if err := writeStatus(status); err != nil {
+		return err
+	}
+	boot, err := bootstatus.Read(disk, buildFile)
+	if err != nil {
+		log.Error("it is not known what the device was started from", "err", err)
+	}
+	if err := boot.Write(bootFile); err != nil {
 		return err
 	}
 	picture(log)

@@ -52,6 +52,10 @@ type Devices struct {
 	files   map[*os.File]node
 	streams map[*stream]bool
 	mapped  int
+	// restarts are the texts of the restarts that were asked for; synced is whether all was written out before the last.
+	restarts []string
+	synced   bool
+	stuck    error
 }
 
 // NewDevices returns an empty root.
@@ -100,7 +104,36 @@ func (d *Devices) Sys() *sys.Sys {
 		},
 		Munmap:  func([]byte) error { d.count(-1, nil); return nil },
 		Uevents: d.uevents,
+		Sync:    func() { d.mu.Lock(); defer d.mu.Unlock(); d.synced = true },
+		Restart: d.restart,
 	}
+}
+
+func (d *Devices) restart(arg string) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.stuck != nil {
+		return d.stuck
+	}
+	if !d.synced {
+		d.tb.Error("the machine restarts before what was written is on the disk")
+	}
+	d.restarts, d.synced = append(d.restarts, arg), false
+	return nil
+}
+
+// Restarts returns the texts of the restarts that were asked for.
+func (d *Devices) Restarts() []string {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return append([]string(nil), d.restarts...)
+}
+
+// Stick makes restarts fail from now on.
+func (d *Devices) Stick(err error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.stuck = err
 }
 
 func (d *Devices) count(n int, err error) {
