@@ -9,7 +9,7 @@ import (
 	"porthole/hw/internal/sys"
 )
 
-// TryOther, as Restart's text, has a Raspberry Pi's firmware start from tryboot.txt instead of config.txt, once
+// TryOther as the text of Restart has a Raspberry Pi's firmware start from tryboot.txt instead of config.txt, once
 // (https://www.raspberrypi.com/documentation/computers/config_txt.html, "tryboot"). Other machines ignore it.
 const TryOther = "0 tryboot"
 
