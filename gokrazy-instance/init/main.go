@@ -22,6 +22,7 @@ import (
 	"porthole/gokrazy-instance/init/processes"
 	"porthole/gokrazy-instance/init/report"
 	"porthole/gokrazy-instance/init/watchdog"
+	"porthole/hw/resetcause"
 )
 
 // Numbers of the image's partitions.
@@ -74,6 +75,9 @@ func run(ctx context.Context, log *slog.Logger) error {
 		feeder.Feed = dog.Feed
 		go func() { defer close(fed); feeder.Run(ctx) }()
 	}
+	ended := howItEnded(log, dog)
+	// Once: that this is found by the next start shows that what the kernel says survives a restart.
+	kernelLog(version + " starts")
 	list, err := processes.Read("/etc/porthole/processes.json")
 	if err != nil {
 		return err
@@ -109,6 +113,7 @@ func run(ctx context.Context, log *slog.Logger) error {
 	if err != nil {
 		log.Error("it is not known what the device was started from", "err", err)
 	}
+	boot.Reset, boot.Detail, boot.LastWords = string(ended.Cause), ended.Detail, ended.LastWords
 	if err := boot.Write(bootFile); err != nil {
 		return err
 	}
@@ -122,6 +127,20 @@ func run(ctx context.Context, log *slog.Logger) error {
 	}).Run(ctx)
 	<-fed
 	return ctx.Err()
+}
+
+// howItEnded finds out how the last run ended.
+func howItEnded(log *slog.Logger, dog *watchdog.Device) resetcause.Report {
+	var m resetcause.Machine
+	if dog != nil {
+		m.Watchdog = dog.File()
+	}
+	r, err := m.Read()
+	if err != nil {
+		log.Warn("not all is known of how the last run ended", "err", err)
+	}
+	log.Info("the last run", "ended by", r.Cause, "detail", r.Detail)
+	return r
 }
 
 // pictureFirst is how long the processes wait for the first picture, for which they would compete for processor and card.

@@ -37,6 +37,9 @@ type Sys struct {
 	Munmap func(b []byte) error
 	// Uevents starts listening for device events.
 	Uevents func() (Uevents, error)
+	// Mount mounts a file system of the kernel's own that type and source name, and Unmount undoes it.
+	Mount   func(source, target, fstype string) error
+	Unmount func(target string) error
 	// Sync writes out what all file systems still hold in memory.
 	Sync func()
 	// Restart restarts the machine at once, with a text for whatever starts it; it returns only if it cannot.
@@ -53,8 +56,12 @@ func Kernel() *Sys {
 		Mmap:     mmap,
 		Munmap:   unix.Munmap,
 		Uevents:  func() (Uevents, error) { return uevent.Listen() },
-		Sync:     unix.Sync,
-		Restart:  restart,
+		Mount: func(source, target, fstype string) error {
+			return unix.Mount(source, target, fstype, unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC, "")
+		},
+		Unmount: func(target string) error { return unix.Unmount(target, 0) },
+		Sync:    unix.Sync,
+		Restart: restart,
 	}
 }
 
