@@ -23,6 +23,9 @@ type notice struct {
 	Title string
 	// Problem is what is wrong with the device now: nobody can put it away.
 	Problem string
+	// Seen says that somebody may put it away all the same, as it is about something that is over; Link leads to more.
+	Seen bool
+	Link string
 	// Trust says that this is the hint on certificates; else Problems says what was wrong in porthole.toml.
 	Trust    bool
 	Problems []provision.Problem
@@ -42,6 +45,16 @@ var problemTitles = map[string]string{
 func (c *console) notices(ctx context.Context, ca *certificateView, now problemList) ([]notice, error) {
 	var list []notice
 	for i, p := range now.Problems {
+		if p.Area == noticeUpdate {
+			n, ok, err := c.updateNotice(ctx, p.Text)
+			if err != nil {
+				return nil, err
+			}
+			if ok {
+				list = append(list, n)
+			}
+			continue
+		}
 		if title, ok := problemTitles[p.Area]; ok {
 			list = append(list, notice{ID: fmt.Sprintf("problem-%s-%d", p.Area, i), Title: title, Problem: p.Text})
 		}
@@ -120,6 +133,10 @@ func dismissed(ctx context.Context, q querier, name string) (bool, error) {
 // dismiss puts a notice away.
 func (c *console) dismiss(w http.ResponseWriter, r *http.Request, _ identity.Identity) {
 	name := r.PathValue("notice")
+	if digest, ok := strings.CutPrefix(name, noticeUpdate+"-"); ok {
+		c.dismissUpdate(w, r, digest)
+		return
+	}
 	digest, isProvision := strings.CutPrefix(name, "provision-")
 	if !isProvision && name != noticeTrust {
 		c.notFound(w, r)
