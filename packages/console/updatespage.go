@@ -194,15 +194,15 @@ func needs(s update.Status) bool {
 }
 
 func tryingText(s update.Status) string {
-	text := "Everything has to be well for " + secondsText(s.HealthyNeeded) + " without a break; it has been for " + secondsText(s.HealthyFor) + "."
+	text := "Everything has to be well for " + spanText(s.HealthyNeeded) + " without a break; it has been for " + spanText(s.HealthyFor) + "."
 	if s.Left > 0 {
-		text += " If that is not so in " + secondsText(s.Left) + ", the device goes back."
+		text += " If that is not so in " + spanText(s.Left) + ", the device goes back."
 	}
 	return text
 }
 
-// secondsText says a number of seconds.
-func secondsText(s float64) string { return durationText(time.Duration(s * float64(time.Second))) }
+// spanText says a number of seconds.
+func spanText(s float64) string { return durationText(time.Duration(s * float64(time.Second))) }
 
 // partNames are the parts for people.
 var partNames = map[string]string{update.PartBoot: "Kernel and device files", update.PartRoot: "Programs"}

@@ -17,9 +17,11 @@ import (
 )
 
 const (
-	// askWithin bounds questions to system, orderWithin what it answers when something is on the disk.
+	// askWithin bounds questions to system, orderWithin what it answers when something is on the disk, offerWithin what it
+	// answers when it has read from the card which parts are there already.
 	askWithin   = 5 * time.Second
 	orderWithin = 30 * time.Second
+	offerWithin = 10 * time.Minute
 	// stallWithin is how long system may take none of a part: a worn card pauses for seconds.
 	stallWithin = 2 * time.Minute
 	// readBackWithin is how long it may take to read a part back, from the last byte sent.
@@ -77,7 +79,7 @@ func (e *engine) status(ctx context.Context) (update.Status, error) {
 
 // offer has system check a manifest, and begin.
 func (e *engine) offer(ctx context.Context, manifest, signature []byte, downgrade bool, who string) (update.Status, error) {
-	ctx, cancel := context.WithTimeout(ctx, orderWithin)
+	ctx, cancel := context.WithTimeout(ctx, offerWithin)
 	defer cancel()
 	in := struct {
 		Manifest  []byte `json:"manifest"`

@@ -107,8 +107,10 @@ func (r *remote) Read(p []byte) (int, error) {
 			}
 			continue
 		}
-		n, err := r.body.Read(p)
+		// Only a server that has been asked can be slow: whoever reads may take his time.
 		r.timer.Reset(r.stall)
+		n, err := r.body.Read(p)
+		r.timer.Stop()
 		r.at += int64(n)
 		r.open += int64(n)
 		r.got += int64(n)

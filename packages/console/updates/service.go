@@ -314,12 +314,18 @@ func (s *Service) Back(ctx context.Context, by Person) error {
 // Cancel calls the update off.
 func (s *Service) Cancel(ctx context.Context, by Person) error {
 	s.mu.Lock()
-	if s.stop != nil {
+	fetching := s.stop != nil
+	if fetching {
 		s.stop()
 	}
 	s.last, s.offered = nil, offer{}
 	s.mu.Unlock()
-	return s.engine.order(ctx, http.MethodDelete, "/update", by.Name)
+	err := s.engine.order(ctx, http.MethodDelete, "/update", by.Name)
+	var p *Problem
+	if fetching && errors.As(err, &p) && p.Status == http.StatusConflict {
+		return nil // it had not come as far as system
+	}
+	return err
 }
 
 const (
