@@ -71,9 +71,9 @@ type console struct {
 	// updates brings new versions to system.
 	updates *updates.Service
 	// share has the licences of what this is made of, and the list of parts.
-	share string
-	pages   map[string]*template.Template
-	assets  map[string]asset
+	share  string
+	pages  map[string]*template.Template
+	assets map[string]asset
 
 	claims, pairTries *credential.Limiter
 

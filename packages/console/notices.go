@@ -39,24 +39,19 @@ var problemTitles = map[string]string{
 	"processes":   "Something has stopped working",
 	"processor":   "The processor needs a look",
 	"boot":        "The card needs a look",
+	noticeUpdate:  "An update did not stay",
 }
 
 // notices returns what admins have to read.
 func (c *console) notices(ctx context.Context, ca *certificateView, now problemList) ([]notice, error) {
 	var list []notice
 	for i, p := range now.Problems {
-		if p.Area == noticeUpdate {
-			n, ok, err := c.updateNotice(ctx, p.Text)
-			if err != nil {
-				return nil, err
-			}
-			if ok {
-				list = append(list, n)
-			}
-			continue
-		}
 		if title, ok := problemTitles[p.Area]; ok {
-			list = append(list, notice{ID: fmt.Sprintf("problem-%s-%d", p.Area, i), Title: title, Problem: p.Text})
+			n := notice{ID: fmt.Sprintf("problem-%s-%d", p.Area, i), Title: title, Problem: p.Text}
+			if p.Area == noticeUpdate {
+				n.ID, n.Seen, n.Link = noticeUpdate, true, "/settings/updates"
+			}
+			list = append(list, n)
 		}
 	}
 	if n, ok := c.acmeNotice(); ok {
@@ -131,10 +126,10 @@ func dismissed(ctx context.Context, q querier, name string) (bool, error) {
 }
 
 // dismiss puts a notice away.
-func (c *console) dismiss(w http.ResponseWriter, r *http.Request, _ identity.Identity) {
+func (c *console) dismiss(w http.ResponseWriter, r *http.Request, id identity.Identity) {
 	name := r.PathValue("notice")
-	if digest, ok := strings.CutPrefix(name, noticeUpdate+"-"); ok {
-		c.dismissUpdate(w, r, digest)
+	if name == noticeUpdate {
+		c.dismissUpdate(w, r, id)
 		return
 	}
 	digest, isProvision := strings.CutPrefix(name, "provision-")

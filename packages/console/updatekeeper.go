@@ -2,21 +2,20 @@ package main
 
 import (
 	"context"
-	"crypto/sha256"
 	"database/sql"
-	"encoding/hex"
+	"errors"
 	"net/http"
 	"net/url"
 	"strings"
 
 	"porthole/packages/console/updates"
+	"porthole/packages/internal/identity"
 )
 
 const (
-	// settingUpdateNoted marks what the audit log has of updates, settingUpdateSeen the notice that somebody has read.
+	// settingUpdateNoted marks what the audit log has of updates.
 	settingUpdateNoted = "update_noted"
-	settingUpdateSeen  = "update_seen"
-	// noticeUpdate is system's area of what is wrong with updates, and how its notices' IDs begin.
+	// noticeUpdate is system's area of what is wrong with updates, and its notice.
 	noticeUpdate = "update"
 )
 
@@ -38,26 +37,18 @@ func (k updateKeeper) Note(ctx context.Context, mark string, e updates.Entry) er
 	})
 }
 
-// updateNotice is what system says of an update; false if somebody has read it.
-func (c *console) updateNotice(ctx context.Context, text string) (notice, bool, error) {
-	sum := sha256.Sum256([]byte(text))
-	digest := hex.EncodeToString(sum[:8])
-	seen, err := setting(ctx, c.store.r, settingUpdateSeen)
-	n := notice{ID: noticeUpdate + "-" + digest, Title: "An update was rolled back", Problem: text, Seen: true, Link: "/settings/updates"}
-	return n, seen != digest, err
-}
-
-// dismissUpdate puts a notice away, until system says something else.
-func (c *console) dismissUpdate(w http.ResponseWriter, r *http.Request, digest string) {
-	if _, err := hex.DecodeString(digest); err != nil || len(digest) != 16 {
-		c.notFound(w, r)
+// dismissUpdate has system forget that an update went wrong.
+func (c *console) dismissUpdate(w http.ResponseWriter, r *http.Request, id identity.Identity) {
+	if err := c.updates.Seen(r.Context(), by(r, id)); err != nil {
+		var p *updates.Problem
+		if !errors.As(err, &p) {
+			c.failed(w, r, err)
+			return
+		}
+		c.sorry(w, r, p.Status, "Not done", p.Text)
 		return
 	}
-	err := c.store.write(r.Context(), func(tx *sql.Tx) error { return setSetting(r.Context(), tx, settingUpdateSeen, digest) })
-	if err != nil {
-		c.failed(w, r, err)
-		return
-	}
+	c.backends.problems.forget()
 	http.Redirect(w, r, "/", http.StatusSeeOther)
 }
 

@@ -162,7 +162,9 @@ func fingerprintOf(c *x509.Certificate) string {
 	return strings.ReplaceAll(fmt.Sprintf("% X", sum[:]), " ", ":")
 }
 
-func plain(fingerprint string) string { return strings.ToLower(strings.ReplaceAll(fingerprint, ":", "")) }
+func plain(fingerprint string) string {
+	return strings.ToLower(strings.ReplaceAll(fingerprint, ":", ""))
+}
 
 // cleanFingerprint reads one as people type it; empty stays empty.
 func cleanFingerprint(typed string) (string, error) {

@@ -311,6 +311,11 @@ func (s *Service) Back(ctx context.Context, by Person) error {
 	return err
 }
 
+// Seen has system say no more that an update went wrong.
+func (s *Service) Seen(ctx context.Context, by Person) error {
+	return s.engine.order(ctx, http.MethodPost, "/update/seen", by.Name)
+}
+
 // Cancel calls the update off.
 func (s *Service) Cancel(ctx context.Context, by Person) error {
 	s.mu.Lock()
