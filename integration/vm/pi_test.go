@@ -134,7 +134,7 @@ func TestPi(t *testing.T) {
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
-	m, err := vm.StartPi(ctx, vm.Options{Disk: disk, Forward: []int{443}, Log: serialLog()}, false)
+	m, err := vm.NewPi(vm.Options{Disk: disk, Forward: []int{443}, Log: serialLog()}).PowerOn(ctx)
 	if err != nil {
 		t.Fatal(err)
 	}
