@@ -173,7 +173,7 @@ func piAlone(t *testing.T, m *vm.Machine) {
 		if err != nil {
 			return err
 		}
-		for _, want := range []string{"There is no network. Is the cable plugged in?", "Waiting for the network", "Code to set it up", "porthole"} {
+		for _, want := range []string{"There is no network. Is the cable plugged in?", "Waiting for the network", "Code to set", "porthole"} {
 			if !strings.Contains(text, want) {
 				return fmt.Errorf("the screen does not say %q, but:\n%s", want, text)
 			}
