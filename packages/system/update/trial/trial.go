@@ -4,7 +4,6 @@ package trial
 
 import (
 	"context"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -13,6 +12,7 @@ import (
 	"time"
 
 	"porthole/packages/internal/update"
+	"porthole/packages/system/authority"
 	"porthole/packages/system/supervisor"
 )
 
@@ -33,14 +33,6 @@ type Caller interface {
 	Call(ctx context.Context, method, target string, in, out any) (int, error)
 }
 
-// Certificate is what the device's own certificate must be.
-type Certificate struct {
-	// Roots has the device's authority; Name is a name of the certificate, NotBefore its beginning.
-	Roots     *x509.CertPool
-	Name      string
-	NotBefore time.Time
-}
-
 // Config says what to look at.
 type Config struct {
 	Log *slog.Logger
@@ -51,8 +43,8 @@ type Config struct {
 	Answers map[string]Question
 	// HTTPS is where the front door listens on this machine, for example "127.0.0.1:443".
 	HTTPS string
-	// Certificate is the device's own; the error says why there is none.
-	Certificate func() (Certificate, error)
+	// Device says what the device's own certificate is (authority.Device.Public).
+	Device func() authority.Public
 	// Player is asked what is on the screen.
 	Player Caller
 	// StorageDir is a folder of ours on the storage.
