@@ -15,12 +15,14 @@ import (
 	"github.com/gokrazy/gokrazy"
 	"golang.org/x/sys/unix"
 
+	"porthole/gokrazy-instance/init/bootstatus"
 	"porthole/gokrazy-instance/init/factoryreset"
 	"porthole/gokrazy-instance/init/firstpicture"
 	"porthole/gokrazy-instance/init/perm"
 	"porthole/gokrazy-instance/init/processes"
 	"porthole/gokrazy-instance/init/report"
 	"porthole/gokrazy-instance/init/watchdog"
+	"porthole/hw/resetcause"
 )
 
 // Numbers of the image's partitions.
@@ -36,6 +38,8 @@ const (
 	heartbeat = runDir + "/system/heartbeat"
 	withheld  = runDir + "/system/withheld"
 	permFile  = runDir + "/perm-status.json"
+	bootFile  = runDir + "/boot-status.json"
+	buildFile = "/etc/porthole/build.json"
 )
 
 // bootFlags are those the boot partition is mounted with, besides read-only.
@@ -71,6 +75,9 @@ func run(ctx context.Context, log *slog.Logger) error {
 		feeder.Feed = dog.Feed
 		go func() { defer close(fed); feeder.Run(ctx) }()
 	}
+	ended := howItEnded(log, dog)
+	// Once: that this is found by the next start shows that what the kernel says survives a restart.
+	kernelLog(version + " starts")
 	list, err := processes.Read("/etc/porthole/processes.json")
 	if err != nil {
 		return err
@@ -102,6 +109,14 @@ func run(ctx context.Context, log *slog.Logger) error {
 	if err := writeStatus(status); err != nil {
 		return err
 	}
+	boot, err := bootstatus.Read(disk, buildFile)
+	if err != nil {
+		log.Error("it is not known what the device was started from", "err", err)
+	}
+	boot.Reset, boot.Detail, boot.LastWords = string(ended.Cause), ended.Detail, ended.LastWords
+	if err := boot.Write(bootFile); err != nil {
+		return err
+	}
 	picture(log)
 	feeder.Running()
 	if err := gokrazy.SuperviseServices(processes.Services(list)); err != nil {
@@ -112,6 +127,20 @@ func run(ctx context.Context, log *slog.Logger) error {
 	}).Run(ctx)
 	<-fed
 	return ctx.Err()
+}
+
+// howItEnded finds out how the last run ended.
+func howItEnded(log *slog.Logger, dog *watchdog.Device) resetcause.Report {
+	var m resetcause.Machine
+	if dog != nil {
+		m.Watchdog = dog.File()
+	}
+	r, err := m.Read()
+	if err != nil {
+		log.Warn("not all is known of how the last run ended", "err", err)
+	}
+	log.Info("the last run", "ended by", r.Cause, "detail", r.Detail)
+	return r
 }
 
 // pictureFirst is how long the processes wait for the first picture, for which they would compete for processor and card.

@@ -53,6 +53,9 @@ func Open(path string) (*Device, error) {
 	return &Device{f: f}, nil
 }
 
+// File is the open device, for questions to its driver.
+func (d *Device) File() *os.File { return d.f }
+
 // Feed puts off the restart.
 func (d *Device) Feed() error {
 	if err := unix.IoctlWatchdogKeepalive(int(d.f.Fd())); err != nil {
