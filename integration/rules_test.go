@@ -33,6 +33,8 @@ var owners = map[string][]string{
 	"modernc.org/sqlite":               {"packages/console"},
 	"go.yaml.in/yaml":                  {"packages/internal/imports"},
 	"github.com/alexedwards/":          {"packages/console"},
+	"aead.dev/minisign":                {"packages/internal/update", "gokrazy-instance/imager"},
+	"github.com/CycloneDX/":            {"gokrazy-instance/imager"},
 	"github.com/chromedp/":             {"integration", "bench", "packages/signaling", "packages/console"},
 }
 
@@ -104,6 +106,8 @@ func TestImportRulesBite(t *testing.T) {
 		{"packages/proxy", "github.com/bluenviron/gortsplib/v5"},
 		{"media/rtsp", "github.com/pion/webrtc/v4"},
 		{"packages/proxy", "modernc.org/sqlite"},
+		{"packages/console", "aead.dev/minisign"},
+		{"packages/system", "github.com/CycloneDX/cyclonedx-go"},
 	} {
 		if forbidden(c[0], c[1]) == "" {
 			t.Errorf("%s may import %s", c[0], c[1])
