@@ -31,6 +31,8 @@ type card struct {
 	dir string
 	// Slow is waited for before each write to a root partition, if it is not nil.
 	Slow func()
+	// deadline is that of trials.
+	deadline time.Duration
 
 	mu      sync.Mutex // guards what follows
 	engine  *engine.Engine
@@ -45,7 +47,7 @@ type card struct {
 // newCard returns a device that runs a release from slot-a and trusts a key, until the test ends.
 func newCard(t testing.TB, k updateKey, runs updateFile) *card {
 	t.Helper()
-	d := &card{t: t, dir: t.TempDir(), slot: update.SlotA}
+	d := &card{t: t, dir: t.TempDir(), slot: update.SlotA, deadline: time.Minute}
 	d.setChecks(update.Check{Name: "processes", OK: true, Text: "Every process runs."}, update.Check{Name: "screen", OK: true, Text: "The screen shows pictures."})
 	d.makeCard(k, runs)
 	d.boot()
@@ -122,7 +124,7 @@ func (d *card) boot() {
 		BuildFile: d.path("build.json"), BootStatusFile: d.path("boot-status.json"), KeysDir: d.path("keys"),
 		Medium:  func(device string) (engine.Medium, error) { return d.medium(device) },
 		Restart: func(_ context.Context, other bool) error { go d.restart(other); return nil },
-		Checks:  looker{d}, Healthy: 2 * time.Second, Deadline: 4 * time.Second,
+		Checks:  looker{d}, Healthy: time.Second, Deadline: d.deadline,
 	})
 	mux := http.NewServeMux()
 	e.Register(mux, func(h http.HandlerFunc) http.Handler { return h })
