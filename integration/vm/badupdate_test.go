@@ -199,7 +199,7 @@ func (u updater) keepsByTool(t *testing.T, good *bundle) {
 	file := filepath.Join(t.TempDir(), "porthole.update")
 	good.write(t, u.keys, file)
 	c := logIn(t, u.m)
-	said, err := updateTool(t, u.m, c.token(t), file)
+	said, err := updateCommand(t, u.m, c.token(t), file).CombinedOutput()
 	if err != nil {
 		t.Fatalf("porthole update: %v\n%s", err, said)
 	}
@@ -207,6 +207,5 @@ func (u updater) keepsByTool(t *testing.T, good *bundle) {
 	if s.Phase != "kept" || s.Version != newVersion || len(s.History) < 4 || s.History[0].To != newVersion || s.History[0].What != "kept" {
 		t.Errorf("the device says %+v", s)
 	}
-	// It is what starts without being told.
 	t.Logf("porthole update says:\n%s", said)
 }

@@ -54,16 +54,13 @@ func tool(t *testing.T) string {
 	return theTool.path
 }
 
-// updateTool runs `porthole update` on a machine and returns what it says. It trusts the machine by the fingerprint of
-// its authority, as somebody does who reads that from the screen.
-func updateTool(t *testing.T, m *vm.Machine, token string, args ...string) (string, error) {
+// updateCommand is `porthole update` on a machine. It trusts the machine by the fingerprint of its authority, as somebody
+// does who reads that from the screen. It ends with the test.
+func updateCommand(t *testing.T, m *vm.Machine, token string, args ...string) *exec.Cmd {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
-	defer cancel()
-	cmd := exec.CommandContext(ctx, tool(t), append([]string{"update", "-to", m.Addr(443), "-fingerprint", fingerprint(t, m)}, args...)...)
+	cmd := exec.CommandContext(t.Context(), tool(t), append([]string{"update", "-to", m.Addr(443), "-fingerprint", fingerprint(t, m)}, args...)...)
 	cmd.Env = append(os.Environ(), "PORTHOLE_TOKEN="+token, "HOME="+t.TempDir(), "XDG_CONFIG_HOME="+t.TempDir())
-	said, err := cmd.CombinedOutput()
-	return string(said), err
+	return cmd
 }
 
 // fingerprint is the SHA-256 of a machine's own authority.
