@@ -58,7 +58,9 @@ type Boot struct {
 	// Kernel, DTB and Overlays are paths on the boot partition.
 	Kernel, DTB string
 	Overlays    []string
-	Cmdline     string
+	// Params are the overlays' parameters, by the path of the overlay.
+	Params  map[string][]string
+	Cmdline string
 	// Watchdog is after how many seconds a kernel that has not taken over the hardware's watchdog is reset by it; 0: never.
 	Watchdog int
 }
@@ -98,10 +100,11 @@ func Firmware(ctx context.Context, files BootFiles, m Model, tryboot bool) (Boot
 type config struct {
 	values   map[string]string
 	overlays []string
+	params   map[string][]string
 }
 
 func parseConfig(text string, m Model) (config, error) {
-	c := config{values: map[string]string{}}
+	c := config{values: map[string]string{}, params: map[string][]string{}}
 	section := "all"
 	for line := range strings.Lines(text) {
 		line = strings.TrimSpace(line)
@@ -123,8 +126,9 @@ func parseConfig(text string, m Model) (config, error) {
 			return config{}, fmt.Errorf("the line %q is not key=value", line)
 		}
 		if key == "dtoverlay" {
-			overlay, _, _ := strings.Cut(value, ",")
+			overlay, params, _ := strings.Cut(value, ",")
 			c.overlays = append(c.overlays, overlay)
+			c.params[overlay] = strings.FieldsFunc(params, func(r rune) bool { return r == ',' })
 		}
 		c.values[key] = value
 	}
@@ -140,7 +144,7 @@ func find(ctx context.Context, files BootFiles, all []string, c config, m Model)
 	if kernel == "" {
 		kernel = "kernel8.img"
 	}
-	b := Boot{Prefix: c.values["os_prefix"]}
+	b := Boot{Prefix: c.values["os_prefix"], Params: map[string][]string{}}
 	// "unless the expected kernel and .dtb can be found at the new location/name, the prefix is ignored"
 	if !slices.Contains(all, b.Prefix+kernel) || !slices.Contains(all, b.Prefix+m.DTB) {
 		b.Prefix = ""
@@ -167,7 +171,7 @@ func find(ctx context.Context, files BootFiles, all []string, c config, m Model)
 		if !slices.Contains(all, file) {
 			return Boot{}, fmt.Errorf("a Pi %s finds no overlay %s", m.Name, file)
 		}
-		b.Overlays = append(b.Overlays, file)
+		b.Overlays, b.Params[file] = append(b.Overlays, file), c.params[overlay]
 	}
 	if m.overlays != "" && len(c.overlays) > 0 && !slices.Contains(all, path.Join(folder, "overlay_map.dtb")) {
 		return Boot{}, fmt.Errorf("a Pi %s needs %s to pick its variant of an overlay", m.Name, path.Join(folder, "overlay_map.dtb"))

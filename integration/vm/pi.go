@@ -53,6 +53,8 @@ type Pi struct {
 	// ram is the file with the memory that outlasts a restart, address where it lies; empty after a power-on.
 	ram, address string
 	watchdog     int
+	// ports are where the guest's are reached on this machine: the same ones from its first start on.
+	ports map[int]int
 }
 
 // NewPi returns a Pi that is switched off. Of the options Disk, Forward, MemoryMB, Extra and Log count. Its card must have
@@ -163,8 +165,11 @@ func (p *Pi) start(ctx context.Context, why Reset) (*Machine, error) {
 	if err := takeOut(ctx, files, boot.DTB, dtb); err != nil {
 		return nil, err
 	}
-	if _, err := tree(ctx, "fdtput", "-p", "-t", "x", dtb, "/chosen/bootloader", "rsts", rsts[why]); err != nil {
-		return nil, err
+	trying := map[bool]string{false: "0", true: "1"}[why == Tryboot]
+	for name, value := range map[string]string{"rsts": rsts[why], "tryboot": trying} {
+		if _, err := tree(ctx, "fdtput", "-p", "-t", "x", dtb, "/chosen/bootloader", name, value); err != nil {
+			return nil, err
+		}
 	}
 	args, err := p.lastWords(ctx, files, boot, dir, dtb)
 	if err != nil {
@@ -183,10 +188,14 @@ func (p *Pi) start(ctx context.Context, why Reset) (*Machine, error) {
 	}
 	user := "user,id=net0"
 	for _, port := range p.o.Forward {
-		user += fmt.Sprintf(",hostfwd=tcp:127.0.0.1:0-:%d", port)
+		user += fmt.Sprintf(",hostfwd=tcp:127.0.0.1:%d-:%d", p.ports[port], port)
 	}
 	args = append(args, "-netdev", user)
-	return start(ctx, "qemu-system-aarch64", "qemu-system-arm", dir, args, p.o)
+	m, err := start(ctx, "qemu-system-aarch64", "qemu-system-arm", dir, args, p.o)
+	if err == nil {
+		p.ports = m.ports
+	}
+	return m, err
 }
 
 // lastWords applies the overlay for the memory that outlasts a restart, if config.txt names it, and returns QEMU's arguments
@@ -212,7 +221,18 @@ func (p *Pi) lastWords(ctx context.Context, files BootFiles, boot Boot, dir, dtb
 		if !strings.HasPrefix(node, "ramoops@") {
 			continue
 		}
-		reg, err := tree(ctx, "fdtget", "-t", "x", dtb, "/reserved-memory/"+strings.TrimSpace(node), "reg")
+		node = "/reserved-memory/" + strings.TrimSpace(node)
+		// Its parameters are properties, of the same names.
+		for _, param := range boot.Params[boot.Overlays[at]] {
+			name, value, _ := strings.Cut(param, "=")
+			if _, err := tree(ctx, "fdtget", dtb, node, name); err != nil {
+				return nil, err
+			}
+			if _, err := tree(ctx, "fdtput", "-t", "x", dtb, node, name, strings.TrimPrefix(value, "0x")); err != nil {
+				return nil, err
+			}
+		}
+		reg, err := tree(ctx, "fdtget", "-t", "x", dtb, node, "reg")
 		if err != nil {
 			return nil, err
 		}

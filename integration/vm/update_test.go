@@ -25,7 +25,7 @@ type status = updatekit.Status
 
 // updater brings updates to a machine's system, as its console does.
 type updater struct {
-	m   *vm.Machine
+	m    *vm.Machine
 	keys *keys.Keys
 }
 
