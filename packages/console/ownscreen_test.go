@@ -7,9 +7,12 @@ import (
 )
 
 // query reads one value behind console's back.
-func (d *device) query(query string) string {
+func (d *device) query(query string) string { return d.queryIn(d.database(), query) }
+
+// queryIn reads one value of a database.
+func (d *device) queryIn(path, query string) string {
 	d.t.Helper()
-	db, err := sql.Open("sqlite", "file:"+d.database()+"?_pragma=busy_timeout(20000)")
+	db, err := sql.Open("sqlite", "file:"+path+"?_pragma=busy_timeout(20000)")
 	if err != nil {
 		d.t.Fatal(err)
 	}

@@ -27,8 +27,35 @@ type store struct {
 	changed chan struct{} // closed and replaced when the revision grows; guarded by mu
 }
 
-// openStore opens or makes the database at path, checks it and brings it to the newest schema. The caller closes it.
+// openStore opens or makes the database at path, checks it and brings it to the newest schema. Where a newer program has left one that
+// this one cannot use, it goes back to the copy from before that. The caller closes it.
 func openStore(ctx context.Context, path string) (*store, error) {
+	s, err := openNewest(ctx, path)
+	if !errors.Is(err, errNewer) {
+		return s, err
+	}
+	entries, listErr := migrations()
+	if listErr != nil {
+		return nil, listErr
+	}
+	if backErr := goBack(path, len(entries)); errors.Is(backErr, errNewer) {
+		return nil, err
+	} else if backErr != nil {
+		return nil, errors.Join(err, backErr)
+	}
+	if s, err = openNewest(ctx, path); err != nil {
+		return nil, err
+	}
+	const what = "Settings are again what they were before an update that was taken back; what was changed since is put aside on the storage (porthole.db" + newerSuffix + ")"
+	if err := s.write(ctx, func(tx *sql.Tx) error {
+		return audited(ctx, tx, auditEntry{Who: "console", Area: auditDevice, What: what})
+	}); err != nil {
+		return nil, errors.Join(err, s.close())
+	}
+	return s, nil
+}
+
+func openNewest(ctx context.Context, path string) (*store, error) {
 	if err := prepareFile(path); err != nil {
 		return nil, err
 	}
@@ -45,7 +72,7 @@ func openStore(ctx context.Context, path string) (*store, error) {
 	s := &store{w: w, r: r, changed: make(chan struct{})}
 	err = s.check(ctx)
 	if err == nil {
-		err = migrate(ctx, w)
+		err = migrate(ctx, w, path)
 	}
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("open database %s: %w", path, explain(err)), s.close())

@@ -3,7 +3,6 @@ package main_test
 import (
 	"bytes"
 	"context"
-	"database/sql"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -85,24 +84,6 @@ func TestDamagedDatabase(t *testing.T) {
 	d.start()
 	if a := d.browser().get("/"); a.location != "/login" {
 		t.Errorf("with the backup: %d to %q", a.status, a.location)
-	}
-}
-
-func TestNewerDatabase(t *testing.T) {
-	d := newDevice(t).start()
-	d.stop()
-	db, err := sql.Open("sqlite", d.database())
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := db.Exec("PRAGMA user_version = 99"); err != nil {
-		t.Fatal(err)
-	}
-	if err := db.Close(); err != nil {
-		t.Fatal(err)
-	}
-	if err := console.Run(context.Background(), d.options); err == nil || !strings.Contains(err.Error(), "newer Porthole") {
-		t.Errorf("a database from the future: %v", err)
 	}
 }
 
