@@ -52,6 +52,11 @@ type Devices struct {
 	files   map[*os.File]node
 	streams map[*stream]bool
 	mapped  int
+	// restarts are the texts of the restarts that were asked for; synced is whether all was written out before the last.
+	restarts []string
+	synced   bool
+	stuck    error
+	mounts   map[string]*mount
 }
 
 // NewDevices returns an empty root.
@@ -59,6 +64,7 @@ func NewDevices(tb testing.TB) *Devices {
 	tb.Helper()
 	return &Devices{
 		tb: tb, root: tb.TempDir(), nodes: make(map[string]node), files: make(map[*os.File]node), streams: make(map[*stream]bool),
+		mounts: make(map[string]*mount),
 	}
 }
 
@@ -100,7 +106,89 @@ func (d *Devices) Sys() *sys.Sys {
 		},
 		Munmap:  func([]byte) error { d.count(-1, nil); return nil },
 		Uevents: d.uevents,
+		Mount:   d.mount,
+		Unmount: d.unmount,
+		Sync:    func() { d.mu.Lock(); defer d.mu.Unlock(); d.synced = true },
+		Restart: d.restart,
 	}
+}
+
+// HoldMount makes a file system mountable at path: what lies in the folder content is there while it is mounted.
+func (d *Devices) HoldMount(path, fstype, content string) {
+	d.tb.Helper()
+	if err := os.MkdirAll(filepath.Join(d.root, path), 0o755); err != nil {
+		d.tb.Fatal(err)
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.mounts[filepath.Join(d.root, path)] = &mount{fstype: fstype, content: content}
+}
+
+// mount is a file system that can be mounted.
+type mount struct {
+	fstype, content string
+	mounted         bool
+}
+
+// mount puts a link in the folder's place.
+func (d *Devices) mount(_, target, fstype string) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	m := d.mounts[target]
+	switch {
+	case m == nil || m.fstype != fstype:
+		return unix.ENODEV
+	case m.mounted:
+		return unix.EBUSY
+	}
+	m.mounted = true
+	return errors.Join(os.Remove(target), os.Symlink(m.content, target))
+}
+
+func (d *Devices) unmount(target string) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	m := d.mounts[target]
+	if m == nil || !m.mounted {
+		return unix.EINVAL
+	}
+	m.mounted = false
+	return errors.Join(os.Remove(target), os.Mkdir(target, 0o755))
+}
+
+// Mounted tells whether what HoldMount has for path is mounted.
+func (d *Devices) Mounted(path string) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	m := d.mounts[filepath.Join(d.root, path)]
+	return m != nil && m.mounted
+}
+
+func (d *Devices) restart(arg string) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.stuck != nil {
+		return d.stuck
+	}
+	if !d.synced {
+		d.tb.Error("the machine restarts before what was written is on the disk")
+	}
+	d.restarts, d.synced = append(d.restarts, arg), false
+	return nil
+}
+
+// Restarts returns the texts of the restarts that were asked for.
+func (d *Devices) Restarts() []string {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return append([]string(nil), d.restarts...)
+}
+
+// Stick makes restarts fail from now on.
+func (d *Devices) Stick(err error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.stuck = err
 }
 
 func (d *Devices) count(n int, err error) {

@@ -17,6 +17,7 @@ import (
 	"porthole/packages/system/intake"
 	"porthole/packages/system/pairs"
 	"porthole/packages/system/supervisor"
+	"porthole/packages/system/update"
 )
 
 // api answers system.sock (docs/architecture.md).
@@ -30,6 +31,7 @@ type api struct {
 	processor  *health.Watch
 	problems   *problems
 	reset      *factoryReset
+	updates    *update.Engine
 }
 
 func (a *api) handler() http.Handler {
@@ -48,6 +50,7 @@ func (a *api) handler() http.Handler {
 	mux.Handle("GET /provision", consoleOnly(a.provision))
 	mux.Handle("POST /provision/taken", consoleOnly(a.taken))
 	mux.Handle("POST /factory-reset", consoleOnly(a.reset.ServeHTTP))
+	a.updates.Register(mux, consoleOnly)
 	return mux
 }
 

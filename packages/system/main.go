@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"path/filepath"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 	"golang.org/x/sys/unix"
@@ -24,10 +25,14 @@ import (
 	"porthole/packages/system/intake"
 	"porthole/packages/system/pairs"
 	"porthole/packages/system/supervisor"
+	"porthole/packages/system/update"
 )
 
 // options are system's own flags.
-type options struct{ gokrazySocket, governor string }
+type options struct {
+	gokrazySocket, governor string
+	healthy, deadline       time.Duration
+}
 
 func main() {
 	var o options
@@ -35,6 +40,8 @@ func main() {
 		Name: "system",
 		Flags: func(fs *flag.FlagSet) {
 			fs.StringVar(&o.gokrazySocket, "gokrazy-socket", "/run/gokrazy-http.sock", "`socket` of the supervisor")
+			fs.DurationVar(&o.healthy, "trial-healthy", update.DefaultHealthy, "how `long` an update must be well without a break to be kept")
+			fs.DurationVar(&o.deadline, "trial-deadline", update.DefaultDeadline, "how `long` an update that is not well is tried")
 			fs.StringVar(&o.governor, "cpu-governor", "performance", "how the kernel sets the processor's speed: a `governor` it knows; empty leaves it alone")
 		},
 		Needs: func(daemon.Env) daemon.Needs {
@@ -65,6 +72,12 @@ func run(ctx context.Context, env daemon.Env, o options) error {
 // serve is all but the devices.
 func serve(ctx context.Context, env daemon.Env, o options) error {
 	state := filepath.Join(env.PermDir, "system")
+	transport := unixsock.Transport(o.gokrazySocket)
+	defer transport.CloseIdleConnections()
+	processes := supervisor.New(transport)
+	// First of all: it decides what has become of an update that was tried.
+	looks := &checks{}
+	updates := newUpdates(env, o, processes, looks)
 	gid, unlock := unixsock.GIDCerts, unlocker(env.BootDir)
 	if env.SingleUser {
 		gid, unlock = pairs.KeepGroup, nil
@@ -76,20 +89,18 @@ func serve(ctx context.Context, env daemon.Env, o options) error {
 		Log: env.Log, CADir: filepath.Join(state, "ca"), Pairs: store,
 		Hostname: in.Hostname, Addresses: net.InterfaceAddrs,
 	})
-	transport := unixsock.Transport(o.gokrazySocket)
-	defer transport.CloseIdleConnections()
 	hardware := health.Config{Log: env.Log, Firmware: thermal.Firmware{}, Governor: o.governor}
 	if !env.SingleUser {
 		hardware.StateFile, hardware.GovernorFile = filepath.Join(env.StateDir(), "processor.json"), filepath.Join(state, "governor")
 	}
 	processor := health.New(hardware)
-	processes := supervisor.New(transport)
 	a := &api{
 		log: env.Log, device: device, pairs: store, intake: in,
-		supervisor: processes, tail: supervisor.NewTail(processes), processor: processor,
-		problems: &problems{permFile: filepath.Join(env.RunDir, "perm-status.json"), device: device, pairs: store, intake: in, processor: processor},
+		supervisor: processes, tail: supervisor.NewTail(processes), processor: processor, updates: updates,
+		problems: &problems{permFile: filepath.Join(env.RunDir, "perm-status.json"), device: device, pairs: store, intake: in, processor: processor, updates: updates},
 	}
 	a.reset = newFactoryReset(env.Log, env.PermDir, processes.Reboot, env.SingleUser)
+	defer looks.begin(env, processes, device)()
 	sock, err := unixsock.Listen(env.Socket("system"), unixsock.Allow(env.SingleUser, "console", "player"))
 	if err != nil {
 		return err
@@ -100,6 +111,7 @@ func serve(ctx context.Context, env daemon.Env, o options) error {
 	if !env.SingleUser {
 		a.runDevice(ctx, g, env)
 	}
+	g.Go(func() error { return updates.Run(ctx) })
 	g.Go(func() error { return device.Watch(ctx) })
 	g.Go(func() error { return a.supervisor.Watch(ctx) })
 	g.Go(func() error { return a.tail.Run(ctx) })
@@ -115,7 +127,7 @@ func (a *api) runDevice(ctx context.Context, g *errgroup.Group, env daemon.Env) 
 	heart := heartbeat.New(heartbeat.Config{
 		Log: env.Log, Dir: env.StateDir(), CountFile: filepath.Join(env.PermDir, "system", "restarts"),
 		Processes: a.supervisor.Processes,
-		Watched:   func(name string) bool { _, ours := unixsock.UID(name); return ours },
+		Watched:   ours,
 		Health: map[string]func(context.Context) error{"console": func(ctx context.Context) error {
 			_, err := console.Call(ctx, http.MethodGet, "/api/health", nil, nil)
 			return err

@@ -16,7 +16,7 @@ import (
 
 // problem is something the owner should know, until it is mended.
 type problem struct {
-	// Area is "storage", "certificate", "processes", "processor", "boot" (the boot partition) or "porthole.toml" (a line of
+	// Area is "storage", "certificate", "processes", "processor", "update", "boot" (the boot partition) or "porthole.toml" (a line of
 	// it, which console knows from the provisioning).
 	Area string `json:"area"`
 	// Text is a sentence or two: what is wrong and what to do.
@@ -33,6 +33,7 @@ type problems struct {
 	// heart says what has stopped working; nil under hostrun.
 	heart     interface{ Problem() string }
 	processor *health.Watch
+	updates   interface{ Problem() string }
 }
 
 func (p *problems) list() []problem {
@@ -61,6 +62,7 @@ func (p *problems) list() []problem {
 	for _, text := range lines {
 		add("porthole.toml", text)
 	}
+	add("update", p.updates.Problem())
 	if p.heart != nil {
 		add("processes", p.heart.Problem())
 	}

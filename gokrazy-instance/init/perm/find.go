@@ -14,6 +14,8 @@ import (
 type Disk struct {
 	// Node is the whole disk, for example /dev/mmcblk0.
 	Node string
+	// Own is the number of the partition that the file system is on.
+	Own int
 	// Partitions are its partitions' nodes by their numbers.
 	Partitions map[int]string
 }
@@ -36,25 +38,34 @@ func diskOf(major, minor uint32, sys, dev string) (Disk, error) {
 	if err != nil {
 		return Disk{}, fmt.Errorf("find block device %d:%d: %w", major, minor, err)
 	}
-	if _, err := os.Stat(filepath.Join(own, "partition")); err != nil {
+	number, err := partitionNumber(own)
+	if err != nil {
 		return Disk{}, fmt.Errorf("%s is not a partition: %w", filepath.Base(own), err)
 	}
 	whole := filepath.Dir(own)
-	d := Disk{Node: filepath.Join(dev, filepath.Base(whole)), Partitions: map[int]string{}}
+	d := Disk{Node: filepath.Join(dev, filepath.Base(whole)), Own: number, Partitions: map[int]string{}}
 	files, err := filepath.Glob(filepath.Join(whole, "*", "partition"))
 	if err != nil {
 		return Disk{}, fmt.Errorf("list partitions of %s: %w", d.Node, err)
 	}
 	for _, f := range files {
-		b, err := os.ReadFile(f)
+		n, err := partitionNumber(filepath.Dir(f))
 		if err != nil {
-			return Disk{}, fmt.Errorf("read partition number: %w", err)
-		}
-		n, err := strconv.Atoi(strings.TrimSpace(string(b)))
-		if err != nil {
-			return Disk{}, fmt.Errorf("read partition number %s: %w", f, err)
+			return Disk{}, err
 		}
 		d.Partitions[n] = filepath.Join(dev, filepath.Base(filepath.Dir(f)))
 	}
 	return d, nil
+}
+
+func partitionNumber(dir string) (int, error) {
+	b, err := os.ReadFile(filepath.Join(dir, "partition"))
+	if err != nil {
+		return 0, fmt.Errorf("read partition number: %w", err)
+	}
+	n, err := strconv.Atoi(strings.TrimSpace(string(b)))
+	if err != nil {
+		return 0, fmt.Errorf("read partition number of %s: %w", dir, err)
+	}
+	return n, nil
 }

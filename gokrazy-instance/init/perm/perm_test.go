@@ -156,7 +156,7 @@ func TestFindDisk(t *testing.T) {
 		}
 	}
 	got, err := perm.DiskOf(179, 2, sys, "/dev")
-	want := perm.Disk{Node: "/dev/mmcblk0", Partitions: map[int]string{
+	want := perm.Disk{Node: "/dev/mmcblk0", Own: 2, Partitions: map[int]string{
 		1: "/dev/mmcblk0p1", 2: "/dev/mmcblk0p2", 3: "/dev/mmcblk0p3", 4: "/dev/mmcblk0p4"}}
 	if err != nil || !cmp.Equal(got, want) {
 		t.Errorf("%v\n%s", err, cmp.Diff(want, got))

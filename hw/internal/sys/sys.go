@@ -37,6 +37,13 @@ type Sys struct {
 	Munmap func(b []byte) error
 	// Uevents starts listening for device events.
 	Uevents func() (Uevents, error)
+	// Mount mounts a file system of the kernel's own that type and source name, and Unmount undoes it.
+	Mount   func(source, target, fstype string) error
+	Unmount func(target string) error
+	// Sync writes out what all file systems still hold in memory.
+	Sync func()
+	// Restart restarts the machine at once, with a text for whatever starts it; it returns only if it cannot.
+	Restart func(arg string) error
 }
 
 // Kernel returns the real one.
@@ -49,6 +56,12 @@ func Kernel() *Sys {
 		Mmap:     mmap,
 		Munmap:   unix.Munmap,
 		Uevents:  func() (Uevents, error) { return uevent.Listen() },
+		Mount: func(source, target, fstype string) error {
+			return unix.Mount(source, target, fstype, unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC, "")
+		},
+		Unmount: func(target string) error { return unix.Unmount(target, 0) },
+		Sync:    unix.Sync,
+		Restart: restart,
 	}
 }
 
@@ -110,6 +123,19 @@ func mmap(f *os.File, offset int64, length int) ([]byte, error) {
 		return nil, fmt.Errorf("map %d bytes at %#x: %w", length, offset, err)
 	}
 	return b, nil
+}
+
+// restart is reboot(2) with LINUX_REBOOT_CMD_RESTART2, which the library's Reboot does not give a text.
+func restart(arg string) error {
+	text, err := unix.BytePtrFromString(arg)
+	if err != nil {
+		return err
+	}
+	if _, _, errno := unix.Syscall6(unix.SYS_REBOOT, unix.LINUX_REBOOT_MAGIC1, unix.LINUX_REBOOT_MAGIC2,
+		unix.LINUX_REBOOT_CMD_RESTART2, uintptr(unsafe.Pointer(text)), 0, 0); errno != 0 {
+		return errno
+	}
+	return nil
 }
 
 // Directions in an ioctl number, include/uapi/asm-generic/ioctl.h (what amd64 and arm64 use): a number is

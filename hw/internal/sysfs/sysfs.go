@@ -24,18 +24,24 @@ func (r Root) Path(parts ...string) string {
 // maxText bounds what is read: a page, which is the most that a sysfs attribute has (Documentation/filesystems/sysfs.rst).
 const maxText = 4096
 
-// Text returns a file's content without white space and zero bytes around it.
-func (r Root) Text(parts ...string) (string, error) {
+// Bytes returns a file's content, at most a page of it.
+func (r Root) Bytes(parts ...string) ([]byte, error) {
 	f, err := os.Open(r.Path(parts...))
 	if err != nil {
-		return "", err
+		return nil, err
 	}
 	defer f.Close()
 	b, err := io.ReadAll(io.LimitReader(f, maxText))
 	if err != nil {
-		return "", fmt.Errorf("read %s: %w", f.Name(), err)
+		return nil, fmt.Errorf("read %s: %w", f.Name(), err)
 	}
-	return strings.Trim(string(b), " \t\r\n\x00"), nil
+	return b, nil
+}
+
+// Text returns a file's content without white space and zero bytes around it.
+func (r Root) Text(parts ...string) (string, error) {
+	b, err := r.Bytes(parts...)
+	return strings.Trim(string(b), " \t\r\n\x00"), err
 }
 
 // Int returns a file's content as a decimal number.

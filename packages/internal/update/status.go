@@ -92,10 +92,14 @@ type Check struct {
 	Name string `json:"name"`
 	OK   bool   `json:"ok"`
 	Text string `json:"text"`
+	// Waived means that it is not asked for: the former version could not do it either when the update was installed.
+	Waived bool `json:"waived,omitempty"`
 }
 
 // Event is what became of an update.
 type Event struct {
+	// ID is the update's, as in Status.
+	ID   string    `json:"id,omitempty"`
 	At   time.Time `json:"at"`
 	From string    `json:"from"` // the version that ran
 	To   string    `json:"to"`   // the version of the update

@@ -199,16 +199,24 @@ func (c *Client) Restart(ctx context.Context, name string) error {
 	if err != nil {
 		return err
 	}
+	if err := c.post(ctx, "/restart", p); err != nil {
+		return fmt.Errorf("restart %s: %w", name, err)
+	}
+	return nil
+}
+
+// post has the supervisor do something with the process at path.
+func (c *Client) post(ctx context.Context, action, path string) error {
 	// gokrazy wants the token of a page it handed out (xsrf.go).
-	res, err := c.get(ctx, "/status?path="+url.QueryEscape(p), "application/json")
+	res, err := c.get(ctx, "/status?path="+url.QueryEscape(path), "application/json")
 	if err != nil {
-		return fmt.Errorf("ask for a token to restart %s: %w", name, err)
+		return fmt.Errorf("ask for a token: %w", err)
 	}
 	res.Body.Close()
-	form := url.Values{"path": {p}}
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://gokrazy/restart", nil)
+	form := url.Values{"path": {path}}
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://gokrazy"+action, nil)
 	if err != nil {
-		return fmt.Errorf("restart %s: %w", name, err)
+		return err
 	}
 	for _, cookie := range res.Cookies() {
 		if cookie.Name == "gokrazy_xsrf" {
@@ -223,12 +231,12 @@ func (c *Client) Restart(ctx context.Context, name string) error {
 	// The answer is a redirect to a page nobody reads.
 	res, err = c.http.Transport.RoundTrip(req)
 	if err != nil {
-		return fmt.Errorf("restart %s: %w", name, err)
+		return err
 	}
 	defer res.Body.Close()
 	if res.StatusCode >= http.StatusBadRequest {
 		b, _ := io.ReadAll(io.LimitReader(res.Body, 200))
-		return fmt.Errorf("restart %s: the supervisor answered %s: %s", name, res.Status, strings.TrimSpace(string(b)))
+		return fmt.Errorf("the supervisor answered %s: %s", res.Status, strings.TrimSpace(string(b)))
 	}
 	return nil
 }
