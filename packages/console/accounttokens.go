@@ -35,6 +35,7 @@ var scopeTexts = []struct {
 	{identity.ScopeView, "watch cameras: live view and pictures"},
 	{identity.ScopeMetrics, "read the metrics (Prometheus)"},
 	{identity.ScopeUpload, "put media into the library"},
+	{identity.ScopeUpdate, "update this device"},
 }
 
 // lifetimes are how long a token may last, in days; 0 is for ever.

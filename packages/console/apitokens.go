@@ -62,6 +62,9 @@ func (a account) mayGrant() []identity.Scope {
 	if may(a.role, editor) {
 		list = append(list, identity.ScopeUpload)
 	}
+	if may(a.role, admin) {
+		list = append(list, identity.ScopeUpdate)
+	}
 	return list
 }
 

@@ -19,6 +19,7 @@ import (
 	"porthole/packages/console/signage/db"
 	"porthole/packages/console/signage/library"
 	"porthole/packages/console/signage/playerapi"
+	"porthole/packages/console/updates"
 	"porthole/packages/internal/daemon"
 	"porthole/packages/internal/settings"
 	"porthole/packages/internal/unixsock"
@@ -41,6 +42,8 @@ type Options struct {
 	Uptime func() time.Duration
 	// LongPoll is how long a follower of settings waits for news; 0 means 55 s.
 	LongPoll time.Duration
+	// Share holds porthole/licences.json, porthole/sbom.cdx.json and licenses/; empty means /usr/share.
+	Share string
 }
 
 type console struct {
@@ -65,8 +68,12 @@ type console struct {
 	// answers are for servers that look at our names, acme gets certificates from them.
 	answers *acme.Answers
 	acme    *acme.Manager
-	pages   map[string]*template.Template
-	assets  map[string]asset
+	// updates brings new versions to system.
+	updates *updates.Service
+	// share has the licences of what this is made of, and the list of parts.
+	share  string
+	pages  map[string]*template.Template
+	assets map[string]asset
 
 	claims, pairTries *credential.Limiter
 
@@ -103,6 +110,7 @@ func newConsole(ctx context.Context, o Options, s *store) (*console, error) {
 	if c.longPoll == 0 {
 		c.longPoll = longPoll
 	}
+	c.share = cmp.Or(o.Share, "/usr/share")
 	c.claimWindow, c.uptime = cmp.Or(o.ClaimWindow, claimWindow), o.Uptime
 	if c.uptime == nil {
 		c.uptime = uptimeClock(o.Env.SingleUser)
@@ -133,6 +141,7 @@ func newConsole(ctx context.Context, o Options, s *store) (*console, error) {
 	}
 	c.backends = newBackends(o.Env)
 	c.acme = c.newACME()
+	c.updates = updates.New(c.updatesOptions())
 	return c, nil
 }
 
@@ -142,6 +151,7 @@ func run(ctx context.Context, o Options, s *store) error {
 		return err
 	}
 	defer c.backends.close()
+	defer c.updates.Close()
 	public, err := unixsock.Listen(o.Env.Socket("console"), unixsock.Allow(o.Env.SingleUser, "proxy"))
 	if err != nil {
 		return err
@@ -169,5 +179,6 @@ func run(ctx context.Context, o Options, s *store) error {
 	g.Go(func() error { return c.takeTransfers(ctx) })
 	g.Go(func() error { return c.validations(ctx, validations) })
 	g.Go(func() error { return c.acme.Run(ctx) })
+	g.Go(func() error { return c.updates.Run(ctx) })
 	return g.Wait()
 }

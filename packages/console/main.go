@@ -39,7 +39,7 @@ func main() {
 		Needs: func(daemon.Env) daemon.Needs {
 			n := daemon.Needs{
 				Certificates: true, State: true, Sockets: []string{"system", "proxy", "player", "signaling-status"},
-				Names: true, ConnectTCP: acmePorts(),
+				Names: true, ConnectTCP: acmePorts(), Read: licenceFolders("/usr/share"),
 			}
 			decoderPrograms(&n, decoder, libraries)
 			return n

@@ -37,6 +37,7 @@ var settingsPages = []navItem{
 	{Path: "/sessions", Text: "Sessions", Hint: "Who watches a camera now."},
 	{Path: "/rtsp-log", Text: "RTSP log", Hint: "What cameras, Alexa and players said to each other."},
 	{Path: "/certificate", Text: "Certificate", Hint: "Which certificate is in service, and how to end browsers’ warnings."},
+	{Path: "/settings/updates", Text: "Updates", Hint: "Which version runs, install another one, what became of former updates."},
 	{Path: "/settings/transfer", Text: "Transfer", Hint: "Everything of the signage in one file: take it away, bring it back."},
 	{Path: "/settings/import", Text: "Import", Hint: "Take over the cameras of an AlexaCamProxy4P3, or the settings of a signage player."},
 	{Path: "/settings/reset", Text: "Factory reset", Hint: "Delete everything and begin anew, as with a new device."},

@@ -23,6 +23,9 @@ type notice struct {
 	Title string
 	// Problem is what is wrong with the device now: nobody can put it away.
 	Problem string
+	// Seen says that somebody may put it away all the same, as it is about something that is over; Link leads to more.
+	Seen bool
+	Link string
 	// Trust says that this is the hint on certificates; else Problems says what was wrong in porthole.toml.
 	Trust    bool
 	Problems []provision.Problem
@@ -36,6 +39,7 @@ var problemTitles = map[string]string{
 	"processes":   "Something has stopped working",
 	"processor":   "The processor needs a look",
 	"boot":        "The card needs a look",
+	noticeUpdate:  "An update did not stay",
 }
 
 // notices returns what admins have to read.
@@ -43,7 +47,11 @@ func (c *console) notices(ctx context.Context, ca *certificateView, now problemL
 	var list []notice
 	for i, p := range now.Problems {
 		if title, ok := problemTitles[p.Area]; ok {
-			list = append(list, notice{ID: fmt.Sprintf("problem-%s-%d", p.Area, i), Title: title, Problem: p.Text})
+			n := notice{ID: fmt.Sprintf("problem-%s-%d", p.Area, i), Title: title, Problem: p.Text}
+			if p.Area == noticeUpdate {
+				n.ID, n.Seen, n.Link = noticeUpdate, true, "/settings/updates"
+			}
+			list = append(list, n)
 		}
 	}
 	if n, ok := c.acmeNotice(); ok {
@@ -118,8 +126,12 @@ func dismissed(ctx context.Context, q querier, name string) (bool, error) {
 }
 
 // dismiss puts a notice away.
-func (c *console) dismiss(w http.ResponseWriter, r *http.Request, _ identity.Identity) {
+func (c *console) dismiss(w http.ResponseWriter, r *http.Request, id identity.Identity) {
 	name := r.PathValue("notice")
+	if name == noticeUpdate {
+		c.dismissUpdate(w, r, id)
+		return
+	}
 	digest, isProvision := strings.CutPrefix(name, "provision-")
 	if !isProvision && name != noticeTrust {
 		c.notFound(w, r)

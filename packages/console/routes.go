@@ -63,6 +63,8 @@ func (c *console) routes() []route {
 		c.proxyRoutes(),
 		c.deviceRoutes(),
 		c.resetRoutes(),
+		c.updateRoutes(),
+		c.licenceRoutes(),
 		c.uploadRoutes(),
 		c.mediaRoutes(),
 		c.playlistRoutes(),
@@ -181,7 +183,7 @@ func (c *console) guard(who access, h userHandler) http.HandlerFunc {
 		switch {
 		case err != nil:
 			c.failed(w, r, err)
-		case !ok && isUpload(r) && r.Header.Get("Authorization") != "":
+		case !ok && scopeFor(r) != "" && r.Header.Get("Authorization") != "":
 			c.tokenCame(w, r, h)
 		case !ok:
 			c.strangerCame(w, r)
@@ -221,7 +223,7 @@ func may(role identity.Role, who access) bool {
 // strangerCame answers who is not logged in.
 func (c *console) strangerCame(w http.ResponseWriter, r *http.Request) {
 	// What scripts ask for is no place to send a person to.
-	if strings.HasPrefix(r.URL.Path, "/fragments/") || isUpload(r) {
+	if strings.HasPrefix(r.URL.Path, "/fragments/") || scopeFor(r) != "" {
 		c.sorry(w, r, http.StatusUnauthorized, "Logged out", "Log in to go on.")
 		return
 	}
@@ -233,12 +235,18 @@ func (c *console) strangerCame(w http.ResponseWriter, r *http.Request) {
 	http.Redirect(w, r, loginURL(r, owned), http.StatusSeeOther)
 }
 
-// isUpload reports whether the request is one for the library's uploads, which programs may send.
-func isUpload(r *http.Request) bool {
-	return strings.HasPrefix(r.URL.Path, "/uploads/") || r.URL.Path == "/media/status"
+// scopeFor returns what a token must be for to be let in where the request goes; empty where no token is.
+func scopeFor(r *http.Request) identity.Scope {
+	switch p := r.URL.Path; {
+	case strings.HasPrefix(p, "/uploads/") || p == "/media/status":
+		return identity.ScopeUpload
+	case p == updateAPI || strings.HasPrefix(p, updateAPI+"/"):
+		return identity.ScopeUpdate
+	}
+	return ""
 }
 
-// tokenCame lets in who has a token for uploads.
+// tokenCame lets in who has a token for what the request is about.
 func (c *console) tokenCame(w http.ResponseWriter, r *http.Request, h userHandler) {
 	scheme, secret, _ := strings.Cut(r.Header.Get("Authorization"), " ")
 	if !strings.EqualFold(scheme, "Bearer") {
@@ -251,8 +259,12 @@ func (c *console) tokenCame(w http.ResponseWriter, r *http.Request, h userHandle
 		c.strangerCame(w, r)
 	case err != nil:
 		c.failed(w, r, err)
-	case !id.Has(identity.ScopeUpload):
-		c.sorry(w, r, http.StatusForbidden, "Not allowed", "This token is not for uploads. Make one that is.")
+	case !id.Has(scopeFor(r)):
+		what := "uploads"
+		if scopeFor(r) == identity.ScopeUpdate {
+			what = "updates"
+		}
+		c.sorry(w, r, http.StatusForbidden, "Not allowed", "This token is not for "+what+". Make one that is.")
 	default:
 		h(w, r, id)
 	}

@@ -23,14 +23,26 @@ func (c *console) publicHandler() http.Handler {
 	for _, r := range c.plainRoutes() {
 		mux.HandleFunc(r.pattern, r.handler)
 	}
-	mux.Handle("/", c.sessions.LoadAndSave(c.pageHandler()))
+	pages := c.sessions.LoadAndSave(c.pageHandler())
+	mux.Handle("/", pages)
+	// Below the players' API, where other sites may ask, lies our own, where they may not.
+	mux.Handle(ownAPI, c.guardOrigin().Handler(pages))
 	var h http.Handler = mux
-	csrf := http.NewCrossOriginProtection()
-	csrf.SetDenyHandler(http.HandlerFunc(c.crossOrigin))
+	csrf := c.guardOrigin()
 	// Any site's script may ask for what players ask for: no cookie lets anybody in there, so there is nothing to forge.
 	csrf.AddInsecureBypassPattern(playersPath)
 	h = csrf.Handler(h)
 	return c.recoverer(headers(forwarded(h)))
+}
+
+// ownAPI is above our own REST API.
+const ownAPI = "/api/v1/"
+
+// guardOrigin refuses what pages of other sites send.
+func (c *console) guardOrigin() *http.CrossOriginProtection {
+	csrf := http.NewCrossOriginProtection()
+	csrf.SetDenyHandler(http.HandlerFunc(c.crossOrigin))
+	return csrf
 }
 
 // forward is what proxy says of the client.

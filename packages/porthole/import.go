@@ -109,6 +109,23 @@ func readBounded(name string) ([]byte, error) {
 	return io.ReadAll(io.LimitReader(f, imports.MaxSize+1))
 }
 
+// readSome reads a file of at most that many bytes.
+func readSome(name string, most int64) ([]byte, error) {
+	f, err := os.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	b, err := io.ReadAll(io.LimitReader(f, most+1))
+	if err != nil {
+		return nil, fmt.Errorf("read %s: %w", name, err)
+	}
+	if int64(len(b)) > most {
+		return nil, fmt.Errorf("%s has more than %d bytes, which is too many for what it should be", name, most)
+	}
+	return b, nil
+}
+
 // writeNew writes a file with passwords in it, for its owner alone.
 func writeNew(name string, b []byte, replace bool) error {
 	mode := os.O_WRONLY | os.O_CREATE | os.O_EXCL

@@ -7,10 +7,14 @@ import (
 )
 
 const usage = `usage: porthole import [-check] [-o porthole.toml] FILE…
+       porthole update -to HOST [-downgrade] [-no-restart] FILE|URL
+       porthole update -to HOST -status
 
 import reads SmartHomeNG's plugin.yaml and item files of an AlexaCamProxy4P3, a .env of the camera platform, and the
 app_config.json of a signage player with the certificate that it names, says what became of every line, and writes a
 porthole.toml that a device takes over when it starts.
+
+update brings a device another version; porthole update -h says more.
 `
 
 func main() {
@@ -26,6 +30,8 @@ func run(args []string) int {
 	switch args[0] {
 	case "import":
 		return runImport(args[1:], os.Stdout, os.Stderr)
+	case "update":
+		return runUpdate(args[1:], os.Stdin, os.Stdout, os.Stderr)
 	case "help", "-h", "-help", "--help":
 		fmt.Fprint(os.Stdout, usage)
 		return 0

@@ -60,9 +60,10 @@ function say(text, link) {
   p.hidden = text === '';
 }
 
-// refresh starts. keep(node) says that a child of a list must stay although it is gone; added(node) hears of new ones.
-// It returns a function that refreshes now.
-export function refresh({keep = () => false, added = () => {}} = {}) {
+// refresh starts. keep(node) says that a child of a list must stay although it is gone; added(node) hears of new ones;
+// pause() is how long to wait before the next time, in ms; away() says why nothing answers, if that is known; done() is
+// called after each time. It returns a function that refreshes now.
+export function refresh({keep = () => false, added = () => {}, pause = () => every, away = () => '', done = () => {}} = {}) {
   const root = document.querySelector('[data-refresh]');
   let timer = 0;
   let running = false;
@@ -82,17 +83,19 @@ export function refresh({keep = () => false, added = () => {}} = {}) {
       merge(root, new DOMParser().parseFromString(await res.text(), 'text/html').body, keep, added);
       failures = 0;
       say('');
+      done();
     } catch {
       // A restart takes a few seconds: ask more often, and complain when it is something else.
       failures++;
-      if (failures > 3) say('Porthole does not answer. What you see may be old; this page keeps asking.');
+      if (away() !== '') say(away());
+      else if (failures > 3) say('Porthole does not answer. What you see may be old; this page keeps asking.');
     } finally {
       running = false;
     }
-    timer = setTimeout(once, failures > 0 && failures < 30 ? 1000 : every);
+    timer = setTimeout(once, failures > 0 && (failures < 30 || away() !== '') ? 1000 : pause());
   }
 
   document.addEventListener('visibilitychange', once);
-  timer = setTimeout(once, every);
+  timer = setTimeout(once, pause());
   return once;
 }

@@ -34,6 +34,7 @@ const (
 	ScopeView    Scope = "view"    // watch cameras
 	ScopeMetrics Scope = "metrics" // read /metrics
 	ScopeUpload  Scope = "upload"  // put media into the library
+	ScopeUpdate  Scope = "update"  // bring updates of the device's software
 )
 
 // Identity is an authenticated user.
