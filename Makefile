@@ -41,7 +41,7 @@ TEST_DEBS := gcc libc6-dev ffmpeg chromium firefox-esr fonts-dejavu-core openssl
 # Debian packages that images are made and tried with.
 IMAGE_DEBS := git gcc libc6-dev make nasm pkgconf dpkg-dev util-linux \
               gcc-aarch64-linux-gnu libc6-dev-arm64-cross squashfs-tools dosfstools mtools e2fsprogs
-VM_DEBS    := qemu-system-x86 qemu-system-arm qemu-user ovmf zbar-tools tesseract-ocr tesseract-ocr-eng iproute2 python3
+VM_DEBS    := qemu-system-x86 qemu-system-arm qemu-user ovmf device-tree-compiler zbar-tools tesseract-ocr tesseract-ocr-eng iproute2 python3
 
 .PHONY: help run build keys image vm-image update release built vm flash test test-vm test-quick lint fuzz bench soak clean
 

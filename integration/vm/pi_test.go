@@ -159,7 +159,7 @@ func TestPi(t *testing.T) {
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
-	m, err := vm.StartPi(ctx, vm.Options{Disk: disk, Forward: []int{443}, Log: serialLog()}, false)
+	m, err := vm.NewPi(vm.Options{Disk: disk, Forward: []int{443}, Log: serialLog()}).PowerOn(ctx)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -198,7 +198,7 @@ func piAlone(t *testing.T, m *vm.Machine) {
 		if err != nil {
 			return err
 		}
-		for _, want := range []string{"There is no network. Is the cable plugged in?", "Waiting for the network", "Code to set it up", "porthole"} {
+		for _, want := range []string{"There is no network. Is the cable plugged in?", "Waiting for the network", "Code to set", "porthole"} {
 			if !strings.Contains(text, want) {
 				return fmt.Errorf("the screen does not say %q, but:\n%s", want, text)
 			}

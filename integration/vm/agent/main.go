@@ -184,6 +184,7 @@ func ask(w http.ResponseWriter, r *http.Request) {
 		answer(w, err)
 		return
 	}
+	req.ContentLength = r.ContentLength
 	req.Header.Set("Content-Type", "application/json")
 	res, err := c.Do(req)
 	if err != nil {
