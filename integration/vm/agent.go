@@ -62,6 +62,17 @@ func (a Agent) ReadFile(ctx context.Context, path string) (string, error) {
 	return string(b), err
 }
 
+// Put sends content of any size to the agent's file endpoint, which returns when it is safe on the disk.
+func (a Agent) Put(ctx context.Context, path string, body io.Reader, size int64) error {
+	q := url.Values{"path": {path}}
+	req, err := http.NewRequestWithContext(ctx, http.MethodPut, a.base+"/file?"+q.Encode(), body)
+	if err != nil {
+		return fmt.Errorf("ask the agent: %w", err)
+	}
+	req.ContentLength, req.Close = size, true
+	return send(req, nil)
+}
+
 // WriteFile writes a file and returns when it is safe on the disk.
 func (a Agent) WriteFile(ctx context.Context, path, content string) error {
 	_, err := a.do(ctx, http.MethodPut, "/file", url.Values{"path": {path}}, []byte(content))
@@ -153,11 +164,15 @@ func (a Agent) Pass(ctx context.Context, socket, method, path string, body io.Re
 	if err != nil {
 		return fmt.Errorf("ask the agent: %w", err)
 	}
-	req.ContentLength = size
-	if size == 0 {
-		req.Body = nil
+	req.ContentLength, req.Close = size, true
+	if err := send(req, out); err != nil {
+		return fmt.Errorf("%s %s: %w", method, path, err)
 	}
-	req.Close = true
+	return nil
+}
+
+// send sends a request as it is and decodes the answer's JSON into out, if that is not nil.
+func send(req *http.Request, out any) error {
 	res, err := http.DefaultClient.Do(req)
 	if err != nil {
 		return fmt.Errorf("ask the agent: %w", err)
@@ -174,7 +189,7 @@ func (a Agent) Pass(ctx context.Context, socket, method, path string, body io.Re
 		return nil
 	}
 	if err := json.Unmarshal(b, out); err != nil {
-		return fmt.Errorf("read the answer of %s to %s: %w", socket, path, err)
+		return fmt.Errorf("read the answer: %w", err)
 	}
 	return nil
 }

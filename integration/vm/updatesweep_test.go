@@ -1,10 +1,10 @@
 package vm_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
-	"path/filepath"
 	"slices"
 	"testing"
 	"time"
@@ -21,8 +21,10 @@ type recorded struct {
 	// offered, asked and kept are how many requests were on the medium for certain when the update was offered, when it was
 	// to be installed, and when it was kept.
 	offered, asked, kept int
-	// choosing are the requests that decide what starts: writes to the boot partition from then on.
+	// choosing are the requests that decide what starts: writes to the boot partition from then on. arm is the one that has
+	// the new version started, once.
 	choosing []int
+	arm      int
 }
 
 // recordUpdate has a machine go through a whole update.
@@ -64,25 +66,39 @@ func recordUpdate(t *testing.T, up *bundle, u updater) recorded {
 		t.Fatal(err)
 	}
 	for _, i := range r.Writes(parts[0].Start, parts[0].Size) {
-		if i >= r.asked {
-			r.choosing = append(r.choosing, i)
+		if i < r.asked {
+			continue
 		}
+		r.choosing = append(r.choosing, i)
+		data, err := r.Data(i)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if r.arm == 0 && bytes.Contains(data, []byte(armed)) {
+			r.arm = i
+		}
+	}
+	if r.arm == 0 {
+		t.Fatal("the loader's folder was never written with a name that counts its tries")
 	}
 	t.Logf("%d requests were recorded; it was offered after %d of them, installed after %d, kept after %d; %v decide what starts",
 		len(r.Entries), r.offered, r.asked, r.kept, r.choosing)
 	return r
 }
 
+// armed is the middle of the name of a loader's entry with a try left, as FAT has it.
+const armed = "+\x001\x00.\x00"
+
 // cuts chooses n cuts: one just before and one just behind each write that decides what starts, the rest spread over the
 // update. With few, arming and keeping come first.
 func (r recorded) cuts(n int) []vm.Cut {
-	arm, keep := r.choosing[0], r.choosing[len(r.choosing)-1]
+	arm, keep := r.arm, r.choosing[len(r.choosing)-1]
 	list := []vm.Cut{
 		{After: r.BeforeFlush(arm), Loss: vm.Everything},
 		{After: r.BeforeFlush(arm) + 1, Loss: vm.Nothing},
 		{After: r.BeforeFlush(keep), Loss: vm.Everything},
 	}
-	for _, i := range r.choosing[1 : len(r.choosing)-1] {
+	for _, i := range r.choosing {
 		list = append(list, vm.Cut{After: i, Loss: vm.Nothing}, vm.Cut{After: i + 1, Loss: vm.Nothing})
 	}
 	list = append(list, vm.Cut{After: r.BeforeFlush(keep) + 1, Loss: vm.Everything})
@@ -215,12 +231,4 @@ func (u updater) through(ctx context.Context, t *testing.T, up *bundle) error {
 		return err
 	}
 	return u.awaitPhase(ctx, "kept")
-}
-
-// bundleFile writes an update's file as people get it.
-func bundleFile(t *testing.T, b *bundle, m *master) string {
-	t.Helper()
-	path := filepath.Join(t.TempDir(), "porthole-"+b.manifest.Version+"-"+b.manifest.Board+".update")
-	b.write(t, m.keys, path)
-	return path
 }

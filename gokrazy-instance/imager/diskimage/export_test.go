@@ -45,3 +45,14 @@ func TarOf(dir string, at time.Time) ([]byte, error) {
 func MBROf(b Board) []byte {
 	return mbr(b.DiskID, (&Builder{Board: b, Out: "none"}).partitions())
 }
+
+// BootTarOf returns the boot part of a build with these files in its slot.
+func BootTarOf(files map[string]string, version string, at time.Time) ([]byte, error) {
+	b := &Builder{Version: version, Time: at, part: tree{}}
+	for name, text := range files {
+		b.part.file(name, []byte(text))
+	}
+	var out bytes.Buffer
+	err := b.BootTar(&out)
+	return out.Bytes(), err
+}

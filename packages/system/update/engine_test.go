@@ -145,7 +145,7 @@ func TestRefusals(t *testing.T) {
 		"minimum":  {signed(func(u *updatetest.Update) { u.Manifest.Minimum = "v1.0.1" }, r.key), "needs at least version v1.0.1"},
 		"root size": {signed(func(u *updatetest.Update) {
 			u.Manifest.Parts[1].Size, u.Manifest.Parts[1].Stored = rootSize+1, rootSize+1
-		}, r.key), "has room for 3145728"},
+		}, r.key), "has room for 1572864"},
 		"boot size": {signed(func(u *updatetest.Update) { u.Manifest.Parts[0].Size = 200 << 20 }, r.key), "has room for"},
 	} {
 		t.Run(name, func(t *testing.T) {

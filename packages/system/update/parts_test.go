@@ -36,7 +36,7 @@ func TestPartRefused(t *testing.T) {
 		"boot, a header":   {"boot", flipped("boot", 0), len(content["boot"]), "was damaged on its way", shared.Waiting},
 		"boot, a file":     {"boot", flipped("boot", 100000), len(content["boot"]), "was damaged on its way", shared.Waiting},
 		"boot, the end":    {"boot", flipped("boot", len(content["boot"])-1), len(content["boot"]), "was damaged on its way", shared.Waiting},
-		"root, cut":        {"root", content["root"][:1000], rootBytes, "ended after 1000 of 1572864 bytes", shared.Waiting},
+		"root, cut":        {"root", content["root"][:1000], rootBytes, "ended after 1000 of 1179648 bytes", shared.Waiting},
 		"boot, cut":        {"boot", content["boot"][:1000], len(content["boot"]), "ended after 1000 of", shared.Waiting},
 		"nothing":          {"root", nil, rootBytes, "ended after 0 of", shared.Waiting},
 		"another size":     {"root", content["root"], 1<<20 + 1, "were announced", shared.Waiting},
@@ -111,13 +111,13 @@ func TestCardFails(t *testing.T) {
 			return nil
 		}, "does not give back what was written"},
 		"boot, write": {"boot", func(device, op string, at int64, _ []byte) error {
-			if device == "boot" && op == "write" && at > 3<<20 {
+			if device == "boot" && op == "write" && at > 1<<20 {
 				return broken
 			}
 			return nil
 		}, "input/output error"},
 		"boot, other bytes": {"boot", func(device, op string, at int64, p []byte) error {
-			if device == "boot" && op == "read" && at > 3<<20 && len(p) > 2048 {
+			if device == "boot" && op == "read" && at > 1<<20 && len(p) > 2048 {
 				p[len(p)/2] ^= 1
 			}
 			return nil

@@ -19,7 +19,7 @@ func (r *rig) setState(s state) {
 	full := state{
 		"format": 1, "id": "1234", "from": oldVersion, "target": newVersion, "target_slot": shared.SlotB, "who": "owner",
 		"manifest": manifest, "signature": string(signature), "before": map[string]bool{"screen": true, "gateway": true},
-		"parts": []map[string]any{{"name": "boot", "size": 424960, "done": true}, {"name": "root", "size": rootBytes, "done": true}},
+		"parts": []map[string]any{{"name": "boot", "size": 280000, "done": true}, {"name": "root", "size": rootBytes, "done": true}},
 		"kept":  map[string]string{shared.SlotA: oldVersion},
 	}
 	for k, v := range s {
@@ -78,7 +78,7 @@ func TestEveryState(t *testing.T) {
 		{"power", panicWords, ""}, {"power", "", "init: watchdog not fed: console does not answer"},
 	}
 	phases := []shared.Phase{shared.Idle, shared.Receiving, shared.Ready, shared.Restarting, shared.Trying, shared.Kept, shared.RolledBack, shared.Failed}
-	base := newRig(t)
+	base, dir := newRig(t), memory(t)
 	base.writeSlot(shared.SlotB, newVersion)
 	for _, phase := range phases {
 		for _, running := range []string{shared.SlotA, shared.SlotB} {
@@ -91,7 +91,7 @@ func TestEveryState(t *testing.T) {
 							}
 							name := fmt.Sprintf("%s/runs %s/starts %s/%s,%t,%t/undo %t/try %d", phase, running, standard, c.reset, c.words != "", c.line != "", undo, try)
 							t.Run(name, func(t *testing.T) {
-								r := base.copyTo(t)
+								r := base.copyTo(t, dir)
 								r.slot = running
 								if err := r.loader().Keep(standard); err != nil {
 									t.Fatal(err)

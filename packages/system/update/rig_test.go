@@ -27,13 +27,13 @@ import (
 const (
 	oldVersion, newVersion = "v1.0.0", "v1.1.0"
 	// rootSize is that of a root partition here, in bytes.
-	rootSize = 3 << 20
+	rootSize = 1<<20 + 512<<10
 	// rootBytes is that of what is written to it.
-	rootBytes = 3 << 19
+	rootBytes = 1<<20 + 128<<10
 )
 
 // small is a boot partition for tests.
-var small = bootpart.Geometry{Size: 5 << 20, Region: 2 << 20, Align: 256 << 10}
+var small = bootpart.Geometry{Size: 9 * 256 << 10, Region: 3 * 256 << 10, Align: 256 << 10}
 
 var built = time.Date(2026, 11, 1, 12, 0, 0, 0, time.UTC)
 
@@ -43,7 +43,8 @@ type rig struct {
 	dir string
 	key updatetest.Key
 	// slot is the one that runs.
-	slot string
+	slot   string
+	booted time.Time
 	// healthyFor and deadline are the trial's.
 	healthyFor, deadline time.Duration
 	// updates are what slots can be written from, by version.
@@ -108,7 +109,7 @@ func (r *rig) update(version string) *updatetest.Update {
 func bootPart(t testing.TB, version string) []byte {
 	t.Helper()
 	files := map[string]string{
-		"vmlinuz": strings.Repeat("kernel "+version+" ", 30000), "cmdline.txt": "root=SLOT ro\n", "config.txt": "os_prefix=SLOT/\nkernel=vmlinuz\n",
+		"vmlinuz": strings.Repeat("kernel "+version+" ", 20000), "cmdline.txt": "root=SLOT ro\n", "config.txt": "os_prefix=SLOT/\nkernel=vmlinuz\n",
 		"overlays/README": "overlays\n",
 	}
 	var b bytes.Buffer
@@ -218,6 +219,7 @@ func (r *rig) config() update.Config {
 	c := update.Config{
 		Log: slog.New(slog.DiscardHandler), Dir: r.path("perm/update"), RunDir: r.path("run"),
 		BuildFile: r.path("build.json"), BootStatusFile: r.path("boot-status.json"), KeysDir: r.path("keys"),
+		Uptime: func() (time.Duration, error) { return time.Since(r.booted), nil },
 		Medium: r.open, Checks: r, Healthy: r.healthyFor, Deadline: r.deadline,
 		Restart: func(ctx context.Context, other bool) error {
 			r.mu.Lock()
@@ -303,7 +305,7 @@ func (r *rig) restart(other bool) {
 			slot = candidate
 		}
 	}
-	r.slot = slot
+	r.slot, r.booted = slot, time.Now()
 	// /run is in memory.
 	if err := os.RemoveAll(r.path("run")); err != nil {
 		r.t.Fatal(err)
