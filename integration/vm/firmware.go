@@ -50,6 +50,9 @@ const (
 	overlayPrefix = "overlays/"
 )
 
+// overlayMap is what overlay_map.dtb of kernel.rpi says where the rule of Model.overlays is not enough, for the overlays used.
+var overlayMap = map[string]string{"ramoops-pi5": "ramoops-pi4"}
+
 // Boot is what the firmware hands to the kernel.
 type Boot struct {
 	// Prefix is the folder the operating system's files come from, as found good.
@@ -154,6 +157,9 @@ func find(ctx context.Context, files BootFiles, all []string, c config, m Model)
 		folder = b.Prefix + overlayPrefix
 	}
 	for _, overlay := range c.overlays {
+		if renamed, ok := overlayMap[overlay+m.overlays]; ok {
+			overlay = renamed
+		}
 		file := path.Join(folder, overlay+m.overlays+".dtbo")
 		if !slices.Contains(all, file) {
 			file = path.Join(folder, overlay+".dtbo")

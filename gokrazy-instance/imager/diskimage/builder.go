@@ -28,6 +28,11 @@ type Builder struct {
 	Overlays []string
 	// Progress gets a line per step.
 	Progress io.Writer
+
+	// boot is what lies at the top of the boot partition, part what lies in a slot, and slotFiles what is added to the image's
+	// slot: its manifest and signature, by name.
+	boot, part tree
+	slotFiles  map[string][]byte
 }
 
 // Image builds the image and returns its path.
@@ -52,7 +57,8 @@ func (b *Builder) Image(ctx context.Context) (string, error) {
 	}{
 		{"compiling for " + b.Board.Arch, b.runGok},
 		{"making the root file system", b.makeRoot},
-		{"making the boot file system", b.makeBoot},
+		{"laying out the boot file system", b.makeBoot},
+		{"making the boot file system", b.makeBootFAT},
 		{"making /perm", b.makePerm},
 		{"writing " + filepath.Base(image), func(context.Context) error { return b.assemble(image) }},
 	} {
@@ -111,8 +117,8 @@ type tool struct {
 
 // pkgOf names the Debian package of each tool, for the message when one is missing.
 var pkgOf = map[string]string{
-	"mksquashfs": "squashfs-tools", "unsquashfs": "squashfs-tools", "mkfs.vfat": "dosfstools",
-	"mcopy": "mtools", "mmd": "mtools", "mdir": "mtools", "mke2fs": "e2fsprogs", "dpkg-deb": "dpkg", "apt-get": "apt",
+	"mksquashfs": "squashfs-tools", "unsquashfs": "squashfs-tools",
+	"mcopy": "mtools", "mke2fs": "e2fsprogs", "dpkg-deb": "dpkg", "apt-get": "apt",
 }
 
 // run runs t and returns its standard output. What it printed is in the error if it fails.
