@@ -323,4 +323,18 @@ func TestStorageFull(t *testing.T) {
 		t.Errorf("kept, after a restart: %+v", s)
 	}
 	free()
+	// Nor is the reason lost of one that is given up.
+	r.install(r.start("power", ""), "v1.2.0")
+	r.deadline = 1
+	r.healthy("console")
+	e = r.start("software", "")
+	free = fill()
+	if !e.Look(t.Context()) || r.state().Undo {
+		t.Error("it was not given up, or that could be recorded")
+	}
+	free()
+	r.restart(false)
+	if s := r.start("software", "").Status(); s.Phase != shared.RolledBack || !strings.Contains(s.Reason, "The console is not well.") {
+		t.Errorf("given up: %+v", s)
+	}
 }
