@@ -61,7 +61,7 @@ type rig struct {
 
 func newRig(t testing.TB) *rig {
 	t.Helper()
-	r := &rig{t: t, dir: t.TempDir(), key: updatetest.NewKey(t), slot: shared.SlotA, healthyFor: 1, updates: map[string]*updatetest.Update{}}
+	r := &rig{t: t, dir: newCard(t), key: updatetest.NewKey(t), slot: shared.SlotA, healthyFor: 1, updates: map[string]*updatetest.Update{}}
 	for _, dir := range []string{"keys", "perm/update", "run"} {
 		if err := os.MkdirAll(r.path(dir), 0o700); err != nil {
 			t.Fatal(err)
