@@ -21,7 +21,9 @@ import (
 	"porthole/gokrazy-instance/init/perm"
 	"porthole/gokrazy-instance/init/processes"
 	"porthole/gokrazy-instance/init/report"
+	"porthole/gokrazy-instance/init/trialjournal"
 	"porthole/gokrazy-instance/init/watchdog"
+	"porthole/hw/power"
 	"porthole/hw/resetcause"
 )
 
@@ -40,6 +42,7 @@ const (
 	permFile  = runDir + "/perm-status.json"
 	bootFile  = runDir + "/boot-status.json"
 	buildFile = "/etc/porthole/build.json"
+	trialFile = permDir + "/system/update/trial.log"
 )
 
 // bootFlags are those the boot partition is mounted with, besides read-only.
@@ -65,16 +68,18 @@ func run(ctx context.Context, log *slog.Logger) error {
 			return fmt.Errorf("mount %s: %w", m[1], err)
 		}
 	}
-	feeder := &watchdog.Feeder{Heartbeat: heartbeat, Withheld: withheld, Say: kernelLog}
-	fed := make(chan struct{})
+	feeder := &watchdog.Feeder{
+		Heartbeat: heartbeat, Withheld: withheld, Say: kernelLog,
+		Feed: func() error { return nil }, Restart: func() error { return power.Restart("") },
+	}
 	dog, err := watchdog.Open("/dev/watchdog")
 	if err != nil {
-		log.Info("no watchdog", "err", err)
-		close(fed)
+		log.Info("no watchdog: init restarts the device itself if need be", "err", err)
 	} else {
 		feeder.Feed = dog.Feed
-		go func() { defer close(fed); feeder.Run(ctx) }()
 	}
+	fed := make(chan struct{})
+	go func() { defer close(fed); feeder.Run(ctx) }()
 	ended := howItEnded(log, dog)
 	// Once: that this is found by the next start shows that what the kernel says survives a restart.
 	kernelLog(version + " starts")
@@ -87,6 +92,11 @@ func run(ctx context.Context, log *slog.Logger) error {
 	if err != nil {
 		return err
 	}
+	boot, err := bootstatus.Read(disk, buildFile)
+	if err != nil {
+		log.Error("it is not known what the device was started from", "err", err)
+	}
+	boot.Reset, boot.Detail, boot.LastWords = string(ended.Cause), ended.Detail, ended.LastWords
 	status := bringPerm(ctx, disk)
 	// For system alone: porthole.toml may hold passwords. It mounts it writable for the moments in which it writes.
 	if err := unix.Mount(disk.Partitions[bootPartition], bootDir, "vfat", unix.MS_RDONLY|bootFlags, "umask=0077"); err != nil {
@@ -95,12 +105,21 @@ func run(ctx context.Context, log *slog.Logger) error {
 	if status.State != perm.Failed {
 		resetPerm(log, &status)
 	}
+	journal := trialjournal.Journal{Path: trialFile, Slot: boot.Slot}
+	feeder.Trial(journal)
+	tell := func(stage string) {
+		if err := journal.Add(stage); err != nil && !errors.Is(err, trialjournal.ErrNone) {
+			log.Warn("the trial's journal does not take a line", "err", err)
+		}
+	}
+	tell(fmt.Sprintf("%s has started, storage is up (%s)", version, status.State))
 	log.Info("storage", "state", status.State, "bytes", status.SizeBytes, "problem", status.Problem)
 	// gokrazy mounts its own; a second one would stay below it.
 	if err := unix.Unmount("/proc", unix.MNT_DETACH); err != nil {
 		log.Warn("cannot unmount", "dir", "/proc", "err", err)
 	}
 	if err := gokrazy.Boot(version); err != nil {
+		tell("cannot set up the system: " + err.Error())
 		return fmt.Errorf("set up the system: %w", err)
 	}
 	if err := processes.MakeRunDir(runDir, list, os.Chown); err != nil {
@@ -109,19 +128,16 @@ func run(ctx context.Context, log *slog.Logger) error {
 	if err := writeStatus(status); err != nil {
 		return err
 	}
-	boot, err := bootstatus.Read(disk, buildFile)
-	if err != nil {
-		log.Error("it is not known what the device was started from", "err", err)
-	}
-	boot.Reset, boot.Detail, boot.LastWords = string(ended.Cause), ended.Detail, ended.LastWords
 	if err := boot.Write(bootFile); err != nil {
 		return err
 	}
 	picture(log)
 	feeder.Running()
 	if err := gokrazy.SuperviseServices(processes.Services(list)); err != nil {
+		tell("cannot supervise processes: " + err.Error())
 		return fmt.Errorf("supervise processes: %w", err)
 	}
+	tell("processes started")
 	(&report.Reporter{
 		Socket: "/run/gokrazy-http.sock", Proc: "/proc", Interval: report.DefaultInterval, Settle: report.DefaultSettle, Out: os.Stdout,
 	}).Run(ctx)

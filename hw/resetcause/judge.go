@@ -59,7 +59,8 @@ func judge(e evidence) Report {
 	hungry, fed := strings.LastIndex(e.console, hungryMark), strings.LastIndex(e.console, fedMark)
 	restarted := strings.LastIndex(e.console, restartMark)
 	switch {
-	case hungry > max(fed, restarted):
+	// Init restarts the machine in order if the watchdog does not do it.
+	case hungry > fed:
 		return Report{Cause: Watchdog, Detail: "The watchdog restarted it: " + why(e.console[hungry:]) + ".", LastWords: words}
 	case e.dogKnown && e.dog&cardReset != 0:
 		return Report{Cause: Watchdog, Detail: "The watchdog restarted it.", LastWords: words}

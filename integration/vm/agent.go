@@ -62,6 +62,17 @@ func (a Agent) ReadFile(ctx context.Context, path string) (string, error) {
 	return string(b), err
 }
 
+// Put sends content of any size to the agent's file endpoint, which returns when it is safe on the disk.
+func (a Agent) Put(ctx context.Context, path string, body io.Reader, size int64) error {
+	q := url.Values{"path": {path}}
+	req, err := http.NewRequestWithContext(ctx, http.MethodPut, a.base+"/file?"+q.Encode(), body)
+	if err != nil {
+		return fmt.Errorf("ask the agent: %w", err)
+	}
+	req.ContentLength, req.Close = size, true
+	return send(req, nil)
+}
+
 // WriteFile writes a file and returns when it is safe on the disk.
 func (a Agent) WriteFile(ctx context.Context, path, content string) error {
 	_, err := a.do(ctx, http.MethodPut, "/file", url.Values{"path": {path}}, []byte(content))
@@ -88,8 +99,8 @@ func (a Agent) MayOpen(ctx context.Context, uid int, groups []int, path string) 
 		q.Add("group", strconv.Itoa(g))
 	}
 	_, err := a.do(ctx, http.MethodPost, "/open", q, nil)
-	var denied *statusError
-	if errors.As(err, &denied) && denied.code == http.StatusForbidden {
+	var denied *Refusal
+	if errors.As(err, &denied) && denied.Code == http.StatusForbidden {
 		return false, nil
 	}
 	return err == nil, err
@@ -145,18 +156,57 @@ func (a Agent) Tell(ctx context.Context, socket, method, path string, in any) er
 	return err
 }
 
+// Pass sends a body of the given size to one of the appliance's sockets, as root, and decodes the answer's JSON into out, if
+// that is not nil. It takes as long as it takes, until ctx ends. An answer that says no is a Refusal.
+func (a Agent) Pass(ctx context.Context, socket, method, path string, body io.Reader, size int64, out any) error {
+	q := url.Values{"socket": {socket}, "path": {path}}
+	req, err := http.NewRequestWithContext(ctx, method, a.base+"/ask?"+q.Encode(), body)
+	if err != nil {
+		return fmt.Errorf("ask the agent: %w", err)
+	}
+	req.ContentLength, req.Close = size, true
+	if err := send(req, out); err != nil {
+		return fmt.Errorf("%s %s: %w", method, path, err)
+	}
+	return nil
+}
+
+// send sends a request as it is and decodes the answer's JSON into out, if that is not nil.
+func send(req *http.Request, out any) error {
+	res, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return fmt.Errorf("ask the agent: %w", err)
+	}
+	defer res.Body.Close()
+	b, err := io.ReadAll(res.Body)
+	if err != nil {
+		return fmt.Errorf("ask the agent: %w", err)
+	}
+	if res.StatusCode > 299 {
+		return &Refusal{Code: res.StatusCode, Text: string(bytes.TrimSpace(b))}
+	}
+	if out == nil {
+		return nil
+	}
+	if err := json.Unmarshal(b, out); err != nil {
+		return fmt.Errorf("read the answer: %w", err)
+	}
+	return nil
+}
+
 // MoveClock sets the guest's clock forward, or back.
 func (a Agent) MoveClock(ctx context.Context, by time.Duration) error {
 	_, err := a.do(ctx, http.MethodPost, "/clock", url.Values{"seconds": {strconv.Itoa(int(by / time.Second))}}, nil)
 	return err
 }
 
-type statusError struct {
-	code int
-	text string
+// Refusal is an answer that says no: its HTTP status, and why.
+type Refusal struct {
+	Code int
+	Text string
 }
 
-func (e *statusError) Error() string { return fmt.Sprintf("the agent answers %d: %s", e.code, e.text) }
+func (e *Refusal) Error() string { return fmt.Sprintf("the agent answers %d: %s", e.Code, e.Text) }
 
 // once bounds one question to the agent.
 const once = 30 * time.Second
@@ -180,7 +230,7 @@ func (a Agent) do(ctx context.Context, method, path string, query url.Values, bo
 		return nil, fmt.Errorf("ask the agent: %w", err)
 	}
 	if res.StatusCode > 299 {
-		return nil, &statusError{res.StatusCode, string(bytes.TrimSpace(b))}
+		return nil, &Refusal{res.StatusCode, string(bytes.TrimSpace(b))}
 	}
 	return b, nil
 }

@@ -77,6 +77,19 @@ func logIn(t *testing.T, m *vm.Machine) console {
 	return u
 }
 
+// again returns a client of its own that is logged in to another machine by the same session.
+func (u console) again(t *testing.T, m *vm.Machine) *http.Client {
+	t.Helper()
+	from, err := url.Parse(u.at)
+	if err != nil {
+		t.Fatal(err)
+	}
+	to := &url.URL{Scheme: from.Scheme, Host: m.Addr(443), Path: "/"}
+	c := visitor(t)
+	c.Jar.SetCookies(to, u.c.Jar.Cookies(from))
+	return c
+}
+
 // showsProcesses waits until the home page has everything that runs.
 func (u console) showsProcesses(t *testing.T) {
 	t.Helper()

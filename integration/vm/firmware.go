@@ -4,9 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"path"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -50,6 +48,9 @@ const (
 	overlayPrefix = "overlays/"
 )
 
+// overlayMap is what overlay_map.dtb of kernel.rpi says where the rule of Model.overlays is not enough, for the overlays used.
+var overlayMap = map[string]string{"ramoops-pi5": "ramoops-pi4"}
+
 // Boot is what the firmware hands to the kernel.
 type Boot struct {
 	// Prefix is the folder the operating system's files come from, as found good.
@@ -57,7 +58,11 @@ type Boot struct {
 	// Kernel, DTB and Overlays are paths on the boot partition.
 	Kernel, DTB string
 	Overlays    []string
-	Cmdline     string
+	// Params are the overlays' parameters, by the path of the overlay.
+	Params  map[string][]string
+	Cmdline string
+	// Watchdog is after how many seconds a kernel that has not taken over the hardware's watchdog is reset by it; 0: never.
+	Watchdog int
 }
 
 // Firmware does what the Pi's firmware does up to the start of the kernel: it reads config.txt, or tryboot.txt for one
@@ -95,10 +100,11 @@ func Firmware(ctx context.Context, files BootFiles, m Model, tryboot bool) (Boot
 type config struct {
 	values   map[string]string
 	overlays []string
+	params   map[string][]string
 }
 
 func parseConfig(text string, m Model) (config, error) {
-	c := config{values: map[string]string{}}
+	c := config{values: map[string]string{}, params: map[string][]string{}}
 	section := "all"
 	for line := range strings.Lines(text) {
 		line = strings.TrimSpace(line)
@@ -120,8 +126,9 @@ func parseConfig(text string, m Model) (config, error) {
 			return config{}, fmt.Errorf("the line %q is not key=value", line)
 		}
 		if key == "dtoverlay" {
-			overlay, _, _ := strings.Cut(value, ",")
+			overlay, params, _ := strings.Cut(value, ",")
 			c.overlays = append(c.overlays, overlay)
+			c.params[overlay] = strings.FieldsFunc(params, func(r rune) bool { return r == ',' })
 		}
 		c.values[key] = value
 	}
@@ -137,7 +144,7 @@ func find(ctx context.Context, files BootFiles, all []string, c config, m Model)
 	if kernel == "" {
 		kernel = "kernel8.img"
 	}
-	b := Boot{Prefix: c.values["os_prefix"]}
+	b := Boot{Prefix: c.values["os_prefix"], Params: map[string][]string{}}
 	// "unless the expected kernel and .dtb can be found at the new location/name, the prefix is ignored"
 	if !slices.Contains(all, b.Prefix+kernel) || !slices.Contains(all, b.Prefix+m.DTB) {
 		b.Prefix = ""
@@ -154,6 +161,9 @@ func find(ctx context.Context, files BootFiles, all []string, c config, m Model)
 		folder = b.Prefix + overlayPrefix
 	}
 	for _, overlay := range c.overlays {
+		if renamed, ok := overlayMap[overlay+m.overlays]; ok {
+			overlay = renamed
+		}
 		file := path.Join(folder, overlay+m.overlays+".dtbo")
 		if !slices.Contains(all, file) {
 			file = path.Join(folder, overlay+".dtbo")
@@ -161,10 +171,17 @@ func find(ctx context.Context, files BootFiles, all []string, c config, m Model)
 		if !slices.Contains(all, file) {
 			return Boot{}, fmt.Errorf("a Pi %s finds no overlay %s", m.Name, file)
 		}
-		b.Overlays = append(b.Overlays, file)
+		b.Overlays, b.Params[file] = append(b.Overlays, file), c.params[overlay]
 	}
 	if m.overlays != "" && len(c.overlays) > 0 && !slices.Contains(all, path.Join(folder, "overlay_map.dtb")) {
 		return Boot{}, fmt.Errorf("a Pi %s needs %s to pick its variant of an overlay", m.Name, path.Join(folder, "overlay_map.dtb"))
+	}
+	if text := c.values["kernel_watchdog_timeout"]; text != "" {
+		seconds, err := strconv.Atoi(text)
+		if err != nil {
+			return Boot{}, fmt.Errorf("kernel_watchdog_timeout is no number: %w", err)
+		}
+		b.Watchdog = seconds
 	}
 	line, err := files.Read(ctx, b.Prefix+"cmdline.txt")
 	if err != nil {
@@ -175,67 +192,4 @@ func find(ctx context.Context, files BootFiles, all []string, c config, m Model)
 		return Boot{}, errors.New("cmdline.txt has more than one line: the firmware reads the first")
 	}
 	return b, nil
-}
-
-// minSD is the smallest disk that QEMU takes for the Pi's card reader: a power of two that holds the image.
-const minSD = 1 << 30
-
-// SDSize returns the size of a card for QEMU that has at least the given size.
-func SDSize(atLeast int64) int64 {
-	size := int64(minSD)
-	for size < atLeast {
-		size *= 2
-	}
-	return size
-}
-
-// StartPi boots a Raspberry Pi's card in QEMU's raspi3b: the real kernel and root file system, started as the firmware
-// of a Pi 3 would. There is no KMS display, only the firmware's framebuffer, and no network until PlugIn.
-func StartPi(ctx context.Context, o Options, tryboot bool) (*Machine, error) {
-	files, err := OpenBoot(o.Disk)
-	if err != nil {
-		return nil, err
-	}
-	models := Models()
-	pi3 := models[slices.IndexFunc(models, func(m Model) bool { return m.Name == "3" })]
-	boot, err := Firmware(ctx, files, pi3, tryboot)
-	if err != nil {
-		return nil, err
-	}
-	dir, err := os.MkdirTemp("", "porthole-pi")
-	if err != nil {
-		return nil, fmt.Errorf("make folder: %w", err)
-	}
-	for from, to := range map[string]string{boot.Kernel: "kernel", boot.DTB: "dtb"} {
-		data, err := files.Read(ctx, from)
-		if err != nil {
-			return nil, err
-		}
-		if err := os.WriteFile(filepath.Join(dir, to), data, 0o600); err != nil {
-			return nil, fmt.Errorf("take out kernel: %w", err)
-		}
-	}
-	// The firmware names the serial port: the small one here, because the overlay that gives it the good one is not applied.
-	// QEMU has no FIQ for the driver of the USB controller, and resets the machine as soon as the watchdog is started. It has
-	// no VideoCore either: the driver that talks to its programs (vchiq) gives up, and one of its threads then crashes the
-	// kernel more often than not, before there is a console to say so.
-	line := strings.Replace(boot.Cmdline, "console=serial0,", "console=ttyS0,", 1) +
-		" dwc_otg.fiq_fsm_enable=0 initcall_blacklist=bcm2835_wdt_driver_init,vchiq_driver_init"
-	args := []string{"-M", "raspi3b", "-accel", "tcg,thread=multi", "-kernel", filepath.Join(dir, "kernel"),
-		"-dtb", filepath.Join(dir, "dtb"), "-append", line, "-drive", "if=sd,format=raw,file=" + o.Disk, "-serial", "null"}
-	if o.MemoryMB != 0 {
-		args = append(args, "-m", strconv.Itoa(o.MemoryMB))
-	}
-	user := "user,id=net0"
-	for _, port := range o.Forward {
-		user += fmt.Sprintf(",hostfwd=tcp:127.0.0.1:0-:%d", port)
-	}
-	args = append(args, "-netdev", user)
-	return start(ctx, "qemu-system-aarch64", "qemu-system-arm", dir, args, o)
-}
-
-// PlugIn plugs a USB network adapter into a machine of StartPi, on QEMU's user network. Its address is one of Raspberry
-// Pi's: the kernel calls it eth0, as it does the Pi 3's own adapter, which sits on USB too.
-func (m *Machine) PlugIn(ctx context.Context) error {
-	return m.qmp.do(ctx, "device_add", map[string]string{"driver": "usb-net", "netdev": "net0", "id": "nic", "mac": "b8:27:eb:12:34:56"}, nil)
 }

@@ -6,6 +6,7 @@ package vm
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"image"
@@ -34,6 +35,8 @@ type Machine struct {
 	ports  map[int]int
 	// guest is the guest's own address in a LAN.
 	guest netip.Addr
+	// record is the file of Options.Record.
+	record string
 }
 
 // Options say what to boot.
@@ -50,6 +53,8 @@ type Options struct {
 	LAN *LAN
 	// Reboot lets the guest restart; otherwise a restart ends the machine.
 	Reboot bool
+	// Record is a file that gets a log of all that the machine does to its disk (see Recording); none if it is empty (VM only).
+	Record string
 	// Extra are further arguments of QEMU.
 	Extra []string
 	// Log gets the serial console, line by line as it comes; nil for none.
@@ -92,13 +97,46 @@ func StartVM(ctx context.Context, o Options) (*Machine, error) {
 	args := []string{"-M", "q35", "-accel", "tcg,thread=multi", "-cpu", "max", "-smp", "1", "-m", strconv.Itoa(o.MemoryMB),
 		"-drive", "if=pflash,format=raw,readonly=on,file=" + ovmfCode,
 		"-drive", "if=pflash,format=raw,file=" + filepath.Join(dir, "vars.fd"),
-		"-drive", "if=virtio,format=raw,file=" + o.Disk,
 		"-device", "virtio-gpu-pci", "-device", "virtio-rng-pci", "-device", "i6300esb", "-action", "watchdog=reset"}
-	m, err := start(ctx, "qemu-system-x86_64", "qemu-system-x86", dir, append(args, o.Net...), o)
-	if err == nil && o.LAN != nil {
+	drive, err := driveOf(o)
+	if err != nil {
+		return nil, err
+	}
+	args = append(append(args, drive...), o.Net...)
+	m, err := start(ctx, "qemu-system-x86_64", "qemu-system-x86", dir, args, o)
+	if err != nil {
+		return nil, err
+	}
+	if m.record = o.Record; o.LAN != nil {
 		m.guest = o.LAN.Guest
 	}
-	return m, err
+	return m, nil
+}
+
+// driveOf returns QEMU's arguments for the disk. What the guest flushes is not flushed to the disk of this machine: that
+// only has to survive the guest's power cuts.
+func driveOf(o Options) ([]string, error) {
+	file := func(name string) map[string]any {
+		return map[string]any{"driver": "file", "filename": name, "cache": map[string]any{"no-flush": true}}
+	}
+	disk := map[string]any{"driver": "raw", "file": file(o.Disk)}
+	if o.Record != "" {
+		log, err := os.Create(o.Record)
+		if err != nil {
+			return nil, fmt.Errorf("make the recording: %w", err)
+		}
+		if err := log.Close(); err != nil {
+			return nil, fmt.Errorf("make the recording: %w", err)
+		}
+		disk = map[string]any{"driver": "blklogwrites", "log-sector-size": sectorSize, "file": disk,
+			"log": map[string]any{"driver": "raw", "file": file(o.Record)}}
+	}
+	disk["node-name"] = "disk"
+	b, err := json.Marshal(disk)
+	if err != nil {
+		return nil, fmt.Errorf("describe the disk: %w", err)
+	}
+	return []string{"-blockdev", string(b), "-device", "virtio-blk-pci,drive=disk"}, nil
 }
 
 // start runs QEMU with a serial console, a QMP socket and no window. pkg is the Debian package it comes from.
@@ -228,6 +266,24 @@ func (m *Machine) Kill() {
 		m.qmp.close()
 	}
 	os.RemoveAll(m.dir)
+}
+
+// Stop pulls the power plug too, but only after QEMU has written all that it has taken from the guest: a recording is
+// whole then.
+func (m *Machine) Stop(ctx context.Context) error {
+	if err := m.qmp.do(ctx, "quit", nil, nil); err != nil {
+		return err
+	}
+	return m.Wait(ctx)
+}
+
+// Recorded returns how long the log of Options.Record is, in bytes: what the guest has heard of by now is in that part.
+func (m *Machine) Recorded() (int64, error) {
+	info, err := os.Stat(m.record)
+	if err != nil {
+		return 0, fmt.Errorf("look at the recording: %w", err)
+	}
+	return info.Size(), nil
 }
 
 // Wait waits until the machine has ended by itself.

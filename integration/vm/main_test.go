@@ -74,7 +74,8 @@ type built struct {
 func (b *built) get(t *testing.T, o vm.ImageOptions) string {
 	t.Helper()
 	b.once.Do(func() {
-		o.Repo, o.Out, o.Version, o.Progress = repo, filepath.Join(workDir, o.Board), "test", progress(t)
+		o.Repo, o.Out, o.Version, o.Progress = repo, filepath.Join(workDir, o.Board), vm.TestVersion, progress(t)
+		o.KeysDir, o.Update = filepath.Join(workDir, "keys"), true
 		// Not the test's context: other tests use the image too.
 		b.path, b.err = vm.BuildImage(context.Background(), o)
 	})
@@ -194,18 +195,26 @@ func eventually(t *testing.T, what string, ok func(context.Context) error) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
-	tick := time.NewTicker(200 * time.Millisecond)
-	defer tick.Stop()
 	for {
 		err := ok(ctx)
 		if err == nil {
 			return
 		}
-		select {
-		case <-ctx.Done():
+		if pause(ctx) != nil {
 			t.Fatalf("%s: %v", what, err)
-		case <-tick.C:
 		}
+	}
+}
+
+// pause waits a moment before the next try.
+func pause(ctx context.Context) error {
+	moment := time.NewTimer(200 * time.Millisecond)
+	defer moment.Stop()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-moment.C:
+		return nil
 	}
 }
 

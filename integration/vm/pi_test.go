@@ -1,6 +1,7 @@
 package vm_test
 
 import (
+	"bytes"
 	"context"
 	"crypto/tls"
 	"encoding/json"
@@ -8,16 +9,18 @@ import (
 	"fmt"
 	"image"
 	"image/png"
+	"io"
 	"net/http"
 	"os"
 	"os/exec"
-	"path"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
 	"porthole/integration/vm"
+	"porthole/packages/bootkit"
 )
 
 // TestPiBootPartition checks both slots as each model's firmware would.
@@ -34,33 +37,39 @@ func TestPiBootPartition(t *testing.T) {
 			t.Errorf("Pi %s: %v", m.Name, err)
 			continue
 		}
-		checkBoot(t, m, b, "slot-a/")
-		// A fresh image has nothing in the other slot: a trial of it must not find half a system.
-		if b, err := vm.Firmware(t.Context(), files, m, true); err == nil {
-			t.Errorf("Pi %s would start the empty slot: %+v", m.Name, b)
+		checkBoot(t, m, b, "slot-a/", "706f7069-02")
+		// A fresh image has nothing in the other slot: a restart with "tryboot" must not find half a system.
+		if tried, err := vm.Firmware(t.Context(), files, m, true); err != nil || tried.Kernel != b.Kernel {
+			t.Errorf("Pi %s, for a trial that nobody armed: %+v, %v", m.Name, tried, err)
 		}
 	}
-	fillSlotB(t, files)
+	fillSlotB(t, disk)
 	for _, m := range vm.Models() {
 		b, err := vm.Firmware(t.Context(), files, m, true)
 		if err != nil {
 			t.Errorf("Pi %s, other slot: %v", m.Name, err)
 			continue
 		}
-		checkBoot(t, m, b, "slot-b/")
+		checkBoot(t, m, b, "slot-b/", "706f7069-03")
+		if b, err := vm.Firmware(t.Context(), files, m, false); err != nil || b.Prefix != "slot-a/" {
+			t.Errorf("Pi %s, without a trial: %+v, %v", m.Name, b, err)
+		}
 	}
 }
 
-func checkBoot(t *testing.T, m vm.Model, b vm.Boot, slot string) {
+func checkBoot(t *testing.T, m vm.Model, b vm.Boot, slot, root string) {
 	t.Helper()
 	if b.Prefix != slot {
 		t.Errorf("Pi %s starts from %q, not %s", m.Name, b.Prefix, slot)
+	}
+	if !slices.ContainsFunc(b.Overlays, func(o string) bool { return strings.HasPrefix(o, slot+"overlays/ramoops") }) {
+		t.Errorf("Pi %s keeps no last words of a crash: overlays %q", m.Name, b.Overlays)
 	}
 	// The last one: dtparam lines behind it are for the display.
 	if n := len(b.Overlays); n == 0 || !strings.HasPrefix(b.Overlays[n-1], slot+"overlays/vc4-kms-v3d") {
 		t.Errorf("Pi %s gets no KMS display: overlays %q", m.Name, b.Overlays)
 	}
-	for _, want := range []string{"root=PARTUUID=706f7069-02 ", "console=serial0,115200 ", "init=/gokrazy/init", "panic=10", "quiet", "vt.global_cursor_default=0"} {
+	for _, want := range []string{"root=PARTUUID=" + root + " ", "console=serial0,115200 ", "init=/gokrazy/init", "panic=10", "quiet", "vt.global_cursor_default=0"} {
 		if !strings.Contains(b.Cmdline+" ", want) {
 			t.Errorf("Pi %s: the command line has no %s: %s", m.Name, want, b.Cmdline)
 		}
@@ -70,28 +79,44 @@ func checkBoot(t *testing.T, m vm.Model, b vm.Boot, slot string) {
 	}
 }
 
-// fillSlotB copies the first slot to the second, as an update fills it.
-func fillSlotB(t *testing.T, files vm.BootFiles) {
+// bootMedium is the boot partition of a disk image.
+type bootMedium struct {
+	io.ReaderAt
+	io.WriterAt
+	f *os.File
+}
+
+func (m bootMedium) Sync() error { return m.f.Sync() }
+
+// fillSlotB writes what is in the first slot to the second and arms it, as an update does.
+func fillSlotB(t *testing.T, disk string) {
 	t.Helper()
-	all, err := files.List(t.Context())
+	parts, err := vm.Partitions(disk)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := files.MakeDir(t.Context(), "slot-b/overlays"); err != nil {
+	f, err := os.OpenFile(disk, os.O_RDWR, 0)
+	if err != nil {
 		t.Fatal(err)
 	}
-	for _, name := range all {
-		rest, ok := strings.CutPrefix(name, "slot-a/")
-		if !ok || path.Ext(name) == "" && rest != "vmlinuz" && path.Base(rest) != "README" {
-			continue
-		}
-		data, err := files.Read(t.Context(), name)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := files.Write(t.Context(), "slot-b/"+rest, data); err != nil {
-			t.Fatal(err)
-		}
+	defer f.Close()
+	p, err := bootkit.Open(bootMedium{io.NewSectionReader(f, parts[0].Start, parts[0].Size), io.NewOffsetWriter(f, parts[0].Start), f})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var part bytes.Buffer
+	if err := p.ReadSlot(t.Context(), bootkit.SlotA, bootkit.Slot{PartUUID: "706f7069-02"}, &part); err != nil {
+		t.Fatal(err)
+	}
+	if err := p.WriteSlot(t.Context(), bootkit.SlotB, &part, bootkit.Slot{PartUUID: "706f7069-03"}, nil); err != nil {
+		t.Fatal(err)
+	}
+	loader, err := p.Loader(bootkit.BoardPi)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := loader.Arm(bootkit.SlotB); err != nil {
+		t.Fatal(err)
 	}
 }
 
@@ -134,7 +159,7 @@ func TestPi(t *testing.T) {
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
-	m, err := vm.StartPi(ctx, vm.Options{Disk: disk, Forward: []int{443}, Log: serialLog()}, false)
+	m, err := vm.NewPi(vm.Options{Disk: disk, Forward: []int{443}, Log: serialLog()}).PowerOn(ctx)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -173,7 +198,7 @@ func piAlone(t *testing.T, m *vm.Machine) {
 		if err != nil {
 			return err
 		}
-		for _, want := range []string{"There is no network. Is the cable plugged in?", "Waiting for the network", "Code to set it up", "porthole"} {
+		for _, want := range []string{"There is no network. Is the cable plugged in?", "Waiting for the network", "Code to set", "porthole"} {
 			if !strings.Contains(text, want) {
 				return fmt.Errorf("the screen does not say %q, but:\n%s", want, text)
 			}

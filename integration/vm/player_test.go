@@ -45,7 +45,7 @@ func TestPlayer(t *testing.T) {
 	s.watch(t, "every item", 0, s.items...)
 	s.report(t)
 	s.killDecoders(t)
-	s.cutPower(t, *signageCuts)
+	s.cutPower(t, *powerCuts)
 }
 
 // TestLongPlayerKinds: every format, and a decoder that hangs.

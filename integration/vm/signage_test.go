@@ -7,27 +7,23 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"errors"
-	"flag"
 	"fmt"
 	"image"
 	"image/color"
 	"image/png"
 	"math/rand/v2"
 	"net/http"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"porthole/integration/stack"
 	"porthole/integration/vm"
 )
-
-// signageCuts is how often TestSignagePowerCuts cuts the power; `make soak` does it more often.
-var signageCuts = flag.Int("cuts", 4, "how often TestSignagePowerCuts cuts the power")
 
 // promise is an upload and what the device has said of it.
 type promise struct {
@@ -38,146 +34,110 @@ type promise struct {
 	medium int64
 }
 
-// shop is somebody who works on signage while the power is cut.
-type shop struct {
-	disk string
-	e    *stack.Editor
-
-	mu sync.Mutex // guards what follows: what the device has acknowledged
-	// playlists are their ids by name, texts what was put into each.
+// claims are what a device has acknowledged.
+type claims struct {
+	// playlists are their ids by name, texts what was put into each; cameras are their addresses by id; uploads are by name.
 	playlists map[string]int64
 	texts     map[int64][]string
-	uploads   []*promise
+	cameras   map[string]string
+	uploads   map[string]*promise
+	// renewed is the last certificate of each pair.
+	renewed map[string]int64
 }
 
-// TestSignagePowerCuts: while somebody uploads media and edits playlists the power is cut, again and again. What was
-// acknowledged is there afterwards, byte for byte; what was not goes on or is gone; and the database is whole.
-func TestSignagePowerCuts(t *testing.T) {
-	s := &shop{disk: newDisk(t, theVMImage(t), 8<<30), playlists: map[string]int64{}, texts: map[int64][]string{}}
-	for cut := range *signageCuts + 1 {
-		m := startVM(t, s.disk)
-		if cut == 0 {
-			u := logIn(t, m)
-			s.e = &stack.Editor{HTTP: u.c}
-		}
-		s.e.Base = "https://" + m.Addr(443)
-		s.awake(t)
-		s.check(t, m)
-		if t.Failed() {
-			return
-		}
-		t.Logf("after %d power cuts all is there: %d playlists, %d uploads", cut, len(s.playlists), len(s.uploads))
-		if cut == *signageCuts {
-			switchOff(t, m)
-			break
-		}
-		s.work(t, m, cut)
-	}
+// shop is somebody who works on a device that is being recorded, and notes what it acknowledges.
+type shop struct {
+	e *stack.Editor
+	// now is how long the recording is.
+	now func() (int64, error)
+
+	mu    sync.Mutex
+	lines []line // guarded by mu
+	err   error  // guarded by mu; why something could not be noted
 }
 
-// awake waits until the console answers; the session is still good.
-func (s *shop) awake(t *testing.T) {
-	t.Helper()
-	eventually(t, "open the console's page of playlists", func(ctx context.Context) error {
-		ctx, cancel := context.WithTimeout(ctx, askOnce)
-		defer cancel()
-		_, err := s.e.Get(ctx, "/playlists")
-		return err
-	})
+// line is one thing that was acknowledged, and how long the recording was when the answer had come.
+type line struct {
+	at int64
+	do func(*claims)
 }
 
-// work uploads and edits until enough was acknowledged and the power is cut, at a moment that nobody chose.
-func (s *shop) work(t *testing.T, m *vm.Machine, cut int) {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
-	defer cancel()
-	working, stop := context.WithCancel(ctx)
-	defer stop()
-	edits, uploads := make(chan struct{}, 1000), make(chan struct{}, 1000)
-	failures := make(chan error, 2)
-	go func() { failures <- s.edit(working, cut, edits) }()
-	go func() { failures <- s.upload(working, t, cut, uploads) }()
-	for _, seen := range []chan struct{}{edits, edits, edits, uploads, uploads} {
-		select {
-		case <-seen:
-		case err := <-failures:
-			t.Fatalf("before the power was cut: %v", err)
-		case <-ctx.Done():
-			t.Fatal("nothing was acknowledged")
-		}
-	}
-	moment := time.NewTimer(rand.N(3 * time.Second))
-	defer moment.Stop()
-	select {
-	case <-moment.C:
-	case err := <-failures:
-		t.Fatalf("before the power was cut: %v", err)
-	}
-	m.Kill()
-	stop()
-	for range 2 {
-		if err := <-failures; stack.StatusOf(err) != 0 {
-			t.Errorf("while the power was cut: %v", err)
-		}
-	}
-	s.e.HTTP.CloseIdleConnections()
+// note is called when an answer has come.
+func (s *shop) note(do func(*claims)) {
+	at, err := s.now()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.err = errors.Join(s.err, err)
+	s.lines = append(s.lines, line{at, do})
 }
 
-// edit makes a playlist, puts texts into it and publishes it, until the device is gone.
-func (s *shop) edit(ctx context.Context, cut int, done chan<- struct{}) error {
+// upTo returns what was acknowledged before a cut that leaves so many requests on the medium.
+func (s *shop) upTo(r *vm.Recording, flushed int) claims {
+	c := claims{playlists: map[string]int64{}, texts: map[int64][]string{}, cameras: map[string]string{}, uploads: map[string]*promise{}, renewed: map[string]int64{}}
+	for _, l := range s.lines {
+		if r.Durable(l.at) <= flushed {
+			l.do(&c)
+		}
+	}
+	return c
+}
+
+// edit makes a playlist, puts texts into it and publishes it, and adds a camera, until the device is gone.
+func (s *shop) edit(ctx context.Context, done chan<- struct{}) error {
 	for n := 0; ; n++ {
-		name := fmt.Sprintf("list %d-%d", cut, n)
+		name := fmt.Sprintf("list %d.", n)
 		id, err := s.e.NewPlaylist(ctx, name)
 		if err != nil {
 			return err
 		}
-		s.mu.Lock()
-		s.playlists[name] = id
-		s.mu.Unlock()
+		s.note(func(c *claims) { c.playlists[name] = id })
 		for i := range 8 {
-			text := fmt.Sprintf("text %d-%d-%d.", cut, n, i)
+			text := fmt.Sprintf("text %d-%d.", n, i)
 			if err := s.e.AddText(ctx, id, text); err != nil {
 				return err
 			}
-			s.mu.Lock()
-			s.texts[id] = append(s.texts[id], text)
-			s.mu.Unlock()
-			done <- struct{}{}
+			s.note(func(c *claims) { c.texts[id] = append(c.texts[id], text) })
+			tell(ctx, done)
 		}
 		if err := s.e.Publish(ctx, id); err != nil {
 			return err
 		}
+		camera, address := fmt.Sprintf("yard-%d", n), fmt.Sprintf("rtsp://192.0.2.1/%d", rand.Uint64())
+		if _, _, err := s.e.Post(ctx, "/settings/cameras/new", url.Values{"id": {camera}, "name": {camera}, "url": {address}}); err != nil {
+			return err
+		}
+		s.note(func(c *claims) { c.cameras[camera] = address })
+	}
+}
+
+func tell(ctx context.Context, done chan<- struct{}) {
+	select {
+	case done <- struct{}{}:
+	case <-ctx.Done():
 	}
 }
 
 // upload uploads pictures in parts, until the device is gone.
-func (s *shop) upload(ctx context.Context, t *testing.T, cut int, done chan<- struct{}) error {
+func (s *shop) upload(ctx context.Context, t *testing.T, done chan<- struct{}) error {
 	for n := 0; ; n++ {
-		p := &promise{name: fmt.Sprintf("picture-%d-%d.png", cut, n), content: noise(t, 150+rand.IntN(200))}
-		var err error
-		if p.path, err = s.e.Create(ctx, p.name, len(p.content)); err != nil {
-			return err
-		}
-		s.mu.Lock()
-		s.uploads = append(s.uploads, p)
-		s.mu.Unlock()
-		for at := 0; at < len(p.content); {
-			part := p.content[at:min(len(p.content), at+64<<10)]
-			if at, err = s.e.Send(ctx, p.path, at, part); err != nil {
-				return err
-			}
-			s.mu.Lock()
-			p.kept = at
-			s.mu.Unlock()
-		}
-		medium, err := s.e.Finished(ctx, p.path)
+		name, content := fmt.Sprintf("picture-%d.png", n), noise(t, 150+rand.IntN(200))
+		path, err := s.e.Create(ctx, name, len(content))
 		if err != nil {
 			return err
 		}
-		s.mu.Lock()
-		p.medium = medium
-		s.mu.Unlock()
-		done <- struct{}{}
+		s.note(func(c *claims) { c.uploads[name] = &promise{name: name, path: path, content: content} })
+		for at := 0; at < len(content); {
+			if at, err = s.e.Send(ctx, path, at, content[at:min(len(content), at+64<<10)]); err != nil {
+				return err
+			}
+			s.note(func(c *claims) { c.uploads[name].kept = at })
+		}
+		medium, err := s.e.Finished(ctx, path)
+		if err != nil {
+			return err
+		}
+		s.note(func(c *claims) { c.uploads[name].medium = medium })
+		tell(ctx, done)
 	}
 }
 
@@ -200,36 +160,41 @@ func noisePicture(side int) *image.RGBA {
 }
 
 // check compares what is there with what was acknowledged.
-func (s *shop) check(t *testing.T, m *vm.Machine) {
+func (c claims) check(t *testing.T, m *vm.Machine, e *stack.Editor) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
-	for name, id := range s.playlists {
-		page, err := s.e.Get(ctx, fmt.Sprintf("/playlists/%d", id))
+	for name, id := range c.playlists {
+		page, err := e.Get(ctx, fmt.Sprintf("/playlists/%d", id))
 		if err != nil || !strings.Contains(page, name) {
 			t.Errorf("playlist %q: %v", name, err)
 			continue
 		}
-		for _, text := range s.texts[id] {
+		for _, text := range c.texts[id] {
 			if !strings.Contains(page, text) {
 				t.Errorf("playlist %q has lost %q", name, text)
 			}
 		}
 	}
-	for _, p := range s.uploads {
+	for id, address := range c.cameras {
+		if page, err := e.Get(ctx, "/settings/cameras/"+id); err != nil || !strings.Contains(page, address) {
+			t.Errorf("camera %s has lost its address %s: %v", id, address, err)
+		}
+	}
+	for _, p := range c.uploads {
 		if p.medium == 0 {
-			s.goOn(ctx, t, p)
+			p.goOn(ctx, t, e)
 		}
 	}
 	kept := media(t, m)
-	for _, p := range s.uploads {
+	for _, p := range c.uploads {
 		sum := sha256.Sum256(p.content)
 		switch {
 		case p.path == "":
 		case kept[p.name] != hex.EncodeToString(sum[:]):
 			t.Errorf("upload %s, of which %d of %d bytes were acknowledged, is kept as %q", p.name, p.kept, len(p.content), kept[p.name])
 		case p.medium != 0:
-			if b, err := s.e.File(ctx, p.medium); err != nil || !bytes.Equal(b, p.content) {
+			if b, err := e.File(ctx, p.medium); err != nil || !bytes.Equal(b, p.content) {
 				t.Errorf("the file of %s: %d bytes of %d, %v", p.name, len(b), len(p.content), err)
 			}
 		}
@@ -238,14 +203,17 @@ func (s *shop) check(t *testing.T, m *vm.Machine) {
 
 // goOn finishes an upload that the power cut. One that was acknowledged as complete may have become a medium meanwhile;
 // one that was not may be gone, and is not asked for again.
-func (s *shop) goOn(ctx context.Context, t *testing.T, p *promise) {
+func (p *promise) goOn(ctx context.Context, t *testing.T, e *stack.Editor) {
 	t.Helper()
-	at, err := s.e.Offset(ctx, p.path)
+	at, err := e.Offset(ctx, p.path)
 	switch {
 	case stack.StatusOf(err) == http.StatusNotFound && p.kept == len(p.content):
 		return // what it became is looked for by its name
+	case stack.StatusOf(err) == http.StatusNotFound && p.kept > 0:
+		t.Errorf("the upload of %s is gone, of which %d of %d bytes were acknowledged", p.name, p.kept, len(p.content))
+		return
 	case stack.StatusOf(err) == http.StatusNotFound:
-		t.Logf("the upload of %s is gone after %d of %d bytes", p.name, p.kept, len(p.content))
+		t.Logf("the upload of %s is gone before anything of it was acknowledged", p.name)
 		p.path = ""
 		return
 	case err != nil:
@@ -255,13 +223,13 @@ func (s *shop) goOn(ctx context.Context, t *testing.T, p *promise) {
 		t.Errorf("of %s %d bytes were acknowledged, and %d are kept", p.name, p.kept, at)
 	}
 	for at < len(p.content) {
-		if at, err = s.e.Send(ctx, p.path, at, p.content[at:]); err != nil {
+		if at, err = e.Send(ctx, p.path, at, p.content[at:]); err != nil {
 			t.Errorf("go on with the upload of %s: %v", p.name, err)
 			return
 		}
 	}
 	p.kept = at
-	if p.medium, err = s.e.Finished(ctx, p.path); err != nil {
+	if p.medium, err = e.Finished(ctx, p.path); err != nil {
 		t.Errorf("finish the upload of %s: %v", p.name, err)
 	}
 }

@@ -75,8 +75,9 @@ func serve(ctx context.Context, env daemon.Env, o options) error {
 	transport := unixsock.Transport(o.gokrazySocket)
 	defer transport.CloseIdleConnections()
 	processes := supervisor.New(transport)
-	// First of all: a device that has to restart does so before it begins with anything.
-	updates := newUpdates(env, o, processes)
+	// First of all: it decides what has become of an update that was tried.
+	looks := &checks{}
+	updates := newUpdates(env, o, processes, looks)
 	gid, unlock := unixsock.GIDCerts, unlocker(env.BootDir)
 	if env.SingleUser {
 		gid, unlock = pairs.KeepGroup, nil
@@ -99,6 +100,7 @@ func serve(ctx context.Context, env daemon.Env, o options) error {
 		problems: &problems{permFile: filepath.Join(env.RunDir, "perm-status.json"), device: device, pairs: store, intake: in, processor: processor, updates: updates},
 	}
 	a.reset = newFactoryReset(env.Log, env.PermDir, processes.Reboot, env.SingleUser)
+	defer looks.begin(env, processes, device)()
 	sock, err := unixsock.Listen(env.Socket("system"), unixsock.Allow(env.SingleUser, "console", "player"))
 	if err != nil {
 		return err
@@ -125,7 +127,7 @@ func (a *api) runDevice(ctx context.Context, g *errgroup.Group, env daemon.Env) 
 	heart := heartbeat.New(heartbeat.Config{
 		Log: env.Log, Dir: env.StateDir(), CountFile: filepath.Join(env.PermDir, "system", "restarts"),
 		Processes: a.supervisor.Processes,
-		Watched:   func(name string) bool { _, ours := unixsock.UID(name); return ours },
+		Watched:   ours,
 		Health: map[string]func(context.Context) error{"console": func(ctx context.Context) error {
 			_, err := console.Call(ctx, http.MethodGet, "/api/health", nil, nil)
 			return err

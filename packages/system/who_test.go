@@ -15,6 +15,7 @@ import (
 	"testing"
 
 	"porthole/hw/thermal"
+	"porthole/packages/internal/daemon"
 	"porthole/packages/internal/unixsock"
 	"porthole/packages/system/health"
 	"porthole/packages/system/supervisor"
@@ -37,7 +38,7 @@ func TestWhoMayAsk(t *testing.T) {
 		t.Fatal(err)
 	}
 	a := &api{
-		log: slog.New(slog.DiscardHandler), tail: supervisor.NewTail(nil), problems: &problems{},
+		log: slog.New(slog.DiscardHandler), tail: supervisor.NewTail(nil), problems: &problems{}, updates: newUpdates(daemon.Env{Log: slog.New(slog.DiscardHandler), PermDir: dir, RunDir: dir, SingleUser: true}, options{}, nil, &checks{}),
 		reset:     newFactoryReset(slog.New(slog.DiscardHandler), dir, nil, true),
 		processor: health.New(health.Config{Log: slog.New(slog.DiscardHandler), Firmware: thermal.Firmware{Root: dir}}),
 	}
@@ -67,6 +68,14 @@ func TestWhoMayAsk(t *testing.T) {
 		{unixsock.UIDConsole, "POST", "/governor", http.StatusBadRequest},
 		{unixsock.UIDPlayer, "POST", "/factory-reset", http.StatusForbidden},
 		{unixsock.UIDConsole, "POST", "/factory-reset", http.StatusBadRequest},
+		{unixsock.UIDPlayer, "GET", "/update", http.StatusOK},
+		{unixsock.UIDPlayer, "POST", "/update", http.StatusForbidden},
+		{unixsock.UIDPlayer, "PUT", "/update/parts/root", http.StatusForbidden},
+		{unixsock.UIDPlayer, "POST", "/update/install", http.StatusForbidden},
+		{unixsock.UIDPlayer, "POST", "/update/back", http.StatusForbidden},
+		{unixsock.UIDPlayer, "POST", "/update/seen", http.StatusForbidden},
+		{unixsock.UIDPlayer, "DELETE", "/update", http.StatusForbidden},
+		{unixsock.UIDConsole, "POST", "/update", http.StatusBadRequest},
 		{unixsock.UIDConsole, "PUT", "/certificates/own", http.StatusBadRequest},
 		{unixsock.UIDConsole, "DELETE", "/certificates/own", http.StatusBadRequest},
 		{unixsock.UIDProxy, "GET", "/hardware", 0},

@@ -1,43 +1,31 @@
 package diskimage
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
-	"maps"
 	"os"
 	"path"
 	"path/filepath"
-	"slices"
-	"strconv"
 	"strings"
+
+	"porthole/packages/bootkit"
 )
 
-const (
-	// slotA holds the system that an image brings, slotB is empty until the first update.
-	slotA, slotB = "slot-a", "slot-b"
-
-	// configSize is what config.txt is padded to: one sector, which an update replaces in place by one write.
-	configSize = sectorSize
-	// configLine is how much of a line the Pi's firmware reads
-	// (https://www.raspberrypi.com/documentation/computers/config_txt.html, "File format").
-	configLine = 98
-
-	// maxCmdline is what both kernels take (COMMAND_LINE_SIZE is 2048 on arm64 and amd64).
-	maxCmdline = 2047
-)
+// configLine is how much of a line the Pi's firmware reads
+// (https://www.raspberrypi.com/documentation/computers/config_txt.html, "File format").
+const configLine = 98
 
 // boot is a boot partition in the making: from what gok put on its own, what goes on ours.
 type boot struct {
 	builder *Builder
 	// gok is what gok's boot partition holds.
 	gok tree
-	out tree
+	// top is what lies at the top of the partition, slot what lies in a slot: the boot part.
+	top, slot tree
 }
 
-// makeBoot turns gok's boot file system into Porthole's.
+// makeBoot sorts what gok's boot file system holds into what goes at the top of Porthole's and what goes into its slot.
 func (b *Builder) makeBoot(ctx context.Context) error {
 	dir := b.work("gok", "boot")
 	if err := os.MkdirAll(dir, 0o755); err != nil {
@@ -46,12 +34,10 @@ func (b *Builder) makeBoot(ctx context.Context) error {
 	if _, err := (tool{name: "mcopy", args: []string{"-s", "-n", "-i", b.work("gok", "boot.fat"), "::*", dir}}).run(ctx); err != nil {
 		return err
 	}
-	bt := &boot{builder: b, gok: tree{}, out: tree{}}
+	bt := &boot{builder: b, gok: tree{}, top: tree{}, slot: tree{}}
 	if err := bt.gok.addDir("", dir); err != nil {
 		return err
 	}
-	bt.out.dirs(slotA)
-	bt.out.dirs(slotB)
 	if err := b.Board.layOut(ctx, bt); err != nil {
 		return err
 	}
@@ -59,8 +45,9 @@ func (b *Builder) makeBoot(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	bt.out.file("porthole.toml", provision)
-	return b.makeFAT(ctx, bt.out, b.work("boot.fat"))
+	bt.top.file("porthole.toml", provision)
+	b.boot, b.part = bt.top, bt.slot
+	return nil
 }
 
 // overlay reads a file of the board's folder in overlays/boot.
@@ -73,9 +60,9 @@ func (bt *boot) overlay(elem ...string) ([]byte, error) {
 	return data, nil
 }
 
-// take copies the files of gok's boot partition that match a pattern into folder to. A pattern that matches nothing is
+// take copies the files of gok's boot partition that match a pattern. A pattern that matches nothing is
 // an error: a device without that file would not start.
-func (bt *boot) take(to string, patterns ...string) error {
+func (bt *boot) take(to tree, patterns ...string) error {
 	for _, pattern := range patterns {
 		found := false
 		for _, name := range bt.gok.paths() {
@@ -88,9 +75,7 @@ func (bt *boot) take(to string, patterns ...string) error {
 				continue
 			}
 			found = true
-			dest := path.Join(to, name)
-			bt.out.dirs(path.Dir(dest))
-			bt.out[dest] = n
+			to[name] = n
 		}
 		if !found {
 			return fmt.Errorf("gok's boot partition has no %s", pattern)
@@ -99,9 +84,9 @@ func (bt *boot) take(to string, patterns ...string) error {
 	return nil
 }
 
-// cmdline returns the board's kernel command line for the root file system in the given partition. Lines are joined and
-// comments dropped, so that the file can say why each argument is there.
-func (bt *boot) cmdline(root int) ([]byte, error) {
+// cmdline returns the board's kernel command line, with a placeholder for the root file system. Lines are joined and comments
+// dropped, so that the file can say why each argument is there.
+func (bt *boot) cmdline() ([]byte, error) {
 	text, err := bt.overlay("cmdline.txt")
 	if err != nil {
 		return nil, err
@@ -110,10 +95,6 @@ func (bt *boot) cmdline(root int) ([]byte, error) {
 	const placeholder = "root=SLOT"
 	if strings.Count(line, placeholder) != 1 {
 		return nil, fmt.Errorf("overlays/boot/%s/cmdline.txt must say %s once", bt.builder.Board.Name, placeholder)
-	}
-	line = strings.Replace(line, placeholder, "root=PARTUUID="+bt.builder.Board.partUUID(root), 1)
-	if len(line) > maxCmdline {
-		return nil, fmt.Errorf("the kernel's command line has %d characters, more than %d", len(line), maxCmdline)
 	}
 	return []byte(line + "\n"), nil
 }
@@ -133,11 +114,11 @@ func meaning(text string) []string {
 // system below the slot that os_prefix names.
 func layOutPi(ctx context.Context, bt *boot) error {
 	// The firmware variants for cameras (x), debugging (db) and little memory (cd) are never asked for.
-	if err := bt.take("", "bootcode.bin", "start.elf", "fixup.dat", "start4.elf", "fixup4.dat"); err != nil {
+	if err := bt.take(bt.top, "bootcode.bin", "start.elf", "fixup.dat", "start4.elf", "fixup4.dat"); err != nil {
 		return err
 	}
 	// Their licence wants to be with them.
-	dir, err := bt.builder.partDir(ctx, "github.com/gokrazy/firmware")
+	dir, _, err := bt.builder.partModule(ctx, "github.com/gokrazy/firmware")
 	if err != nil {
 		return err
 	}
@@ -145,38 +126,35 @@ func layOutPi(ctx context.Context, bt *boot) error {
 	if err != nil {
 		return fmt.Errorf("read the firmware's licence: %w", err)
 	}
-	bt.out.file("LICENCE.broadcom", licence)
-	if err := bt.take(slotA, "vmlinuz", "bcm2710-*.dtb", "bcm2711-*.dtb", "bcm2712*.dtb", "overlays/*.dtbo", "overlays/overlay_map.dtb"); err != nil {
+	bt.top.file("LICENCE.broadcom", licence)
+	if err := bt.take(bt.slot, "vmlinuz", "bcm2710-*.dtb", "bcm2711-*.dtb", "bcm2712*.dtb", "overlays/*.dtbo", "overlays/overlay_map.dtb"); err != nil {
 		return err
 	}
-	bt.out.file(slotA+"/overlays/README", []byte("The firmware takes overlays from this folder only if this file is here.\n"))
-	line, err := bt.cmdline(2)
+	bt.slot.file("overlays/README", []byte("The firmware takes overlays from this folder only if this file is here.\n"))
+	line, err := bt.cmdline()
 	if err != nil {
 		return err
 	}
-	bt.out.file(slotA+"/cmdline.txt", line)
+	bt.slot.file("cmdline.txt", line)
 	text, err := bt.overlay("config.txt")
 	if err != nil {
 		return err
 	}
-	for name, slot := range map[string]string{"config.txt": slotA, "tryboot.txt": slotB} {
-		config, err := piConfig(string(text), slot)
-		if err != nil {
-			return fmt.Errorf("overlays/boot/pi/config.txt: %w", err)
-		}
-		bt.out.file(name, config)
+	config, err := piConfig(string(text))
+	if err != nil {
+		return fmt.Errorf("overlays/boot/pi/config.txt: %w", err)
 	}
+	bt.slot.file("config.txt", config)
 	return nil
 }
 
-// piConfig returns config.txt for a slot: without comments, padded to one sector.
-func piConfig(text, slot string) ([]byte, error) {
+// piConfig returns a slot's config.txt without comments. It fails for what the firmware would not read, or for what one
+// sector does not hold.
+func piConfig(text string) ([]byte, error) {
 	lines := meaning(text)
-	const prefix = "os_prefix="
-	if len(lines) == 0 || !strings.HasPrefix(lines[0], prefix) {
-		return nil, errors.New("the first line must be os_prefix")
+	if len(lines) == 0 || lines[0] != "os_prefix=SLOT/" {
+		return nil, errors.New("the first line must be os_prefix=SLOT/")
 	}
-	lines[0] = prefix + slot + "/"
 	for _, line := range lines {
 		if len(line) > configLine {
 			return nil, fmt.Errorf("the firmware reads only %d characters of the line %q", configLine, line)
@@ -185,101 +163,30 @@ func piConfig(text, slot string) ([]byte, error) {
 			return nil, errors.New("a bootloader in EEPROM does not follow include")
 		}
 	}
-	out := []byte(strings.Join(lines, "\n") + "\n")
-	if len(out) > configSize {
-		return nil, fmt.Errorf("%d bytes without comments, more than the %d of one sector", len(out), configSize)
+	out := strings.Join(lines, "\n") + "\n"
+	if n := len(out) + len(bootkit.SlotA) - len("SLOT"); n > bootkit.MaxConfig {
+		return nil, fmt.Errorf("%d bytes without comments, more than the %d of one sector", n, bootkit.MaxConfig)
 	}
-	return append(out, bytes.Repeat([]byte("\n"), configSize-len(out))...), nil
+	return []byte(out), nil
 }
 
-// generation is what the boot loader's entry of a fresh image is called; each update takes the next number.
-const generation = 1
-
-// layOutVM makes the virtual machine's boot partition: systemd-boot and an entry for the slot.
+// layOutVM makes the virtual machine's boot partition: systemd-boot, whose entries are bootpart's.
 func layOutVM(_ context.Context, bt *boot) error {
-	if err := bt.take("", "EFI/BOOT/BOOTX64.EFI"); err != nil {
+	if err := bt.take(bt.top, "EFI/BOOT/BOOTX64.EFI"); err != nil {
 		return err
 	}
-	if err := bt.take(slotA, "vmlinuz"); err != nil {
+	if err := bt.take(bt.slot, "vmlinuz"); err != nil {
 		return err
 	}
-	line, err := bt.cmdline(2)
+	line, err := bt.cmdline()
 	if err != nil {
 		return err
 	}
-	bt.out.file(slotA+"/cmdline.txt", line)
+	bt.slot.file("cmdline.txt", line)
 	loader, err := bt.overlay("loader.conf")
 	if err != nil {
 		return err
 	}
-	bt.out.file("loader/loader.conf", loader)
-	// systemd-boot sorts entries by their file names: six digits keep that the order of the generations.
-	entry := fmt.Sprintf("title Porthole\nlinux /%s/vmlinuz\noptions %s", slotA, line)
-	bt.out.file(fmt.Sprintf("loader/entries/porthole-%06d.conf", generation), []byte(entry))
-	return nil
-}
-
-// makeFAT writes the tree as a FAT32 file system.
-func (b *Builder) makeFAT(ctx context.Context, t tree, out string) error {
-	if err := b.stage(t, b.work("boot")); err != nil {
-		return err
-	}
-	env := []string{"SOURCE_DATE_EPOCH=" + strconv.FormatInt(b.Time.Unix(), 10), "MTOOLS_SKIP_CHECK=1"}
-	// 2 KiB clusters: with larger ones, 256 MiB would have too few for FAT32.
-	if _, err := (tool{name: "mkfs.vfat", env: env, args: []string{"--invariant", "-F", "32", "-S", "512", "-s", "4", "-n", "PORTHOLE",
-		"-i", fmt.Sprintf("%08x", b.Board.DiskID), "-h", strconv.Itoa(firstPartition / sectorSize),
-		"-C", out, strconv.Itoa(bootSize / 1024)}}).run(ctx); err != nil {
-		return err
-	}
-	byDir := map[string][]string{}
-	var dirs []string
-	for _, name := range t.paths() {
-		if t[name].mode.IsDir() {
-			dirs = append(dirs, "::"+name)
-			continue
-		}
-		byDir[path.Dir(name)] = append(byDir[path.Dir(name)], b.work("boot", name))
-	}
-	if len(dirs) > 0 {
-		if _, err := (tool{name: "mmd", env: env, args: append([]string{"-i", out}, dirs...)}).run(ctx); err != nil {
-			return err
-		}
-	}
-	for _, dir := range slices.Sorted(maps.Keys(byDir)) {
-		args := append([]string{"-i", out, "-m", "-Q"}, byDir[dir]...)
-		if _, err := (tool{name: "mcopy", env: env, args: append(args, "::"+strings.TrimPrefix(dir, ".")+"/")}).run(ctx); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// stage writes the tree's files into a folder, with the build's time.
-func (b *Builder) stage(t tree, dir string) error {
-	for _, name := range t.paths() {
-		p := filepath.Join(dir, name)
-		if t[name].mode.IsDir() {
-			if err := os.MkdirAll(p, 0o755); err != nil {
-				return fmt.Errorf("stage %s: %w", name, err)
-			}
-			continue
-		}
-		if t[name].mode&fs.ModeSymlink != 0 {
-			return fmt.Errorf("stage %s: FAT has no symbolic links", name)
-		}
-		data, err := t[name].read()
-		if err != nil {
-			return fmt.Errorf("stage %s: %w", name, err)
-		}
-		if err := os.MkdirAll(filepath.Dir(p), 0o755); err != nil {
-			return fmt.Errorf("stage %s: %w", name, err)
-		}
-		if err := os.WriteFile(p, data, 0o644); err != nil {
-			return fmt.Errorf("stage %s: %w", name, err)
-		}
-		if err := os.Chtimes(p, b.Time, b.Time); err != nil {
-			return fmt.Errorf("stage %s: %w", name, err)
-		}
-	}
+	bt.top.file("loader/loader.conf", loader)
 	return nil
 }

@@ -4,6 +4,6 @@
 // rest together: MBR, a FAT boot partition with two slots, two root partitions and a small /perm.
 //
 // The same commit gives the same bytes: every time stamp is the commit's, every order is sorted, every identifier is
-// fixed. The file systems are made by Debian's own tools (squashfs-tools, dosfstools, mtools, e2fsprogs), which all
-// have a reproducible mode.
+// fixed. The file systems are made by Debian's own tools (squashfs-tools, e2fsprogs), which have a reproducible mode, and
+// the boot partition by packages/internal/bootpart.
 package diskimage

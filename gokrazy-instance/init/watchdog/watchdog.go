@@ -30,6 +30,11 @@ const (
 	BootGrace = 2 * time.Minute
 	// Stale is how old the last heartbeat may be. system beats every 10 s at most.
 	Stale = 45 * time.Second
+	// TrialGrace is how long a version on trial has, from the processes' start, until it is decided: system does so much
+	// sooner (packages/system/update), if it can.
+	TrialGrace = 30 * time.Minute
+	// Bite is after how long without food init restarts the machine itself: the hardware, if there is any, did not.
+	Bite = 2 * Timeout
 )
 
 // ErrNoDevice means that the machine has no watchdog, or that its driver is not there.
@@ -68,6 +73,8 @@ func (d *Device) Feed() error {
 type Feeder struct {
 	// Feed feeds the hardware.
 	Feed func() error
+	// Restart restarts the machine when the hardware does not.
+	Restart func() error
 	// Heartbeat is the file that system rewrites; Withheld is where it says why it does not, if it can.
 	Heartbeat, Withheld string
 	// Say gets one line whenever something changes; it must reach a log that survives the restart.
@@ -76,6 +83,39 @@ type Feeder struct {
 	mu sync.Mutex
 	// running is when the processes were started; zero before.
 	running time.Time
+	// trial is the journal of a version on trial; nil before it is known where it lies.
+	trial Journal
+}
+
+// Journal tells how far a version on trial has come (trialjournal.Journal).
+type Journal interface {
+	OnTrial() bool
+	Add(text string) error
+}
+
+// Trial has the feeder write in the journal why it does not feed, and not feed a version whose trial does not end.
+func (f *Feeder) Trial(j Journal) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.trial = j
+}
+
+// note writes a line in the journal, if there is one. That it cannot must not keep the feeder from anything.
+func (f *Feeder) note(text string) {
+	f.mu.Lock()
+	j := f.trial
+	f.mu.Unlock()
+	if j != nil {
+		_ = j.Add(text)
+	}
+}
+
+// undecided reports whether a trial should have been over.
+func (f *Feeder) undecided(now time.Time) bool {
+	f.mu.Lock()
+	j, running := f.trial, f.running
+	f.mu.Unlock()
+	return j != nil && !running.IsZero() && now.Sub(running) > TrialGrace && j.OnTrial()
 }
 
 // Running says that the processes have been started: from now on they have BootGrace for their first heartbeat.
@@ -96,27 +136,40 @@ func (f *Feeder) Run(ctx context.Context) {
 	begin := time.Now()
 	var last string
 	var lastChange time.Time
-	hungry, failing := false, false
+	var hungry time.Time // since when it is not fed; zero if it is
+	failing := false
 	t := time.NewTicker(Interval)
 	defer t.Stop()
 	for {
 		if beat, err := readHeartbeat(f.Heartbeat); err == nil && beat != last {
 			last, lastChange = beat, time.Now()
 		}
-		why := starve(time.Now(), begin, f.started(), lastChange)
-		switch {
-		case why != "" && !hungry:
-			f.Say("watchdog: not fed any more, the device will restart: " + why + f.reason())
-		case why == "" && hungry:
-			f.Say("watchdog: fed again")
+		now := time.Now()
+		why := starve(now, begin, f.started(), lastChange)
+		if why == "" && f.undecided(now) {
+			why = fmt.Sprintf("the version on trial was neither kept nor given up within %s", TrialGrace)
 		}
-		hungry = why != ""
-		if !hungry {
+		switch {
+		case why != "" && hungry.IsZero():
+			hungry = now
+			why += f.reason()
+			f.Say("watchdog: not fed any more, the device will restart: " + why)
+			f.note("watchdog not fed: " + why)
+		case why == "" && !hungry.IsZero():
+			hungry = time.Time{}
+			f.Say("watchdog: fed again")
+			f.note("watchdog fed again")
+		}
+		if hungry.IsZero() {
 			err := f.Feed()
 			if err != nil && !failing {
 				f.Say("watchdog: " + err.Error())
 			}
 			failing = err != nil
+		} else if now.Sub(hungry) > Bite {
+			if err := f.Restart(); err != nil {
+				f.Say("watchdog: the device did not restart: " + err.Error())
+			}
 		}
 		select {
 		case <-ctx.Done():

@@ -23,6 +23,35 @@ type device struct {
 	bitten bool
 	err    error
 	said   []string
+	// restarts counts how often init restarted the machine itself; noted is the trial's journal, onTrial whether there is one.
+	restarts int
+	noted    []string
+	onTrial  bool
+}
+
+// OnTrial implements watchdog.Journal.
+func (d *device) OnTrial() bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.onTrial
+}
+
+// Add implements watchdog.Journal.
+func (d *device) Add(text string) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if !d.onTrial {
+		return errors.New("not on trial")
+	}
+	d.noted = append(d.noted, text)
+	return nil
+}
+
+func (d *device) restart() error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.restarts++
+	return errors.New("no such luck")
 }
 
 func (d *device) feed() error {
@@ -68,7 +97,7 @@ func watch(t *testing.T, f func(t *testing.T, feeder *watchdog.Feeder, d *device
 	path := filepath.Join(t.TempDir(), "heartbeat")
 	synctest.Test(t, func(t *testing.T) {
 		d := &device{}
-		feeder := &watchdog.Feeder{Feed: d.feed, Heartbeat: path, Withheld: path + "-withheld", Say: d.say}
+		feeder := &watchdog.Feeder{Feed: d.feed, Heartbeat: path, Withheld: path + "-withheld", Say: d.say, Restart: d.restart}
 		ctx, cancel := context.WithCancel(t.Context())
 		var wg sync.WaitGroup
 		wg.Go(func() { feeder.Run(ctx) })
@@ -213,6 +242,74 @@ func TestForeignHeartbeat(t *testing.T) {
 		}
 		if !d.hungry() {
 			t.Error("a heartbeat behind a symbolic link counts")
+		}
+	})
+}
+
+// TestJournal: a version on trial leaves word why it was not fed.
+func TestJournal(t *testing.T) {
+	watch(t, func(t *testing.T, f *watchdog.Feeder, d *device) {
+		d.onTrial = true
+		f.Trial(d)
+		f.Running()
+		beat(t, f.Heartbeat, 1)
+		if err := os.WriteFile(f.Withheld, []byte("console does not run"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		pass(watchdog.Stale + 2*watchdog.Interval)
+		beat(t, f.Heartbeat, 2)
+		pass(2 * watchdog.Interval)
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		if got, want := strings.Join(d.noted, "\n"), "watchdog not fed: no heartbeat for 45s; system says: console does not run\nwatchdog fed again"; got != want {
+			t.Errorf("the journal has %q, want %q", got, want)
+		}
+	})
+}
+
+// TestTrialEnds: a version whose trial nobody decides is not fed for ever, however well it looks.
+func TestTrialEnds(t *testing.T) {
+	for _, decided := range []bool{false, true} {
+		watch(t, func(t *testing.T, f *watchdog.Feeder, d *device) {
+			d.onTrial = true
+			f.Trial(d)
+			pass(20 * time.Minute) // a large card was checked
+			f.Running()
+			for n := range int(watchdog.TrialGrace/time.Minute) * 6 {
+				beat(t, f.Heartbeat, n)
+				pass(10 * time.Second)
+			}
+			if d.hungry() || d.lines() != "" {
+				t.Fatalf("starved before its time is over; said %q", d.lines())
+			}
+			d.mu.Lock()
+			d.onTrial = !decided
+			d.mu.Unlock()
+			for n := range 12 {
+				beat(t, f.Heartbeat, -n-1)
+				pass(10 * time.Second)
+			}
+			if d.hungry() == decided {
+				t.Errorf("decided %v: hungry %v; said %q", decided, d.hungry(), d.lines())
+			}
+			if text := strings.Join(d.noted, "\n"); strings.Contains(text, "neither kept nor given up within 30m") == decided {
+				t.Errorf("decided %v: the journal has %q", decided, text)
+			}
+		})
+	}
+}
+
+// TestRestartsByItself: where the hardware does not restart the machine, init does, and goes on trying.
+func TestRestartsByItself(t *testing.T) {
+	watch(t, func(t *testing.T, f *watchdog.Feeder, d *device) {
+		f.Running()
+		pass(watchdog.BootGrace + watchdog.Bite - time.Second)
+		if d.restarts != 0 {
+			t.Error("the hardware had no time to restart the machine")
+		}
+		pass(10 * watchdog.Interval)
+		if d.restarts < 3 || !strings.Contains(d.lines(), "did not restart: no such luck") {
+			t.Errorf("tried %d times, said %q", d.restarts, d.lines())
 		}
 	})
 }

@@ -33,6 +33,7 @@ func main() {
 	mux.HandleFunc("GET /file", serveFile)
 	mux.HandleFunc("PUT /file", putFile)
 	mux.HandleFunc("GET /statfs", serveStatfs)
+	mux.HandleFunc("GET /files", listFiles)
 	mux.HandleFunc("POST /open", tryOpen)
 	mux.HandleFunc("POST /kill", kill)
 	mux.HandleFunc("GET /find", find)
@@ -183,6 +184,7 @@ func ask(w http.ResponseWriter, r *http.Request) {
 		answer(w, err)
 		return
 	}
+	req.ContentLength = r.ContentLength
 	req.Header.Set("Content-Type", "application/json")
 	res, err := c.Do(req)
 	if err != nil {

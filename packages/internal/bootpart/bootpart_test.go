@@ -5,7 +5,6 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"io"
 	"maps"
 	"os"
 	"os/exec"
@@ -231,5 +230,3 @@ func TestStandard(t *testing.T) {
 		})
 	}
 }
-
-var _ = io.EOF

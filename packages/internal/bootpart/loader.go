@@ -152,7 +152,11 @@ func (l *piLoader) Keep(slot string) error {
 	if err != nil {
 		return err
 	}
-	return l.write(l.config, text)
+	if err := l.write(l.config, text); err != nil {
+		return err
+	}
+	// A restart that asks for a trial without one armed starts what is kept.
+	return l.write(l.tryboot, text)
 }
 
 func (l *piLoader) Off(slot string) error {

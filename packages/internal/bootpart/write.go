@@ -46,8 +46,8 @@ func (p *Partition) WriteSlot(ctx context.Context, slot string, boot io.Reader, 
 			return fmt.Errorf("%q cannot be added to a slot", name)
 		}
 	}
-	// Folders get a sixteenth of the room, up to 256 KiB: 8192 short names.
-	w := &slotWriter{p: p, slot: slot, r: r, head: min(r.count/16, 128), entries: table{r.start, make([]uint32, r.count)}}
+	// Folders get a sixteenth of the room, up to 1 MiB: 512 folders, or 32768 short names.
+	w := &slotWriter{p: p, slot: slot, r: r, head: min(r.count/16, 512), entries: table{r.start, make([]uint32, r.count)}}
 	if err := w.empty(); err != nil {
 		return err
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -12,6 +13,7 @@ import (
 
 	"porthole/packages/internal/durable"
 	"porthole/packages/internal/update"
+	"porthole/packages/system/update/trial"
 )
 
 const (
@@ -155,24 +157,18 @@ func (e *Engine) restartWhenWanted(ctx context.Context) {
 	}
 }
 
-// environment are checks of what is around the device rather than of the version: they are not asked for when it is not known
-// whether they were passed before.
-var environment = []string{"gateway", "screen"}
+// environment are checks of what is around the device. They are not asked for if they were not passed before the update either, or
+// if that is not known: nobody is to lose an update because the television is unplugged.
+var environment = []string{trial.Gateway, trial.Screen}
 
 // waive marks the checks that are not asked for, and returns the failing ones among the others in a sentence.
 func waive(checks []update.Check, before map[string]bool) (failing string) {
 	var texts []string
 	for i := range checks {
 		c := &checks[i]
-		ok, known := before[c.Name]
-		if before == nil {
-			for _, name := range environment {
-				known = known || c.Name == name
-			}
-		}
 		switch {
 		case c.OK:
-		case known && !ok:
+		case slices.Contains(environment, c.Name) && !before[c.Name]:
 			c.Waived = true
 		default:
 			texts = append(texts, c.Text)
