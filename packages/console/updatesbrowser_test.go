@@ -77,7 +77,7 @@ func TestUpdateInBrowser(t *testing.T) {
 	b.click(`#file-install`)
 	b.click(`form[data-update] button`)
 	b.comes("the new version is tried or kept", `/is being watched|is installed/.test(document.querySelector('[data-live=said]')?.textContent)`)
-	b.comes("it is kept, and the page is the new version's", `document.querySelector('[data-live=said]')?.textContent?.includes('v1.5.0 is installed') && document.querySelector('[data-running]')?.dataset.running === 'v1.5.0'`)
+	b.comes("it is kept, and the page is the new version's", `document.querySelector('[data-live=said]')?.textContent?.includes('v1.5.0 is installed') && document.querySelector('[data-page]')?.dataset.page === 'v1.5.0'`)
 	b.until("the history says so", `document.querySelector('[data-live=history]')?.textContent?.includes('v1.4.0 → v1.5.0')`)
 	b.complaints() // connections that broke while it restarted
 
@@ -90,7 +90,7 @@ func TestUpdateInBrowser(t *testing.T) {
 	b.click(`form[action="/settings/updates/install"] button`)
 	b.comes("what is wrong is shown, or over", `/The screen has shown no picture/.test(document.querySelector('main')?.textContent)`)
 	b.comes("it was rolled back", `document.querySelector('[data-live=said]')?.textContent?.includes('v1.6.0 was tried, and v1.5.0 runs again')`)
-	b.comes("it is the page of what runs", `document.querySelector('[data-running]')?.dataset.running === 'v1.5.0' && document.readyState === 'complete'`)
+	b.comes("it is the page of what runs", `document.querySelector('[data-page]')?.dataset.page === 'v1.5.0' && document.readyState === 'complete'`)
 	b.click(`[data-live=history] summary`)
 	b.until("the details open", `document.querySelector('[data-live=history] details')?.open`)
 	b.complaints()

@@ -121,7 +121,7 @@ func (r *remote) Read(p []byte) (int, error) {
 		}
 		// Only a server that has been asked can be slow: whoever reads may take his time.
 		r.timer.Reset(r.stall)
-		n, err := r.body.Read(p)
+		n, err := r.body.Read(r.within(p))
 		r.timer.Stop()
 		r.at += int64(n)
 		r.open += int64(n)
@@ -138,9 +138,6 @@ func (r *remote) Read(p []byte) (int, error) {
 			continue
 		}
 		r.Close()
-		if r.ranges && r.open == r.until {
-			continue // that was all that was asked for
-		}
 		if errors.Is(err, io.EOF) {
 			err = io.ErrUnexpectedEOF
 		}
@@ -148,6 +145,14 @@ func (r *remote) Read(p []byte) (int, error) {
 			return 0, err
 		}
 	}
+}
+
+// within is as much of p as belongs to what was asked for: a server may send more than it says.
+func (r *remote) within(p []byte) []byte {
+	if r.ranges && r.until-r.open < int64(len(p)) {
+		return p[:r.until-r.open]
+	}
+	return p
 }
 
 // reach has body open at r.at.
@@ -161,7 +166,7 @@ func (r *remote) reach() error {
 			return r.broken(err)
 		}
 	}
-	if r.body != nil && r.at == r.open {
+	if r.body != nil && r.at == r.open && (!r.ranges || r.open < r.until) {
 		return nil
 	}
 	r.Close()
