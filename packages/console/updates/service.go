@@ -11,6 +11,7 @@ import (
 	"sync"
 	"time"
 
+	"porthole/packages/internal/retry"
 	"porthole/packages/internal/update"
 )
 
@@ -163,9 +164,32 @@ func (s *Service) offer(ctx context.Context, by Person, manifest, signature []by
 	s.mu.Lock()
 	s.offered = offer{id: status.ID, manifest: m, by: by, install: w.Install}
 	s.mu.Unlock()
+	if status, err = s.settle(ctx, status); err != nil {
+		return status, err
+	}
 	s.log.Info("an update is being sent", "version", m.Version, "from", status.Version, "account", by.Name)
 	s.look()
 	return status, nil
+}
+
+// settleEvery is how often system is asked whether it is done with what broke off before.
+const settleEvery = 200 * time.Millisecond
+
+// settle waits until system no longer writes what nobody sends: then that is there, or has to be sent again.
+func (s *Service) settle(ctx context.Context, status update.Status) (update.Status, error) {
+	for slices.ContainsFunc(status.Parts, func(p update.Part) bool { return p.Step == update.Writing || p.Step == update.ReadBack }) {
+		s.mu.Lock()
+		sending := s.sending > 0
+		s.mu.Unlock()
+		if sending || !retry.Pause(ctx, settleEvery) {
+			break
+		}
+		var err error
+		if status, err = s.engine.status(ctx); err != nil {
+			return status, err
+		}
+	}
+	return status, ctx.Err()
 }
 
 // older is a Problem if the update is older than what runs: system refuses it as well, but nobody could tell that from other
