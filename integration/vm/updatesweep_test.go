@@ -185,6 +185,7 @@ const updateKills = 4
 // TestLongUpdateKills kills QEMU at swept times of a live update, again and again on one device, which goes on with the
 // update each time. In the end it is kept.
 func TestLongUpdateKills(t *testing.T) {
+	t.Parallel()
 	k := takeApart(t, theVMImage(t), "vm")
 	up := k.make(t, newVersion, change{flags: quick})
 	disk := newDisk(t, theVMImage(t), 2<<30)

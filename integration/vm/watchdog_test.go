@@ -11,6 +11,7 @@ import (
 // TestLongWatchdog: a device on which something has stopped working for good, though every process still runs, is
 // restarted by its hardware watchdog; its serial console says why before, and all is well after.
 func TestLongWatchdog(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct{ name, stop, why string }{
 		{"system stops", "system", `no heartbeat for 45s\r?\n`},
 		{"console stops", "console", `no heartbeat for 45s; system says: console.*health does not answer`},
