@@ -62,10 +62,13 @@ func (p *Partition) vmLoader() (*vmLoader, error) {
 	if err != nil {
 		return nil, err
 	}
+	if it.attr&attrFolder == 0 {
+		return nil, fmt.Errorf("%w (%w)", ErrLayout, errEntries)
+	}
 	l := &vmLoader{p: p, folder: it.first}
 	for i := range uint32(3) {
-		if _, err := p.chain(it.first+i, 1); err != nil || it.attr&attrFolder == 0 {
-			return nil, fmt.Errorf("%w (%w)", ErrLayout, errEntries)
+		if _, err := p.chain(it.first+i, 1); err != nil {
+			return nil, err
 		}
 	}
 	_, err = l.state()
@@ -104,7 +107,7 @@ func (l *vmLoader) state() (entriesState, error) {
 			return s, fmt.Errorf("%w (%w: %s)", ErrLayout, errEntries, it.name)
 		}
 		// Two names of one entry: a power cut while it was renamed. The one with fewer tries left is the newer.
-		if old := s.entries[i]; !seen[i] || old.live && e.live && e.counted && (!old.counted || e.left < old.left) {
+		if old := s.entries[i]; !seen[i] || e.live && (!old.live || e.counted && (!old.counted || e.left < old.left)) {
 			s.entries[i], seen[i] = e, true
 		}
 	}
