@@ -36,6 +36,8 @@ const (
 // status is the answer to GET /status (docs/architecture.md).
 type status struct {
 	stage.Report
+	// Black says that there is nothing on the screen but black, although it is on.
+	Black  bool          `json:"black"`
 	Camera *camera.State `json:"camera"`
 	// Problems are sentences for the owner.
 	Problems []string         `json:"problems"`
@@ -73,7 +75,7 @@ func handler(st *stage.Stage, d *director, c *content, pictures shots) http.Hand
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /status", func(w http.ResponseWriter, _ *http.Request) {
 		answer := status{
-			Report: st.Report(), Playback: c.engine.State(), Link: c.link.State(), Cache: c.cache.State(), Clock: c.clock.State(),
+			Report: st.Report(), Black: st.Black(), Playback: c.engine.State(), Link: c.link.State(), Cache: c.cache.State(), Clock: c.clock.State(),
 			Trust: c.trust.Log(),
 		}
 		slices.Reverse(answer.Trust)

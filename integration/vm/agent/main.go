@@ -33,6 +33,7 @@ func main() {
 	mux.HandleFunc("GET /file", serveFile)
 	mux.HandleFunc("PUT /file", putFile)
 	mux.HandleFunc("GET /statfs", serveStatfs)
+	mux.HandleFunc("GET /files", listFiles)
 	mux.HandleFunc("POST /open", tryOpen)
 	mux.HandleFunc("POST /kill", kill)
 	mux.HandleFunc("GET /find", find)

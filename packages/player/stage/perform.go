@@ -41,6 +41,7 @@ func (s *Stage) perform(ctx context.Context, screen display.Screen, problem stri
 			if failures++; failures == 1 {
 				s.cfg.Log.Warn("cannot show a frame; trying again", "err", err)
 			}
+			s.failing(err)
 			if failures == maxFailures {
 				return err
 			}
@@ -64,6 +65,13 @@ func (s *Stage) perform(ctx context.Context, screen display.Screen, problem stri
 			info, redraw = s.look(screen, problem), true
 		}
 	}
+}
+
+// failing takes note of why a frame is not on the screen.
+func (s *Stage) failing(err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.report.Failing = err.Error()
 }
 
 // look takes note of what the screen is now.
@@ -145,7 +153,7 @@ func (s *Stage) present(ctx context.Context, screen display.Screen, info display
 	shown := s.line.mark(v)
 	s.mu.Lock()
 	s.report.Presented++
-	s.report.Showing = sc.kind
+	s.report.Showing, s.report.Failing = sc.kind, ""
 	s.mu.Unlock()
 	if s.unshown && sc.kind == ShowProgram && t.source != nil {
 		s.unshown = false

@@ -17,6 +17,8 @@ type Report struct {
 	// Presented counts frames, Dropped camera pictures that a newer one had overtaken before they were shown.
 	Presented uint64 `json:"presented"`
 	Dropped   uint64 `json:"dropped"`
+	// Failing is why the screen did not take the last frame; empty if it did.
+	Failing string `json:"failing,omitempty"`
 }
 
 // Screen describes the display.
@@ -92,4 +94,30 @@ func (s *Stage) Shot() (*display.Image, uint64) {
 	s.drawing.Lock()
 	defer s.drawing.Unlock()
 	return s.canvas.shot(s.cfg.Painter, turn), n
+}
+
+// darkest is the brightest that counts as black, of 255; every sampleEvery-th pixel is looked at, both ways.
+const (
+	darkest     = 8
+	sampleEvery = 8
+)
+
+// Black says whether a frame was shown and all of it was black, as far as it was drawn: a video in a plane of its own is never.
+func (s *Stage) Black() bool {
+	s.drawing.Lock()
+	defer s.drawing.Unlock()
+	f := s.canvas.shown
+	if f.Base == nil || f.Video != nil || f.Veil != nil {
+		return false
+	}
+	m := f.Base
+	for y := 0; y < m.Rect.Dy(); y += sampleEvery {
+		line := m.Pix[y*m.Stride:][:4*m.Rect.Dx()]
+		for x := 0; x < len(line); x += 4 * sampleEvery {
+			if max(line[x], line[x+1], line[x+2]) > darkest {
+				return false
+			}
+		}
+	}
+	return true
 }

@@ -52,6 +52,8 @@ type Config struct {
 	Watched   func(name string) bool
 	// Health asks a process whether it does its work; by name. It is asked while the supervisor says that it runs.
 	Health map[string]func(context.Context) error
+	// OnTrial says whether this version is on trial: then the device always restarts, into the version before. Nil: never.
+	OnTrial func() bool
 }
 
 // Heart beats.
@@ -225,6 +227,10 @@ func (h *Heart) decide(reasons []string) {
 		return
 	}
 	h.well = time.Time{}
+	if h.cfg.OnTrial != nil && h.cfg.OnTrial() {
+		h.giveUp(why, changed)
+		return
+	}
 	restarts, err := h.count(why)
 	switch {
 	case err != nil:
@@ -243,6 +249,18 @@ func (h *Heart) decide(reasons []string) {
 		h.cfg.Log.Error("something has stopped working; not restarting the device for it", "because", why, "restarts", restarts, "err", err)
 	}
 	h.beat()
+}
+
+// giveUp withholds the heartbeat of a version on trial. Its restarts do not count: the next one is the former version's.
+func (h *Heart) giveUp(why string, changed bool) {
+	h.setProblem("Something has stopped working: " + why + ". This version is on trial, so the device restarts into the one before it soon if that lasts.")
+	if changed {
+		h.cfg.Log.Error("heartbeat withheld: this version is on trial, and the watchdog will restart the device into the one before", "because", why)
+	}
+	// That it cannot be noted must not keep a broken version up.
+	if err := h.noteWithheld(why); err != nil && changed {
+		h.cfg.Log.Error("why the heartbeat is withheld cannot be noted", "err", err)
+	}
 }
 
 func (h *Heart) setProblem(text string) {
@@ -275,20 +293,24 @@ func (h *Heart) count(why string) (int, error) {
 			n = 0 // damaged: as good as none
 		}
 	}
-	counted, err := os.ReadFile(h.withheld())
-	first := errors.Is(err, fs.ErrNotExist)
-	if first {
+	if _, err := os.Stat(h.withheld()); errors.Is(err, fs.ErrNotExist) {
 		n++
 		if err := renameio.WriteFile(h.cfg.CountFile, []byte(strconv.Itoa(n)+"\n"), 0o600); err != nil {
 			return 0, fmt.Errorf("note that the device will restart: %w", err)
 		}
 	}
-	if string(counted) != why+"\n" {
-		if err := renameio.WriteFile(h.withheld(), []byte(why+"\n"), 0o644); err != nil {
-			return 0, fmt.Errorf("note why the device will restart: %w", err)
-		}
+	return n, h.noteWithheld(why)
+}
+
+// noteWithheld leaves word of why there is no heartbeat, unless it stands there already.
+func (h *Heart) noteWithheld(why string) error {
+	if b, err := os.ReadFile(h.withheld()); err == nil && string(b) == why+"\n" {
+		return nil
 	}
-	return n, nil
+	if err := renameio.WriteFile(h.withheld(), []byte(why+"\n"), 0o644); err != nil {
+		return fmt.Errorf("note why the device will restart: %w", err)
+	}
+	return nil
 }
 
 // forget starts counting anew.

@@ -37,6 +37,7 @@ type appliance struct {
 	lost      error // the supervisor does not answer
 	ill       error // console's health
 	hangs     bool  // console's health takes for ever
+	trial     bool  // this version is on trial
 }
 
 // harm changes something while a heart beats.
@@ -72,6 +73,7 @@ func (a *appliance) boot(f func()) {
 		a.heart = heartbeat.New(heartbeat.Config{
 			Log: slog.New(slog.NewTextHandler(&a.log, nil)), Dir: filepath.Join(a.dir, "run"), CountFile: a.count(),
 			Watched: func(name string) bool { return name != "dhcp" },
+			OnTrial: func() bool { a.mu.Lock(); defer a.mu.Unlock(); return a.trial },
 			Processes: func(context.Context) ([]supervisor.Process, error) {
 				a.mu.Lock()
 				defer a.mu.Unlock()
@@ -285,4 +287,46 @@ func TestNothingToCountWith(t *testing.T) {
 	if b, err := os.ReadFile(a.count()); err != nil || fmt.Sprintf("%q", b) != `"1\n"` {
 		t.Errorf("count %q, %v", b, err)
 	}
+}
+
+// TestTrial: a version on trial that stops working is never kept up, also after more restarts than a kept one gets, and also
+// where nothing can be noted; its restarts do not count for the version before.
+func TestTrial(t *testing.T) {
+	a := newAppliance(t)
+	a.trial = true
+	a.processes["proxy"].State = "restarting"
+	for range heartbeat.MaxRestarts + 2 {
+		a.boot(func() {
+			if a.lives(5 * time.Minute) {
+				t.Error("a broken version on trial is kept up")
+			}
+			if p := a.heart.Problem(); !strings.Contains(p, "on trial") || !strings.Contains(p, "proxy does not run") {
+				t.Errorf("problem %q", p)
+			}
+			if got := strings.TrimSpace(a.file("withheld")); got != "proxy does not run" {
+				t.Errorf("left for init: %q", got)
+			}
+		})
+	}
+	if _, err := os.Stat(a.count()); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("the trial's restarts were counted: %v", err)
+	}
+	if err := os.Mkdir(a.count(), 0o700); err != nil { // no storage
+		t.Fatal(err)
+	}
+	a.boot(func() {
+		if err := os.Mkdir(filepath.Join(a.dir, "run", "withheld"), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if a.lives(5 * time.Minute) {
+			t.Error("kept up where nothing can be noted")
+		}
+	})
+	a.boot(func() {
+		a.lives(90 * time.Second)
+		a.harm(func() { a.trial = false }) // kept at the last moment
+		if !a.lives(5 * time.Minute) {
+			t.Error("a version that was kept restarts although nothing can be counted")
+		}
+	})
 }
