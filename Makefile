@@ -44,7 +44,7 @@ IMAGE_DEBS := git gcc libc6-dev make nasm pkgconf dpkg-dev util-linux \
               gcc-aarch64-linux-gnu libc6-dev-arm64-cross squashfs-tools dosfstools mtools e2fsprogs
 VM_DEBS    := qemu-system-x86 qemu-system-arm qemu-user ovmf device-tree-compiler zbar-tools tesseract-ocr tesseract-ocr-eng iproute2 python3
 
-.PHONY: help run build keys image vm-image update built vm flash test test-vm test-quick lint fuzz bench soak clean
+.PHONY: help run build keys image vm-image update release built vm flash test test-vm test-quick lint fuzz bench soak clean
 
 help: ## list the targets
 	@echo "Porthole $(VERSION)"
@@ -84,6 +84,11 @@ vm-image: ## build build/porthole-vm.img: the same appliance for QEMU (amd64, UE
 update: ## build the signed build/porthole-VERSION-BOARD.update and its image (BOARD=pi or vm)
 	@$(MAKE) --no-print-directory built VERB=update
 	@$(if $(filter pi,$(BOARD)),ln -sf "porthole-$(VERSION)-pi.update" "build/porthole-$(VERSION).update")
+
+release: build/bin/imager ## build images and updates of all boards twice, in two places, compare every byte; build/release gets them, signed
+	@.ci/setup $(IMAGE_DEBS)
+	@build/bin/imager keys -dir "$(KEYS)" -if-missing
+	@.ci/release "$(KEYS)"
 
 built: build/bin/imager
 	@.ci/setup $(IMAGE_DEBS)

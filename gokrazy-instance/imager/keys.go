@@ -39,6 +39,33 @@ func makeKeys(args []string) error {
 	return explain(*dir, password)
 }
 
+// sign signs files that are published beside an image.
+func sign(args []string) error {
+	fs := flag.NewFlagSet("imager sign", flag.ContinueOnError)
+	dir := fs.String("keys", "keys", "`folder` of the keys")
+	if err := fs.Parse(args); err != nil {
+		return err
+	}
+	k, err := keys.Load(*dir, os.Getenv(keys.PasswordVariable))
+	if err != nil {
+		return err
+	}
+	for _, file := range fs.Args() {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			return fmt.Errorf("read what is to be signed: %w", err)
+		}
+		signature, err := k.Sign(text, "file:"+filepath.Base(file))
+		if err != nil {
+			return err
+		}
+		if err := os.WriteFile(file+".minisig", signature, 0o644); err != nil {
+			return fmt.Errorf("write signature: %w", err)
+		}
+	}
+	return nil
+}
+
 // explain says what to keep where.
 func explain(dir, password string) error {
 	abs, err := filepath.Abs(dir)

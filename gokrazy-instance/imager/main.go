@@ -14,7 +14,7 @@ import (
 )
 
 // errUsage says what there is.
-var errUsage = errors.New("say what to do: `imager keys` makes the keys that updates are signed with, `imager image` builds a disk image, `imager update` an image and its update, `imager flash` writes an image to a card; each takes -help")
+var errUsage = errors.New("say what to do: `imager keys` makes the keys that updates are signed with, `imager sign` signs files with them, `imager image` builds a disk image, `imager update` an image and its update, `imager flash` writes an image to a card; each takes -help")
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
@@ -37,6 +37,8 @@ func run(ctx context.Context, args []string) error {
 		return build(ctx, args[0] == "update", args[1:])
 	case "keys":
 		return makeKeys(args[1:])
+	case "sign":
+		return sign(args[1:])
 	case "flash":
 		return flashCard(ctx, args[1:])
 	default:

@@ -118,7 +118,7 @@ func layOutPi(ctx context.Context, bt *boot) error {
 		return err
 	}
 	// Their licence wants to be with them.
-	dir, err := bt.builder.partDir(ctx, "github.com/gokrazy/firmware")
+	dir, _, err := bt.builder.partModule(ctx, "github.com/gokrazy/firmware")
 	if err != nil {
 		return err
 	}

@@ -68,8 +68,8 @@ func (b *Builder) Image(ctx context.Context) (string, error) {
 		run  func(context.Context) error
 	}{
 		{"compiling for " + b.Board.Arch, b.runGok},
-		{"making the root file system", b.makeRoot},
 		{"laying out the boot file system", b.makeBoot},
+		{"making the root file system", b.makeRoot},
 		{"making the update's parts", b.makeManifest},
 		{"making the boot file system", b.makeBootFAT},
 		{"making /perm", b.makePerm},

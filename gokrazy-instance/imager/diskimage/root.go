@@ -28,7 +28,7 @@ func (b *Builder) makeRoot(ctx context.Context) error {
 	if err := t.addDir("", dir); err != nil {
 		return err
 	}
-	if err := b.curate(ctx, t); err != nil {
+	if err := b.curate(t); err != nil {
 		return err
 	}
 	if err := b.addFsck(ctx, t); err != nil {
@@ -38,6 +38,9 @@ func (b *Builder) makeRoot(ctx context.Context) error {
 		if err := t.addDir("", dir); err != nil {
 			return err
 		}
+	}
+	if err := b.describe(ctx, t); err != nil {
+		return err
 	}
 	out := b.work("root.squashfs")
 	if err := b.squash(ctx, t, out); err != nil {
@@ -54,7 +57,7 @@ func (b *Builder) makeRoot(ctx context.Context) error {
 }
 
 // curate takes out what gok copied from the build machine and adds what a Porthole needs.
-func (b *Builder) curate(ctx context.Context, t tree) error {
+func (b *Builder) curate(t tree) error {
 	// The build machine's time zone: the appliance has its own setting.
 	delete(t, "etc/localtime")
 	// The build machine's certificate store may hold certificates of its owner's making. Go's copy of Mozilla's list
@@ -64,11 +67,7 @@ func (b *Builder) curate(ctx context.Context, t tree) error {
 		return err
 	}
 	t.file("etc/ssl/ca-bundle.pem", roots)
-	buildInfos, err := cleanSBOM(t)
-	if err != nil {
-		return err
-	}
-	if err := b.addLicences(ctx, t, buildInfos); err != nil {
+	if err := cleanSBOM(t); err != nil {
 		return err
 	}
 	list, err := os.ReadFile(b.work("processes.json"))
@@ -102,13 +101,12 @@ func caBundle() ([]byte, error) {
 	return out.Bytes(), nil
 }
 
-// cleanSBOM removes the build machine's paths from gok's list of what went into the image, and returns what the programs
-// in it say of their modules.
-func cleanSBOM(t tree) ([]string, error) {
+// cleanSBOM removes the build machine's paths from gok's own list of what went into the image.
+func cleanSBOM(t tree) error {
 	const name = "etc/gokrazy/sbom.json"
 	old, err := t[name].read()
 	if err != nil {
-		return nil, fmt.Errorf("read gok's list of parts: %w", err)
+		return fmt.Errorf("read gok's list of parts: %w", err)
 	}
 	var in struct {
 		SBOM struct {
@@ -124,27 +122,23 @@ func cleanSBOM(t tree) ([]string, error) {
 		} `json:"sbom"`
 	}
 	if err := json.Unmarshal(old, &in); err != nil {
-		return nil, fmt.Errorf("read gok's list of parts: %w", err)
+		return fmt.Errorf("read gok's list of parts: %w", err)
 	}
 	if len(in.SBOM.GoPackages) == 0 {
-		return nil, errors.New("gok's list of parts names no programs: its format has changed")
+		return errors.New("gok's list of parts names no programs: its format has changed")
 	}
 	in.SBOM.ConfigHash.Path = "config.json"
 	parts, err := json.Marshal(in.SBOM)
 	if err != nil {
-		return nil, fmt.Errorf("encode list of parts: %w", err)
+		return fmt.Errorf("encode list of parts: %w", err)
 	}
 	sum := sha256.Sum256(parts)
 	out, err := json.MarshalIndent(map[string]any{"sbom_hash": hex.EncodeToString(sum[:]), "sbom": json.RawMessage(parts)}, "", "  ")
 	if err != nil {
-		return nil, fmt.Errorf("encode list of parts: %w", err)
+		return fmt.Errorf("encode list of parts: %w", err)
 	}
 	t.file(name, append(out, '\n'))
-	var infos []string
-	for _, p := range in.SBOM.GoPackages {
-		infos = append(infos, p.BuildInfo)
-	}
-	return infos, nil
+	return nil
 }
 
 // squash writes the tree as a SquashFS. zlib: kernel.rpi reads nothing else.

@@ -3,8 +3,10 @@
 package keys
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -34,14 +36,19 @@ type Keys struct {
 	private *minisign.PrivateKey
 }
 
-// Sign signs an update's manifest. The signature depends on nothing but the key and what is signed. It fails with
+// Sign signs an update's manifest, or another file that is published. The signature depends on nothing but the key and what is signed. It fails with
 // fs.ErrNotExist where the private key is not.
 func (k *Keys) Sign(manifest []byte, comment string) ([]byte, error) {
 	if k.private == nil {
 		return nil, fmt.Errorf("sign update: %s is not here: %w", ReleaseKey, fs.ErrNotExist)
 	}
 	id := updatekit.KeyID(k.private.ID())
-	return minisign.SignWithComments(*k.private, manifest, comment, "signature from Porthole's release key "+id), nil
+	// The hashed form is what minisign itself makes today.
+	r := minisign.NewReader(bytes.NewReader(manifest))
+	if _, err := io.Copy(io.Discard, r); err != nil {
+		return nil, fmt.Errorf("sign update: %w", err)
+	}
+	return r.SignWithComments(*k.private, comment, "signature from Porthole's release key "+id), nil
 }
 
 // CanSign is whether the private key is there.

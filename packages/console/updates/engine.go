@@ -17,10 +17,9 @@ import (
 )
 
 const (
-	// askWithin bounds questions to system, orderWithin what it answers when something is on the disk, offerWithin what it
-	// answers when it has read from the card which parts are there already.
+	// askWithin bounds questions to system, offerWithin what it answers when it has read the card: which parts are there, whether
+	// they still are.
 	askWithin   = 5 * time.Second
-	orderWithin = 30 * time.Second
 	offerWithin = 10 * time.Minute
 	// stallWithin is how long system may take none of a part: a worn card pauses for seconds.
 	stallWithin = 2 * time.Minute
@@ -94,7 +93,7 @@ func (e *engine) offer(ctx context.Context, manifest, signature []byte, downgrad
 
 // order sends an order that has no answer.
 func (e *engine) order(ctx context.Context, method, path, who string) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), orderWithin)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), offerWithin)
 	defer cancel()
 	_, err := e.calls.Call(ctx, method, path, map[string]string{"who": who}, nil)
 	return refusal(err)
