@@ -142,6 +142,8 @@ func (r recorded) afterCut(t *testing.T, c vm.Cut) string {
 	switch {
 	case s.Version != oldVersion && s.Version != newVersion:
 		t.Errorf("the device runs %q", s.Version)
+	case s.Slot != map[string]string{oldVersion: "slot-a", newVersion: "slot-b"}[s.Version]:
+		t.Errorf("the device runs %s from %s", s.Version, s.Slot)
 	case flushed < r.asked && s.Version != oldVersion:
 		t.Errorf("nobody had asked for the installation yet, and the device runs %s", s.Version)
 	case flushed >= r.kept && s.Version != newVersion:
