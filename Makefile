@@ -27,11 +27,12 @@ arch_vm := amd64
 FUZZTIME  ?= 30s
 BENCHTIME ?= 20s
 
-# How long the readers of `make soak` come, go and misbehave, how long a screen plays, and how often it cuts the power of a signage
-# server and of a screen.
+# How long the readers of `make soak` come, go and misbehave, how long a screen plays, and how often it cuts the power: of a
+# device under write load and of a screen, and of one that is being updated.
 SOAK ?= 10m
 PLAY ?= 1h
 CUTS ?= 50
+UPDATE_CUTS ?= 200
 
 # Debian packages the tests use as real peers.
 TEST_DEBS := gcc libc6-dev ffmpeg chromium firefox-esr fonts-dejavu-core openssl gstreamer1.0-tools gstreamer1.0-plugins-base \
@@ -112,11 +113,12 @@ test: ## everything CI tests: all packages with the race detector, real cameras,
 	@$(PROGRESS) "compiling the tests" go test -v -race -run '^$$' -vet=off ./...
 	go test -race -timeout 25m $$(go list ./... | grep -v /integration/vm)
 	@# The rest is over: QEMU interprets, and would take the processors from those who need them in time.
-	go test -v -short -timeout 35m -skip '^TestLong' ./integration/vm
+	@# Two guests at a time, of one processor each.
+	go test -v -short -timeout 35m -parallel 2 -skip '^TestLong' ./integration/vm
 
 test-vm: ## boot the images in QEMU, with the long tests that `make test` leaves out: the watchdog, lost cards, more power cuts
 	@.ci/setup $(TEST_DEBS) $(IMAGE_DEBS) $(VM_DEBS)
-	go test -v -timeout 80m ./integration/vm
+	go test -v -timeout 120m -parallel 2 ./integration/vm
 
 test-quick: ## the inner loop: no race detector, no browser, no whole-system tests
 	@.ci/setup ffmpeg bind9
@@ -139,18 +141,20 @@ fuzz: ## fuzz every parser of outside bytes for FUZZTIME each (TARGETS=REGEXP: o
 	@.ci/setup
 	@.ci/fuzz "$(FUZZTIME)" "$(TARGETS)"
 
-bench: build ## latency, first frame, CPU and memory, beside MEDIAMTX= and GO2RTC= binaries where given; a thousand signage screens; sizes and start of the images in build/
+bench: build ## latency, first frame, CPU and memory, beside MEDIAMTX= and GO2RTC= binaries where given; a thousand signage screens; sizes and start of the images in build/; what an update costs
 	@.ci/setup ffmpeg chromium python3 qemu-system-x86 ovmf $(IMAGE_DEBS)
 	@overlays/decoder/build.sh "$$(go env GOARCH)" "build/decoder-$$(go env GOARCH)"
 	BENCHTIME="$(BENCHTIME)" MEDIAMTX="$(MEDIAMTX)" GO2RTC="$(GO2RTC)" go run ./bench -bin build/bin
 	BENCHTIME="$(BENCHTIME)" go test -run '^$$' -bench '^Benchmark(Video|Gaps|Fade)' -benchtime 1x ./packages/player/playback
+	go test -v -timeout 30m ./integration/vm -run '^TestLongUpdateFigures$$'
 
-soak: build ## readers that come, go, stall and misbehave for SOAK: memory, threads and descriptors of proxy must be flat; a screen that plays for PLAY: its memory too; CUTS power cuts during uploads, edits and playing
+soak: build ## readers that come, go, stall and misbehave for SOAK: memory, threads and descriptors of proxy must be flat; a screen that plays for PLAY: its memory too; CUTS power cuts during uploads, edits, renewals and playing, UPDATE_CUTS during an update
 	@.ci/setup ffmpeg $(IMAGE_DEBS) $(VM_DEBS)
 	@overlays/decoder/build.sh "$$(go env GOARCH)" "build/decoder-$$(go env GOARCH)"
 	go run ./bench -bin build/bin -soak "$(SOAK)"
 	go run ./bench -bin build/bin -play "$(PLAY)"
-	go test -v -timeout 12h ./integration/vm -run '^(TestSignagePowerCuts|TestPlayer)$$' -cuts "$(CUTS)"
+	go test -v -timeout 12h -parallel 2 ./integration/vm -run '^(TestStorageSweep|TestPlayer|TestLongUpdateKills)$$' -cuts "$(CUTS)"
+	go test -v -timeout 24h -parallel 2 ./integration/vm -run '^TestUpdateSweep$$' -cuts "$(UPDATE_CUTS)"
 
 clean: ## remove what was built and what `make run` stored
 	rm -rf build

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 
 	"porthole/gokrazy-instance/imager/keys"
@@ -34,6 +35,38 @@ func TestBadUpdates(t *testing.T) {
 	u.rollsBack(t, k, "a process that never gets ready", "v8.0.2", change{flags: hasty, root: inPlaceOf("user/signaling", stuck(t, "vm"))}, "signaling")
 	u.rollsBack(t, k, "a screen that stays black", "v8.0.3", change{flags: hasty, boot: withoutDisplay}, "screen")
 	u.keepsByTool(t, good)
+}
+
+// TestLongUpdateWatchdog: a version on trial in which system stops is restarted by the watchdog, and rolled back.
+func TestLongUpdateWatchdog(t *testing.T) {
+	t.Parallel()
+	k := takeApart(t, theVMImage(t), "vm")
+	m := boot(t, vm.Options{Disk: newDisk(t, theVMImage(t), 2<<30), Forward: []int{443, vm.AgentPort}, Reboot: true})
+	u := updater{m: m, keys: k.keys}
+	u.isReady(t)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	if _, err := u.bring(ctx, t, k.make(t, newVersion, change{flags: []string{"-trial-healthy=9m"}}), false); err != nil {
+		t.Fatal(err)
+	}
+	if err := u.install(ctx); err != nil {
+		t.Fatal(err)
+	}
+	if err := u.awaitPhase(ctx, "trying"); err != nil {
+		t.Fatal(err)
+	}
+	heartBeats(t, m.Agent())
+	if err := m.Agent().Signal(ctx, find(t, m.Agent(), "system").PID, syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	s := u.end(t)
+	if s.Phase != "rolled-back" || s.Version != oldVersion || s.Try != 1 || !strings.Contains(strings.ToLower(s.Reason), "watchdog") {
+		t.Errorf("the device says %+v", s)
+	}
+	if m.WatchdogBites() != 1 {
+		t.Errorf("the watchdog ran out %d times", m.WatchdogBites())
+	}
+	t.Log(s.Reason)
 }
 
 // refused: the manifest is refused with a sentence that has the words.

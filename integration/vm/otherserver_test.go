@@ -164,6 +164,7 @@ func selfSigned(t *testing.T) tls.Certificate {
 // TestLongPlayerOtherServer: a screen follows a server of the field whose certificate it pins. When another certificate is there it stops
 // asking and plays on, also over a power cut, until somebody approves that.
 func TestLongPlayerOtherServer(t *testing.T) {
+	t.Parallel()
 	server := newDigiServer(t)
 	server.show(t, "RGBY", "CMRG")
 	s := &showing{switching: true, items: []string{"RGBY", "CMRG"}, disk: newDisk(t, theVMImage(t), 8<<30, fmt.Sprintf(

@@ -153,6 +153,7 @@ func TestPiFirmware(t *testing.T) {
 // TestPi boots the Raspberry Pi's image as it is shipped, first without a network: every process runs, and the screen says
 // what is missing. Then the cable is plugged in: the screen shows the console's address, and the console is there.
 func TestPi(t *testing.T) {
+	t.Parallel()
 	disk := filepath.Join(t.TempDir(), "disk.img")
 	if err := vm.CopyDisk(thePiImage(t), disk, vm.SDSize(0)); err != nil {
 		t.Fatal(err)

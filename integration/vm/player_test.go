@@ -38,6 +38,7 @@ type showing struct {
 // TestPlayer is the life of a screen that plays: one item of each kind; decoders that are killed; then the power is cut in the middle of
 // downloads and of new playlists. From the first item on nothing but items is on the screen.
 func TestPlayer(t *testing.T) {
+	t.Parallel()
 	s := &showing{camera: "yard", disk: newDisk(t, theVMImage(t), 8<<30,
 		fmt.Sprintf("[[camera]]\nid = \"yard\"\nurl = %q\nuser = \"cam\"\npassword = \"camera secret\"\n", throughSLIRP(serveCamera(t, "127.0.0.1"))))}
 	s.boot(t)
@@ -50,6 +51,7 @@ func TestPlayer(t *testing.T) {
 
 // TestLongPlayerKinds: every format, and a decoder that hangs.
 func TestLongPlayerKinds(t *testing.T) {
+	t.Parallel()
 	s := &showing{disk: newDisk(t, theVMImage(t), 8<<30)}
 	s.boot(t)
 	s.fill(t)
@@ -60,6 +62,7 @@ func TestLongPlayerKinds(t *testing.T) {
 
 // TestLongPlayerTurned: every orientation, for every kind of item.
 func TestLongPlayerTurned(t *testing.T) {
+	t.Parallel()
 	s := &showing{disk: newDisk(t, theVMImage(t), 8<<30)}
 	s.boot(t)
 	s.fill(t, oneOfEach...)
@@ -71,6 +74,7 @@ func TestLongPlayerTurned(t *testing.T) {
 
 // TestLongPlayerAlone: the server is silent and a day goes by: the playlist goes on, also after the power was cut.
 func TestLongPlayerAlone(t *testing.T) {
+	t.Parallel()
 	s := &showing{disk: newDisk(t, theVMImage(t), 8<<30)}
 	s.boot(t)
 	s.fill(t, oneOfEach...)

@@ -243,6 +243,7 @@ func (r *renewals) checkAtLeast(t *testing.T, m *vm.Machine, all map[string]int6
 
 // TestLongRenewalCuts cuts the power in the middle of renewals more often.
 func TestLongRenewalCuts(t *testing.T) {
+	t.Parallel()
 	r := newRenewals(t)
 	disk := newDisk(t, theVMImage(t), 8<<30)
 	for cut := range 12 {

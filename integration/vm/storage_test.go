@@ -166,6 +166,7 @@ func switchOff(t *testing.T, m *vm.Machine) {
 
 // TestLongBeyondRepair: a storage of which nothing is left is not touched; the device starts without it and says so.
 func TestLongBeyondRepair(t *testing.T) {
+	t.Parallel()
 	// Not enlarged, the storage has no second superblock.
 	disk := newDisk(t, theVMImage(t), 0)
 	parts, err := vm.Partitions(disk)
@@ -231,6 +232,7 @@ func TestLongBeyondRepair(t *testing.T) {
 // checked, grown and mounted, while identity, certificates and database are made. Whatever the moment, the next boot has
 // a working device.
 func TestLongPowerCuts(t *testing.T) {
+	t.Parallel()
 	image := theVMImage(t)
 	for _, moment := range []struct{ name, serial string }{
 		{"init", `Porthole test`},

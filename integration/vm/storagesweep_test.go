@@ -14,6 +14,7 @@ import (
 // though nothing is that was not flushed; what was not acknowledged goes on or is gone; the file system and the database are
 // whole; the certificates are old or new ones.
 func TestStorageSweep(t *testing.T) {
+	t.Parallel()
 	m, open := record(t, newDisk(t, theVMImage(t), 2<<30), vm.Options{Forward: []int{443, vm.AgentPort}})
 	u := logIn(t, m)
 	s := &shop{e: &stack.Editor{HTTP: u.c, Base: u.at}, now: m.Recorded}

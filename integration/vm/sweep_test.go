@@ -3,6 +3,7 @@ package vm_test
 import (
 	"context"
 	"flag"
+	"os"
 	"path/filepath"
 	"testing"
 
@@ -36,6 +37,9 @@ func record(t *testing.T, disk string, o vm.Options) (m *vm.Machine, open func()
 		}
 		if err := vm.SameDisk(whole, disk); err != nil {
 			t.Fatalf("the recording, replayed: %v", err)
+		}
+		if err := os.Remove(whole); err != nil {
+			t.Fatal(err)
 		}
 		return r
 	}

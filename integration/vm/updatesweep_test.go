@@ -142,6 +142,8 @@ func (r recorded) afterCut(t *testing.T, c vm.Cut) string {
 	switch {
 	case s.Version != oldVersion && s.Version != newVersion:
 		t.Errorf("the device runs %q", s.Version)
+	case s.Slot != map[string]string{oldVersion: "slot-a", newVersion: "slot-b"}[s.Version]:
+		t.Errorf("the device runs %s from %s", s.Version, s.Slot)
 	case flushed < r.asked && s.Version != oldVersion:
 		t.Errorf("nobody had asked for the installation yet, and the device runs %s", s.Version)
 	case flushed >= r.kept && s.Version != newVersion:
@@ -185,6 +187,7 @@ const updateKills = 4
 // TestLongUpdateKills kills QEMU at swept times of a live update, again and again on one device, which goes on with the
 // update each time. In the end it is kept.
 func TestLongUpdateKills(t *testing.T) {
+	t.Parallel()
 	k := takeApart(t, theVMImage(t), "vm")
 	up := k.make(t, newVersion, change{flags: quick})
 	disk := newDisk(t, theVMImage(t), 2<<30)

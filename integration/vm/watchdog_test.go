@@ -15,6 +15,7 @@ import (
 // restarted by its hardware watchdog; its serial console says why before, and the journal of a trial if there is one; all is
 // well after, and what comes then knows how that run ended.
 func TestLongWatchdog(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct{ name, stop, why string }{
 		{"system stops", "system", `no heartbeat for 45s\r?\n`},
 		{"console stops", "console", `no heartbeat for 45s; system says: console.*health does not answer`},
