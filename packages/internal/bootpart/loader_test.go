@@ -34,6 +34,18 @@ func device(t testing.TB, board string, g bootpart.Geometry) *recorder {
 	return m
 }
 
+// TestSameBytes: the same files give the same bytes, whatever order Go's maps have.
+func TestSameBytes(t *testing.T) {
+	for _, board := range []string{bootpart.BoardPi, bootpart.BoardVM} {
+		first := device(t, board, small).b
+		for range 5 {
+			if !bytes.Equal(first, device(t, board, small).b) {
+				t.Fatalf("%s: making it twice gives different bytes", board)
+			}
+		}
+	}
+}
+
 // starts returns which slot the next restart starts, the one after it if nobody does anything, and whether there is a trace
 // of a trial.
 func starts(t testing.TB, l bootpart.Loader) (next, then string, tried bool) {
