@@ -46,7 +46,7 @@ func (m machine) read(t *testing.T) (resetcause.Report, *hwtest.Devices, error) 
 		if err != nil {
 			t.Fatal(err)
 		}
-		t.Cleanup(func() { k.Sys.Close(f) }) //nolint:errcheck // was only asked
+		t.Cleanup(func() { k.Sys.Close(f) })
 		k.Watchdog = f
 	}
 	r, err := k.Read()
@@ -166,7 +166,7 @@ func TestTrouble(t *testing.T) {
 	if k.Watchdog, err = k.Sys.Open(filepath.Join(d.Root(), "dev/watchdog"), os.O_WRONLY); err != nil {
 		t.Fatal(err)
 	}
-	defer k.Sys.Close(k.Watchdog) //nolint:errcheck // was only asked
+	defer k.Sys.Close(k.Watchdog)
 	if r, err := k.Read(); !errors.Is(err, unix.EIO) || r.Cause != resetcause.Unknown {
 		t.Errorf("a broken watchdog gives %+v, %v", r, err)
 	}

@@ -8,14 +8,20 @@ import (
 	"porthole/packages/internal/bootpart"
 )
 
-// A boot partition and what it is made of; see package bootpart.
 type (
-	Partition  = bootpart.Partition
-	Medium     = bootpart.Medium
-	Slot       = bootpart.Slot
-	Loader     = bootpart.Loader
-	Options    = bootpart.Options
-	Geometry   = bootpart.Geometry
+	// Partition is an opened boot partition.
+	Partition = bootpart.Partition
+	// Medium is the device, or an image of the partition.
+	Medium = bootpart.Medium
+	// Slot is what differs between the slots.
+	Slot = bootpart.Slot
+	// Loader says which slot starts.
+	Loader = bootpart.Loader
+	// Options describe a partition to be made.
+	Options = bootpart.Options
+	// Geometry is how it is divided.
+	Geometry = bootpart.Geometry
+	// PartWriter writes a boot part.
 	PartWriter = bootpart.PartWriter
 )
 

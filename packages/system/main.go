@@ -19,6 +19,7 @@ import (
 	"porthole/hw/uevent"
 	"porthole/packages/internal/daemon"
 	"porthole/packages/internal/unixsock"
+	shared "porthole/packages/internal/update"
 	"porthole/packages/system/authority"
 	"porthole/packages/system/health"
 	"porthole/packages/system/heartbeat"
@@ -128,6 +129,7 @@ func (a *api) runDevice(ctx context.Context, g *errgroup.Group, env daemon.Env) 
 		Log: env.Log, Dir: env.StateDir(), CountFile: filepath.Join(env.PermDir, "system", "restarts"),
 		Processes: a.supervisor.Processes,
 		Watched:   ours,
+		OnTrial:   func() bool { return a.updates.Status().Phase == shared.Trying },
 		Health: map[string]func(context.Context) error{"console": func(ctx context.Context) error {
 			_, err := console.Call(ctx, http.MethodGet, "/api/health", nil, nil)
 			return err

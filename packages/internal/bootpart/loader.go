@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -21,24 +22,15 @@ func (p *Partition) Loader(board string) (Loader, error) {
 
 // startable makes sure that a slot has a kernel, and returns its command line.
 func (p *Partition) startable(slot string) (string, error) {
-	line, err := p.SlotFile(slot, Cmdline)
+	r, files, err := p.look(slot)
 	if err != nil {
 		return "", err
 	}
-	r, err := p.slotReader(slot)
-	if err != nil {
-		return "", err
+	if !slices.ContainsFunc(files, func(f slotFile) bool { return f.path == Kernel }) {
+		return "", fmt.Errorf("%s has no %s: %w", slot, Kernel, ErrNotFound)
 	}
-	files, err := r.files()
-	if err != nil {
-		return "", err
-	}
-	for _, f := range files {
-		if f.path == Kernel {
-			return strings.TrimSuffix(string(line), "\n"), nil
-		}
-	}
-	return "", fmt.Errorf("%s has no %s: %w", slot, Kernel, ErrNotFound)
+	line, err := r.named(files, Cmdline)
+	return strings.TrimSuffix(string(line), "\n"), err
 }
 
 // piLoader is config.txt, which the firmware reads, and tryboot.txt, which it reads instead when a restart asks for it

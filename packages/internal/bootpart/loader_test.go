@@ -60,7 +60,7 @@ func starts(t testing.TB, l bootpart.Loader) (next, then string, tried bool) {
 func TestLoader(t *testing.T) {
 	for _, board := range []string{bootpart.BoardPi, bootpart.BoardVM} {
 		t.Run(board, func(t *testing.T) {
-			m := device(t, board, bootpart.Standard())
+			m := device(t, board, medium)
 			p := open(t, m)
 			l := loader(t, p, board)
 			step := func(what string, err error, next, then string) {
@@ -241,7 +241,7 @@ e570006f007200740068000f00076f006c0065002d0030003000000030003000 e54f5254484f7e3
 
 // TestLoaderAfterTrial reads and mends what edk2 leaves.
 func TestLoaderAfterTrial(t *testing.T) {
-	m := device(t, bootpart.BoardVM, bootpart.Standard())
+	m := device(t, bootpart.BoardVM, medium)
 	p := open(t, m)
 	l := loader(t, p, bootpart.BoardVM)
 	writeSlot(t, p, bootpart.SlotB, "v2")

@@ -72,7 +72,7 @@ func (p *Partition) inSlots(cluster uint32) bool {
 // continuation.
 func (p *Partition) checkOutside(root []item) error {
 	foreign := fmt.Errorf("%w (something else lies in the slots' room)", ErrLayout)
-	end := uint32(p.l.clusters + firstCluster)
+	end := p.l.clusters + firstCluster
 	for _, span := range [][2]uint32{{0, p.l.slots[0].start}, {p.l.slots[1].start + p.l.slots[1].count, end}} {
 		entries, err := p.table(0, span[0], span[1]-span[0])
 		if err != nil {

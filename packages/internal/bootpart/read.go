@@ -2,6 +2,7 @@ package bootpart
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"path"
@@ -172,16 +173,9 @@ func (s *slotReader) small(f slotFile, most int) ([]byte, error) {
 // ReadSlot writes a slot's boot part: the very bytes that WriteSlot got. Files named in s.Extra, Manifest and Signature are
 // left out. It fails with ErrEmpty for an empty slot, and when the slot is damaged or another's.
 func (p *Partition) ReadSlot(ctx context.Context, slot string, s Slot, w io.Writer) error {
-	r, err := p.slotReader(slot)
+	r, files, err := p.look(slot)
 	if err != nil {
 		return err
-	}
-	files, err := r.files()
-	if err != nil {
-		return err
-	}
-	if len(files) == 0 {
-		return fmt.Errorf("%s: %w", slot, ErrEmpty)
 	}
 	t := NewPartWriter(w)
 	for _, f := range files {
@@ -217,21 +211,35 @@ func (p *Partition) ReadSlot(ctx context.Context, slot string, s Slot, w io.Writ
 // SlotFile returns a file of a slot as it is there, of at most MaxFile bytes. It fails with ErrNotFound, and with ErrEmpty
 // too when there is no file at all.
 func (p *Partition) SlotFile(slot, name string) ([]byte, error) {
-	r, err := p.slotReader(slot)
+	r, files, err := p.look(slot)
+	if errors.Is(err, ErrEmpty) {
+		return nil, fmt.Errorf("%w: %w", err, ErrNotFound)
+	}
 	if err != nil {
 		return nil, err
 	}
-	files, err := r.files()
-	if err != nil {
-		return nil, err
-	}
-	if len(files) == 0 {
-		return nil, fmt.Errorf("%s: %w: %w", slot, ErrEmpty, ErrNotFound)
-	}
+	return r.named(files, name)
+}
+
+// named returns the content of one of the files.
+func (s *slotReader) named(files []slotFile, name string) ([]byte, error) {
 	for _, f := range files {
 		if same(f.path, name) {
-			return r.small(f, MaxFile)
+			return s.small(f, MaxFile)
 		}
 	}
-	return nil, fmt.Errorf("%s has no %s: %w", slot, name, ErrNotFound)
+	return nil, fmt.Errorf("%s has no %s: %w", s.slot, name, ErrNotFound)
+}
+
+// look returns a slot's files. It fails with ErrEmpty when there are none.
+func (p *Partition) look(slot string) (*slotReader, []slotFile, error) {
+	r, err := p.slotReader(slot)
+	if err != nil {
+		return nil, nil, err
+	}
+	files, err := r.files()
+	if err == nil && len(files) == 0 {
+		err = fmt.Errorf("%s: %w", slot, ErrEmpty)
+	}
+	return r, files, err
 }

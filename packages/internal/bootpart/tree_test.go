@@ -55,7 +55,7 @@ func random(r *rand.Rand, n int) []byte {
 // TestTrees: whatever tree is written to whichever slot, it comes back to the byte; fsck.fat finds nothing and mtools reads
 // every file.
 func TestTrees(t *testing.T) {
-	m := format(t, bootpart.BoardPi, bootpart.Standard())
+	m := format(t, bootpart.BoardPi, medium)
 	p := open(t, m)
 	for seed := range uint64(12) {
 		r := rand.New(rand.NewPCG(seed, 4))
@@ -76,12 +76,16 @@ func TestTrees(t *testing.T) {
 			continue
 		}
 		files := peers(t, m.b)
+		read := 0
 		for name, want := range tree {
 			if name == bootpart.Cmdline || name == bootpart.Config {
 				continue
 			}
 			if got, ok := files[slot+"/"+name]; !ok || !bytes.Equal(got, want) {
 				t.Errorf("seed %d: mtools reads %d bytes of %q, not %d", seed, len(got), name, len(want))
+			}
+			if read++; read > 20 {
+				continue
 			}
 			file, err := p.SlotFile(slot, name)
 			if err != nil || !bytes.Equal(file, want) {

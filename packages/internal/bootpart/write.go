@@ -78,6 +78,7 @@ func (w *slotWriter) write(b []byte, at int64) error {
 	last := w.r.start + w.r.count
 	if len(b)%sectorSize != 0 || at%sectorSize != 0 || !within(l.at(w.r.start), l.at(last)) &&
 		!within(l.fatAt(0, w.r.start), l.fatAt(0, last)) && !within(l.fatAt(1, w.r.start), l.fatAt(1, last)) {
+		//nolint:forbidigo // a bug, and the last moment to keep it from the system that runs
 		panic(fmt.Sprintf("bootpart: a write of %d bytes at %d would leave %s", len(b), at, w.slot))
 	}
 	if _, err := w.p.m.WriteAt(b, at); err != nil {

@@ -159,7 +159,7 @@ func (e *Engine) restartWhenWanted(ctx context.Context) {
 
 // environment are checks of what is around the device. They are not asked for if they were not passed before the update either, or
 // if that is not known: nobody is to lose an update because the television is unplugged.
-var environment = []string{trial.Gateway, trial.Screen}
+var environment = []string{trial.Gateway, trial.Screen, trial.Playback}
 
 // waive marks the checks that are not asked for, and returns the failing ones among the others in a sentence.
 func waive(checks []update.Check, before map[string]bool) (failing string) {
@@ -253,7 +253,7 @@ func (e *Engine) undo(failing string) {
 	} else {
 		reason += " Now and then a check failed; the trial's journal says which."
 	}
-	e.tell("given up: %s", reason)
+	e.tell("%s%s", strings.TrimPrefix(givenUpMark, "system: "), reason)
 	e.cfg.Log.Error("updates: this version is given up, the device restarts into the former one", "why", reason)
 	e.settle(func(r *record) { r.Undo, r.Reason = true, reason })
 	if p, err := e.openBoot(); err == nil {

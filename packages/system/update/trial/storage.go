@@ -25,15 +25,26 @@ const (
 
 const storedText = "The storage takes what is written, and gives it back."
 
-// storage looks whether the storage takes what is written.
-func (t *Trial) storage(context.Context) (string, error) {
+// storage looks whether the storage takes what is written. A card that hangs keeps whoever writes to it for ever: that one is
+// not waited for, and nobody else is sent after it.
+func (t *Trial) storage(ctx context.Context) (string, error) {
 	if !t.stored.IsZero() && time.Since(t.stored) < probeEvery {
 		return storedText, nil
 	}
 	t.stored = time.Time{}
-	if err := probe(filepath.Join(t.cfg.StorageDir, probeFile)); err != nil {
-		t.cfg.Log.Warn("the storage on trial does not work", "err", err)
-		return "", failf("The storage does not work: %s.", storageWords(err))
+	if t.storing == nil {
+		t.storing = make(chan error, 1)
+		go func(end chan<- error) { end <- probe(filepath.Join(t.cfg.StorageDir, probeFile)) }(t.storing)
+	}
+	select {
+	case err := <-t.storing:
+		t.storing = nil
+		if err != nil {
+			t.cfg.Log.Warn("the storage on trial does not work", "err", err)
+			return "", failf("The storage does not work: %s.", storageWords(err))
+		}
+	case <-ctx.Done():
+		return "", failf("The storage does not take in time what is written: the card may be worn out.")
 	}
 	t.stored = time.Now()
 	return storedText, nil

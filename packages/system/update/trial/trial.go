@@ -21,6 +21,7 @@ const (
 	Processes = "processes"
 	Console   = "console"
 	Screen    = "screen"
+	Playback  = "playback"
 	Storage   = "storage"
 	Gateway   = "gateway"
 )
@@ -66,10 +67,11 @@ type Trial struct {
 	mu sync.Mutex // guards what follows: one look at a time
 	// first is when each process's pid was first seen.
 	first map[string]seen
-	// stored is when the storage last took something.
-	stored time.Time
-	// dark is since when the screen has been black although Porthole shows a picture of its own; zero if it is not.
-	dark time.Time
+	// stored is when the storage last took something; storing has the end of a write that has not ended yet.
+	stored  time.Time
+	storing chan error
+	// black is since when the screen has been black although Porthole shows a picture of its own; zero if it is not.
+	black time.Time
 }
 
 // New returns a trial that has not looked yet.
@@ -97,7 +99,7 @@ func (t *Trial) Look(ctx context.Context) []update.Check {
 		name string
 		look func(context.Context) (good string, err error)
 	}{
-		{Processes, t.processes}, {Console, t.console}, {Screen, t.screen}, {Storage, t.storage}, {Gateway, t.gateway},
+		{Processes, t.processes}, {Console, t.console}, {Screen, t.screen}, {Playback, t.playback}, {Storage, t.storage}, {Gateway, t.gateway},
 	}
 	checks := make([]update.Check, len(all))
 	var wg sync.WaitGroup
