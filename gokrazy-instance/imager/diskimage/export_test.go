@@ -56,3 +56,15 @@ func BootTarOf(files map[string]string, version string, at time.Time) ([]byte, e
 	err := b.BootTar(&out)
 	return out.Bytes(), err
 }
+
+// InstanceWith returns the process list of an instance with further flags.
+func InstanceWith(dir string, args map[string][]string) ([]Process, error) {
+	in, err := readInstance(dir, "pi")
+	if err != nil {
+		return nil, err
+	}
+	if err := in.addArgs(args); err != nil {
+		return nil, err
+	}
+	return in.processes(), nil
+}
