@@ -3,7 +3,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 
-VERSION   := $(shell git describe --always --dirty --tags 2>/dev/null || echo devel)
+VERSION   := $(shell .ci/version)
 LDFLAGS   := -X porthole/packages/internal/daemon.version=$(VERSION)
 PROCESSES := system proxy signaling console player
 PROGRESS  := .ci/progress
@@ -15,6 +15,13 @@ WSS_PORT   ?= 8765
 TEST_PORT  ?= 5001
 PROVISION  ?=
 STATE      ?= build/run
+
+# The board of `make update` (pi or vm), and the folder of the keys that updates are signed with: outside of build, which
+# `make clean` removes.
+BOARD ?= pi
+KEYS  ?= keys
+arch_pi := arm64
+arch_vm := amd64
 
 # How long each fuzz target and each benchmark runs.
 FUZZTIME  ?= 30s
@@ -36,7 +43,7 @@ IMAGE_DEBS := git gcc libc6-dev make nasm pkgconf dpkg-dev util-linux \
               gcc-aarch64-linux-gnu libc6-dev-arm64-cross squashfs-tools dosfstools mtools e2fsprogs
 VM_DEBS    := qemu-system-x86 qemu-system-arm qemu-user ovmf zbar-tools tesseract-ocr tesseract-ocr-eng iproute2 python3
 
-.PHONY: help run build image vm-image vm flash test test-vm test-quick lint fuzz bench soak clean
+.PHONY: help run build keys image vm-image update built vm flash test test-vm test-quick lint fuzz bench soak clean
 
 help: ## list the targets
 	@echo "Porthole $(VERSION)"
@@ -59,17 +66,29 @@ build/overlay-%: overlays/decoder/build.sh
 	@cp build/decoder-$*/ffmpeg $@/usr/local/bin/ffmpeg-porthole
 	@cp -r build/decoder-$*/LICENSES build/decoder-$*/SOURCE-OFFER.txt $@/usr/share/licenses/decoder/
 
+# A key that is missing is made, with a word on where to keep it.
+build/bin/imager: FORCE
+	@mkdir -p build/bin && go build -o $@ ./gokrazy-instance/imager
+FORCE:
+
+keys: build/bin/imager ## make the keys that updates are signed with (KEYS=folder); ROTATE=1: the next one becomes the current one
+	@build/bin/imager keys -dir "$(KEYS)" $(if $(ROTATE),-rotate)
+
 image: ## build build/porthole-pi.img and .img.zst: Raspberry Pi 3, 4, 5, Zero 2 W
-	@.ci/setup $(IMAGE_DEBS)
-	@$(MAKE) --no-print-directory build/overlay-arm64
-	@mkdir -p build/bin && go build -o build/bin/imager ./gokrazy-instance/imager
-	@build/bin/imager image -board pi -version "$(VERSION)" -overlay build/overlay-arm64 -zst
+	@$(MAKE) --no-print-directory built BOARD=pi VERB=image ZST=-zst
 
 vm-image: ## build build/porthole-vm.img: the same appliance for QEMU (amd64, UEFI)
+	@$(MAKE) --no-print-directory built BOARD=vm VERB=image
+
+update: ## build the signed build/porthole-VERSION-BOARD.update and its image (BOARD=pi or vm)
+	@$(MAKE) --no-print-directory built VERB=update
+	@$(if $(filter pi,$(BOARD)),ln -sf "porthole-$(VERSION)-pi.update" "build/porthole-$(VERSION).update")
+
+built: build/bin/imager
 	@.ci/setup $(IMAGE_DEBS)
-	@$(MAKE) --no-print-directory build/overlay-amd64
-	@mkdir -p build/bin && go build -o build/bin/imager ./gokrazy-instance/imager
-	@build/bin/imager image -board vm -version "$(VERSION)" -overlay build/overlay-amd64
+	@$(MAKE) --no-print-directory build/overlay-$(arch_$(BOARD))
+	@build/bin/imager keys -dir "$(KEYS)" -if-missing
+	@build/bin/imager $(VERB) -board $(BOARD) -version "$(VERSION)" -keys "$(KEYS)" -overlay build/overlay-$(arch_$(BOARD)) $(ZST)
 
 vm: vm-image ## boot build/porthole-vm.img in QEMU; the console is at https://localhost:$(HTTPS_PORT)
 	@.ci/setup $(VM_DEBS)

@@ -33,7 +33,7 @@ var owners = map[string][]string{
 	"modernc.org/sqlite":               {"packages/console"},
 	"go.yaml.in/yaml":                  {"packages/internal/imports"},
 	"github.com/alexedwards/":          {"packages/console"},
-	"aead.dev/minisign":                {"packages/internal/update", "gokrazy-instance/imager"},
+	"aead.dev/minisign":                {"packages/internal/update", "packages/updatekit", "gokrazy-instance/imager"},
 	"github.com/CycloneDX/":            {"gokrazy-instance/imager"},
 	"github.com/chromedp/":             {"integration", "bench", "packages/signaling", "packages/console"},
 }
@@ -107,6 +107,7 @@ func TestImportRulesBite(t *testing.T) {
 		{"media/rtsp", "github.com/pion/webrtc/v4"},
 		{"packages/proxy", "modernc.org/sqlite"},
 		{"packages/console", "aead.dev/minisign"},
+		{"packages/console", "porthole/packages/updatekit"},
 		{"packages/system", "github.com/CycloneDX/cyclonedx-go"},
 	} {
 		if forbidden(c[0], c[1]) == "" {

@@ -181,7 +181,8 @@ func TestSameBytes(t *testing.T) {
 		env = append(env, otherCache(t)...)
 	}
 	second, err := vm.BuildImage(t.Context(), vm.ImageOptions{
-		Repo: elsewhere, Out: filepath.Join(elsewhere, "build"), Board: "pi", Version: "test", Progress: progress(t), Env: env,
+		Repo: elsewhere, Out: filepath.Join(elsewhere, "build"), Board: "pi", Version: vm.TestVersion, Progress: progress(t), Env: env,
+		KeysDir: filepath.Join(workDir, "keys"),
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -74,7 +74,8 @@ type built struct {
 func (b *built) get(t *testing.T, o vm.ImageOptions) string {
 	t.Helper()
 	b.once.Do(func() {
-		o.Repo, o.Out, o.Version, o.Progress = repo, filepath.Join(workDir, o.Board), "test", progress(t)
+		o.Repo, o.Out, o.Version, o.Progress = repo, filepath.Join(workDir, o.Board), vm.TestVersion, progress(t)
+		o.KeysDir = filepath.Join(workDir, "keys")
 		// Not the test's context: other tests use the image too.
 		b.path, b.err = vm.BuildImage(context.Background(), o)
 	})

@@ -12,6 +12,9 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"porthole/gokrazy-instance/imager/keys"
+	"porthole/packages/updatekit"
 )
 
 // Builder makes the image of one board.
@@ -19,9 +22,15 @@ type Builder struct {
 	Board Board
 	// Repo is the checkout, Out where the image goes, Cache where downloads are kept.
 	Repo, Out, Cache string
-	// Version is what the programs say of themselves; Time is every time stamp in the image.
+	// Version is what the programs say of themselves, as package update reads it; Time is every time stamp in the image.
 	Version string
 	Time    time.Time
+	// Minimum is the oldest version that can take the update to this one directly; empty: any.
+	Minimum string
+	// Keys are those the image takes updates from, and what its own update is signed with; without any it takes none.
+	Keys *keys.Keys
+	// Args are flags to add to processes, for tests: by the process's name.
+	Args map[string][]string
 	// Packages are programs of this module to run beside the board's own, for tests.
 	Packages []string
 	// Overlays are folders laid over the root file system, later ones over earlier ones.
@@ -44,6 +53,9 @@ func (b *Builder) Image(ctx context.Context) (string, error) {
 		}
 		*dir = abs
 	}
+	if err := b.checkVersions(); err != nil {
+		return "", err
+	}
 	if err := os.RemoveAll(b.work("")); err != nil {
 		return "", fmt.Errorf("clear the last build: %w", err)
 	}
@@ -58,6 +70,7 @@ func (b *Builder) Image(ctx context.Context) (string, error) {
 		{"compiling for " + b.Board.Arch, b.runGok},
 		{"making the root file system", b.makeRoot},
 		{"laying out the boot file system", b.makeBoot},
+		{"making the update's parts", b.makeManifest},
 		{"making the boot file system", b.makeBootFAT},
 		{"making /perm", b.makePerm},
 		{"writing " + filepath.Base(image), func(context.Context) error { return b.assemble(image) }},
@@ -67,6 +80,17 @@ func (b *Builder) Image(ctx context.Context) (string, error) {
 		}
 	}
 	return image, nil
+}
+
+func (b *Builder) checkVersions() error {
+	if _, err := updatekit.ParseVersion(b.Version); err != nil {
+		return err
+	}
+	if b.Minimum == "" {
+		return nil
+	}
+	_, err := updatekit.ParseVersion(b.Minimum)
+	return err
 }
 
 // Compress writes image.zst beside the image and returns its path.

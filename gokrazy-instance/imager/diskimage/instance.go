@@ -7,7 +7,9 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path"
 	"path/filepath"
+	"slices"
 	"strings"
 )
 
@@ -118,6 +120,20 @@ func (in *instance) stamp(version string) {
 	}
 }
 
+// addArgs adds flags to processes.
+func (in *instance) addArgs(args map[string][]string) error {
+	for name, flags := range args {
+		i := slices.IndexFunc(in.packages, func(pkg string) bool { return path.Base(pkg) == name })
+		if i < 0 {
+			return fmt.Errorf("there is no process %q to give %s to", name, strings.Join(flags, " "))
+		}
+		pc := in.packageConfig[in.packages[i]]
+		pc.CommandLineFlags = append(pc.CommandLineFlags, flags...)
+		in.packageConfig[in.packages[i]] = pc
+	}
+	return nil
+}
+
 // processes returns the list init supervises: gokrazy's own programs, then ours.
 func (in *instance) processes() []Process {
 	var list []Process
@@ -191,6 +207,9 @@ func (b *Builder) runGok(ctx context.Context) error {
 		return err
 	}
 	in.packages = append(in.packages, b.Packages...)
+	if err := in.addArgs(b.Args); err != nil {
+		return err
+	}
 	in.stamp(b.Version)
 	if err := in.write(b.work("instance"), b.Repo); err != nil {
 		return err

@@ -81,6 +81,7 @@ func (b *Builder) curate(ctx context.Context, t tree) error {
 		return fmt.Errorf("describe build: %w", err)
 	}
 	t.file("etc/porthole/build.json", append(about, '\n'))
+	addKeys(t, b.Keys)
 	// Where init mounts the boot partition.
 	t.dirs("boot")
 	return nil

@@ -61,6 +61,16 @@ type Config struct {
 	Healthy, Deadline time.Duration
 	// Uptime is how long the device has run, at any clock.
 	Uptime func() (time.Duration, error)
+
+	// step, if not nil, is told before a file of Dir changes: a test cuts the power there.
+	step func(what string)
+}
+
+// about tells that something is about to change.
+func (c *Config) about(what string) {
+	if c.step != nil {
+		c.step(what)
+	}
 }
 
 // Engine is the one that writes updates. Run must run for it to do anything.
@@ -179,6 +189,7 @@ func (e *Engine) save(change func(*record) error) error {
 	if err := change(&r); err != nil {
 		return err
 	}
+	e.cfg.about("record " + string(r.Phase))
 	if err := writeRecord(e.cfg.Dir, r); err != nil {
 		return err
 	}
@@ -202,6 +213,7 @@ func (e *Engine) settle(change func(*record)) {
 
 // write puts the record on the disk if it can. The caller holds saving.
 func (e *Engine) write(r record) {
+	e.cfg.about("record " + string(r.Phase))
 	if err := writeRecord(e.cfg.Dir, r); err != nil {
 		e.cfg.Log.Error("updates: the record cannot be written", "err", err)
 		return
@@ -235,6 +247,7 @@ func (e *Engine) note(ev update.Event) {
 	list := append([]update.Event{ev}, e.history[:min(len(e.history), update.MaxHistory-1)]...)
 	e.history = list
 	e.mu.Unlock()
+	e.cfg.about("history")
 	if err := writeHistory(e.cfg.Dir, list); err != nil {
 		e.cfg.Log.Error("updates: the history cannot be written", "err", err)
 	}

@@ -28,9 +28,14 @@ type header struct {
 }
 
 // journal is the trial's: init and system tell in it how far a version on trial has come.
-type journal struct{ path string }
+type journal struct {
+	path  string
+	about func(what string)
+}
 
-func (e *Engine) journal() journal { return journal{filepath.Join(e.cfg.Dir, journalFile)} }
+func (e *Engine) journal() journal {
+	return journal{filepath.Join(e.cfg.Dir, journalFile), e.cfg.about}
+}
 
 // tryMark begins the lines of each try.
 const tryMark = "system: try "
@@ -51,6 +56,7 @@ func (j journal) begin(h header) error {
 		fmt.Fprintln(&b, l)
 	}
 	fmt.Fprintf(&b, "%s%d of %d is about to begin\n", tryMark, h.Try, MaxTries)
+	j.about("journal begins")
 	if err := durable.WriteFile(j.path, b.Bytes(), 0o600); err != nil {
 		return fmt.Errorf("begin the trial's journal: %w", err)
 	}
@@ -116,6 +122,7 @@ func thisTry(lines []string) []string {
 
 // remove ends the journal.
 func (j journal) remove() error {
+	j.about("journal ends")
 	if err := os.Remove(j.path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("remove the trial's journal: %w", err)
 	}

@@ -26,7 +26,8 @@ func (e *Engine) PutPart(ctx context.Context, name string, body io.Reader, size 
 	if err != nil {
 		return err
 	}
-	ctx, end, ok := s.begin(ctx)
+	// A sender who goes once all is there need not send it again: that ends the sending only.
+	work, end, ok := s.begin(context.WithoutCancel(ctx))
 	if !ok {
 		e.release(s, name, "")
 		return errCalledOff
@@ -34,9 +35,10 @@ func (e *Engine) PutPart(ctx context.Context, name string, body io.Reader, size 
 	defer end()
 	if b, ok := body.(interface{ Interrupt() }); ok {
 		// Whoever sends may do so slowly, or not at all.
+		defer context.AfterFunc(work, b.Interrupt)()
 		defer context.AfterFunc(ctx, b.Interrupt)()
 	}
-	return e.fill(ctx, s, part, body)
+	return e.fill(work, s, part, body)
 }
 
 var errCalledOff = conflict("The update was called off.")
