@@ -139,7 +139,7 @@ func (d *card) boot() {
 		if text := e.Problem(); text != "" {
 			list = append(list, map[string]string{"area": "update", "text": text})
 		}
-		json.NewEncoder(w).Encode(map[string]any{"problems": list}) //nolint:errcheck // the caller has gone
+		json.NewEncoder(w).Encode(map[string]any{"problems": list})
 	})
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)

@@ -63,6 +63,9 @@ func TestUpdateInBrowser(t *testing.T) {
 	b.until("it says what will happen", `document.querySelector('[data-confirm]').textContent.includes('v1.4.0 → v1.2.0')`)
 	b.click(`form[data-update] button`)
 	b.until("an older version is asked about", `document.querySelector('[data-wrong]').textContent.includes('older than v1.4.0') && document.activeElement.id === 'file-downgrade'`)
+	if !inPage[bool](b, `document.getElementById('file').files.length === 1`) {
+		t.Error("the file has to be chosen once more")
+	}
 	b.chosen(name)
 	b.until("it says what will happen", `document.querySelector('[data-confirm]').textContent.includes('v1.4.0 → v1.5.0')`)
 	b.click(`#file-install`)

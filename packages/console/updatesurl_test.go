@@ -160,10 +160,12 @@ func TestUpdateFromStrangeServers(t *testing.T) {
 			w.Header().Set("Content-Length", strconv.Itoa(len(f)*3))
 			w.Write(f[:len(f)/2])
 		}, "broke off"},
-		"round and round": {func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, r.URL.Path+"x", 302) }, "more than 5 times"},
-		"to a file":       {func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "file:///etc/passwd", 302) }, "not an address that can be fetched"},
+		"round and round": {func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, r.URL.Path+"x", http.StatusFound) }, "more than 5 times"},
+		"to a file": {func(w http.ResponseWriter, r *http.Request) {
+			http.Redirect(w, r, "file:///etc/passwd", http.StatusFound)
+		}, "not an address that can be fetched"},
 		"to the link": {func(w http.ResponseWriter, r *http.Request) {
-			http.Redirect(w, r, "http://169.254.169.254/latest/meta-data/", 302)
+			http.Redirect(w, r, "http://169.254.169.254/latest/meta-data/", http.StatusFound)
 		}, "No update can be fetched from 169.254.169.254"},
 	} {
 		t.Run(name, func(t *testing.T) {
