@@ -156,19 +156,34 @@ func (u updater) refusesParts(t *testing.T, good *bundle) {
 		flipped := bytes.Clone(content)
 		flipped[len(flipped)*2/3] ^= 0x10
 		for what, wrong := range map[string][]byte{"flipped bit": flipped, "cut short": content[:len(content)/2]} {
+			// A part of the wrong length is refused before it is read: the agent may not get around to the answer.
 			var no *vm.Refusal
-			if err := u.send(t.Context(), name, wrong); !errors.As(err, &no) || no.Code/100 != 4 {
+			if err := u.send(t.Context(), name, wrong); !errors.As(err, &no) || no.Code/100 != 4 && what != "cut short" {
 				t.Errorf("%s in part %s: %v", what, name, err)
 				continue
 			}
 			t.Logf("%s in part %s: %s", what, name, no.Text)
 		}
 	}
+	s, err := u.status(t.Context())
+	if err != nil || s.Phase != "receiving" || hasDone(s) {
+		t.Errorf("after parts that are not those of the manifest the device says %+v, %v", s, err)
+	}
 	var no *vm.Refusal
-	if err := u.install(t.Context()); !errors.As(err, &no) || no.Code != http.StatusConflict {
+	if err = u.install(t.Context()); !errors.As(err, &no) || no.Code != http.StatusConflict {
 		t.Errorf("what was not sent can be installed: %v", err)
 	}
 	u.callOff(t)
+}
+
+// hasDone is whether a part is in place.
+func hasDone(s status) bool {
+	for _, p := range s.Parts {
+		if p.Step == "done" || p.Step == "read-back" {
+			return true
+		}
+	}
+	return false
 }
 
 // quieter changes a kernel's command line in a way that changes nothing.
@@ -190,7 +205,7 @@ func withoutDisplay(name string, content []byte) []byte {
 // rollsBack: a version that does not work is tried once and taken back; the device says why, and goes on with what it had.
 func (u updater) rollsBack(t *testing.T, k *master, what, version string, c change, words ...string) {
 	t.Helper()
-	before := u.isReady(t)
+	had, before := t.Failed(), u.isReady(t)
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	sent, err := u.bring(ctx, t, k.make(t, version, c), false)
@@ -220,7 +235,7 @@ func (u updater) rollsBack(t *testing.T, k *master, what, version string, c chan
 	if n := u.m.Resets() - resets; n != 2 {
 		t.Errorf("%s: the device was restarted %d times, not there and back", what, n)
 	}
-	if t.Failed() {
+	if t.Failed() && !had {
 		t.Fatalf("%s: the serial console said:\n%s", what, u.m.Serial()[at:])
 	}
 	t.Logf("%s: %s", what, s.Reason)
