@@ -65,17 +65,22 @@ func (p *Partition) piLoader() (*piLoader, error) {
 	return l, nil
 }
 
-// slotOf returns the slot that a config.txt names.
+// slotOf returns the slot that a config.txt names: the firmware takes the last one.
 func slotOf(text []byte) (string, error) {
+	found := ""
 	for line := range bytes.Lines(text) {
 		if name, ok := strings.CutPrefix(strings.TrimSpace(string(line)), prefix); ok {
-			if name = strings.TrimSuffix(name, "/"); name == SlotA || name == SlotB {
-				return name, nil
-			}
-			return "", fmt.Errorf("%s of the boot partition starts %q, which is no slot", Config, name)
+			found = name
 		}
 	}
-	return "", fmt.Errorf("%s of the boot partition names no slot", Config)
+	switch slot := strings.TrimSuffix(found, "/"); {
+	case found == "":
+		return "", fmt.Errorf("%s of the boot partition names no slot", Config)
+	case slot != SlotA && slot != SlotB || slot == found:
+		return "", fmt.Errorf("%s of the boot partition starts %q, which is no slot", Config, found)
+	default:
+		return slot, nil
+	}
 }
 
 func (l *piLoader) slot(at int64) (string, error) {

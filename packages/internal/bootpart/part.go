@@ -228,7 +228,7 @@ func toPart(name string, text []byte, slot string, s Slot) ([]byte, error) {
 	wrong := fmt.Errorf("%s of %s is not that of a slot", name, slot)
 	if name == Config {
 		lines, ok := bytes.CutPrefix(text, []byte(prefix+slot+"/\n"))
-		if !ok || len(text) != MaxConfig {
+		if !ok || len(text) != MaxConfig || bytes.Contains(lines, []byte(prefix)) {
 			return nil, wrong
 		}
 		// Nobody pads with anything else, and the part has no empty lines at its end.
