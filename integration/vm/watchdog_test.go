@@ -2,6 +2,9 @@ package vm_test
 
 import (
 	"context"
+	"encoding/json"
+	"regexp"
+	"strings"
 	"syscall"
 	"testing"
 
@@ -9,7 +12,8 @@ import (
 )
 
 // TestLongWatchdog: a device on which something has stopped working for good, though every process still runs, is
-// restarted by its hardware watchdog; its serial console says why before, and all is well after.
+// restarted by its hardware watchdog; its serial console says why before, and the journal of a trial if there is one; all is
+// well after, and what comes then knows how that run ended.
 func TestLongWatchdog(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct{ name, stop, why string }{
@@ -20,7 +24,14 @@ func TestLongWatchdog(t *testing.T) {
 			m := boot(t, vm.Options{Disk: newDisk(t, theVMImage(t), 0), Forward: []int{443, vm.AgentPort}, Reboot: true})
 			waitProcesses(t, m)
 			a := m.Agent()
+			if s := bootStatus(t, a); s.Reset != "unknown" || s.LastWords != "" {
+				t.Errorf("the first start is after %+v", s)
+			}
 			heartBeats(t, a) // before the first beat another rule holds
+			const journal = "/perm/system/update/trial.log"
+			if err := a.WriteFile(t.Context(), journal, `{"slot":"slot-a"}`+"\n"); err != nil {
+				t.Fatal(err)
+			}
 			if err := a.Signal(t.Context(), find(t, a, c.stop).PID, syscall.SIGSTOP); err != nil {
 				t.Fatal(err)
 			}
@@ -33,6 +44,10 @@ func TestLongWatchdog(t *testing.T) {
 			if n := m.Resets(); n != 0 {
 				t.Fatalf("it was reset %d times before it said why", n)
 			}
+			told, err := a.ReadFile(ctx, journal)
+			if err != nil || !regexp.MustCompile(`\ninit: watchdog not fed: `+strings.ReplaceAll(c.why, `\r?\n`, `\n`)).MatchString(told) {
+				t.Errorf("the trial's journal has %q, %v", told, err)
+			}
 			if _, _, err = m.WaitSerial(ctx, at, `Porthole test[\s\S]*processes: running: .*console.*system`); err != nil {
 				t.Fatal(err)
 			}
@@ -40,6 +55,37 @@ func TestLongWatchdog(t *testing.T) {
 				t.Errorf("the watchdog ran out %d times, the device was reset %d times; want once", m.WatchdogBites(), m.Resets())
 			}
 			logIn(t, m)
+			if s := bootStatus(t, m.Agent()); s.Reset != "watchdog" {
+				t.Errorf("after the watchdog the start is after %+v", s)
+			}
 		})
 	}
+}
+
+// bootStatus is what init says of the guest's start; that of the slots is checked.
+func bootStatus(t *testing.T, a vm.Agent) (s struct {
+	Board, Slot, Disk, Reset string
+	BootDevice               string            `json:"boot_device"`
+	RootDevices              map[string]string `json:"root_devices"`
+	PartUUID                 map[string]string
+	ResetDetail              string `json:"reset_detail"`
+	LastWords                string `json:"last_words"`
+}) {
+	t.Helper()
+	text, err := a.ReadFile(t.Context(), "/run/porthole/boot-status.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := json.Unmarshal([]byte(text), &s); err != nil {
+		t.Fatal(err)
+	}
+	if s.Board != "vm" || s.Slot != "slot-a" || s.Disk != "/dev/vda" || s.BootDevice != "/dev/vda1" || s.RootDevices["slot-b"] != "/dev/vda3" ||
+		s.PartUUID["slot-a"] == "" || s.ResetDetail == "" {
+		t.Errorf("boot-status.json has %s", text)
+	}
+	line, err := a.ReadFile(t.Context(), "/proc/cmdline")
+	if err != nil || !strings.Contains(line, "root=PARTUUID="+s.PartUUID[s.Slot]+" ") {
+		t.Errorf("the kernel was started with %q (%v), the slot's partition is %q", line, err, s.PartUUID[s.Slot])
+	}
+	return s
 }

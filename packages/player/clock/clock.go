@@ -44,7 +44,9 @@ const (
 	slow = 30 * time.Second
 
 	lookEvery = 5 * time.Second
-	saveEvery = time.Minute
+	// saveEvery is less than proof: what is kept is never so old that the time at which the device was switched off would prove
+	// anything. Each time is a write to the card.
+	saveEvery = 4 * time.Minute
 )
 
 // Config says what the clock goes by.

@@ -264,7 +264,7 @@ func TestRun(t *testing.T) {
 			t.Errorf("%d jumps", n)
 		}
 		m.pass(10 * time.Minute)
-		<-time.After(61 * time.Second)
+		<-time.After(4*time.Minute + time.Second)
 		synctest.Wait()
 		// As if the power were cut now.
 		m2 := &machine{t: t, dir: m.dir}

@@ -17,8 +17,6 @@ import (
 	"sync"
 	"time"
 
-	"aead.dev/minisign"
-
 	"porthole/packages/internal/bootpart"
 	"porthole/packages/internal/update"
 )
@@ -78,8 +76,8 @@ type Engine struct {
 	cfg   Config
 	build build
 	boot  bootStatus
-	keys  []minisign.PublicKey
-	// keysErr is why there are none.
+	// verify checks a manifest with the keys in the image; nil if there are none, keysErr says why.
+	verify  func(manifest, signature []byte) (update.Manifest, error)
 	keysErr error
 
 	// command holds what changes the update as a whole: one at a time.
@@ -143,10 +141,14 @@ func (e *Engine) describe() string {
 	if why := e.boot.complete(); why != "" {
 		return why
 	}
-	var err error
-	if e.keys, err = update.ReadKeys(e.cfg.KeysDir); err != nil {
+	keys, err := update.ReadKeys(e.cfg.KeysDir)
+	if err != nil {
 		e.keysErr = err
 		e.cfg.Log.Error("updates: there is no key to check them with", "err", err)
+	} else {
+		e.verify = func(manifest, signature []byte) (update.Manifest, error) {
+			return update.Verify(manifest, signature, keys)
+		}
 	}
 	if err := os.MkdirAll(e.cfg.Dir, 0o700); err != nil {
 		e.cfg.Log.Error("updates: no folder for the record", "err", err)

@@ -69,7 +69,7 @@ func TestUpdateIsKept(t *testing.T) {
 		if s := e.Status(); s.Phase != shared.Restarting || s.Try != 1 || s.MaxTries != update.MaxTries {
 			t.Fatalf("restarting: %+v", s)
 		}
-		time.Sleep(3 * time.Second)
+		pass(3 * time.Second)
 		if got := r.wanted(); len(got) != 1 || !got[0] {
 			t.Fatalf("restarts: %v", got)
 		}
@@ -80,7 +80,7 @@ func TestUpdateIsKept(t *testing.T) {
 		}
 		e = r.start("software", "")
 		stop = run(t, e)
-		time.Sleep(59500 * time.Millisecond)
+		pass(59500 * time.Millisecond)
 		s = e.Status()
 		if s.Phase != shared.Trying || s.Version != newVersion || s.HealthyFor < 59 || s.HealthyFor >= 60 || s.HealthyNeeded != 60 || len(s.Checks) != 5 || s.Left > 541 || s.Left < 540 {
 			t.Fatalf("on trial: %+v", s)
@@ -92,7 +92,7 @@ func TestUpdateIsKept(t *testing.T) {
 		refused(t, err, true, "being tried")
 		refused(t, e.CallOff("owner"), true, "cannot be called off")
 		refused(t, e.Back(t.Context(), "owner"), true, "being tried")
-		time.Sleep(time.Second)
+		pass(time.Second)
 		s = e.Status()
 		if s.Phase != shared.Kept || s.Other != oldVersion || len(s.History) != 1 || s.History[0].What != shared.Kept || s.History[0].To != newVersion || s.History[0].From != oldVersion {
 			t.Fatalf("kept: %+v", s)

@@ -32,6 +32,9 @@ func bubble(t *testing.T, f func(t *testing.T, r *rig)) {
 	})
 }
 
+// pass lets time pass: in a bubble, at once.
+func pass(d time.Duration) { <-time.After(d) }
+
 // until waits for something.
 func until(t testing.TB, what string, ok func() bool) {
 	t.Helper()
@@ -64,7 +67,14 @@ func (r *rig) keep(e *update.Engine) *update.Engine {
 // back.
 func tinyStorage(t *testing.T, dir string) (fill func() (free func())) {
 	t.Helper()
-	mount(t, dir, "size=256k,mode=0700")
+	if err := unix.Mount("tmpfs", dir, "tmpfs", 0, "size=256k,mode=0700"); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := unix.Unmount(dir, unix.MNT_DETACH); err != nil {
+			t.Error(err)
+		}
+	})
 	if err := os.Mkdir(filepath.Join(dir, "update"), 0o700); err != nil {
 		t.Fatal(err)
 	}
@@ -90,41 +100,24 @@ func tinyStorage(t *testing.T, dir string) (fill func() (free func())) {
 	}
 }
 
-// copyTo copies a device into a folder of its own below dir, so that it need not be made anew for each test.
-func (r *rig) copyTo(t *testing.T, dir string) *rig {
+// newCard returns an empty folder for a device.
+func newCard(t testing.TB) string {
 	t.Helper()
-	dir, err := os.MkdirTemp(dir, "card")
+	dir, err := os.MkdirTemp(cards, "card")
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { os.RemoveAll(dir) })
-	c := &rig{t: t, dir: dir, key: r.key, slot: r.slot, healthyFor: r.healthyFor, deadline: r.deadline, updates: r.updates}
+	return dir
+}
+
+// copyOf copies a device, so that it need not be made anew for each test.
+func (r *rig) copyOf(t *testing.T) *rig {
+	t.Helper()
+	c := &rig{t: t, dir: newCard(t), key: r.key, slot: r.slot, healthyFor: r.healthyFor, deadline: r.deadline, updates: r.updates}
 	if err := os.CopyFS(c.dir, os.DirFS(r.dir)); err != nil {
 		t.Fatal(err)
 	}
 	c.healthy()
 	return c
-}
-
-// memory is a folder in memory: where nothing but the order of writing matters, waiting for a disk takes long.
-func memory(t *testing.T) string {
-	t.Helper()
-	dir := t.TempDir()
-	mount(t, dir, "size=64m,mode=0700")
-	return dir
-}
-
-func mount(t *testing.T, dir, options string) {
-	t.Helper()
-	if os.Geteuid() != 0 {
-		t.Fatal("this test mounts a file system: run it as root, as CI does")
-	}
-	if err := unix.Mount("tmpfs", dir, "tmpfs", 0, options); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := unix.Unmount(dir, unix.MNT_DETACH); err != nil {
-			t.Error(err)
-		}
-	})
 }

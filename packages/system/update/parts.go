@@ -26,7 +26,8 @@ func (e *Engine) PutPart(ctx context.Context, name string, body io.Reader, size 
 	if err != nil {
 		return err
 	}
-	ctx, end, ok := s.begin(ctx)
+	// A sender who goes once all is there need not send it again: that ends the sending only.
+	work, end, ok := s.begin(context.WithoutCancel(ctx))
 	if !ok {
 		e.release(s, name, "")
 		return errCalledOff
@@ -34,9 +35,10 @@ func (e *Engine) PutPart(ctx context.Context, name string, body io.Reader, size 
 	defer end()
 	if b, ok := body.(interface{ Interrupt() }); ok {
 		// Whoever sends may do so slowly, or not at all.
+		defer context.AfterFunc(work, b.Interrupt)()
 		defer context.AfterFunc(ctx, b.Interrupt)()
 	}
-	return e.fill(ctx, s, part, body)
+	return e.fill(work, s, part, body)
 }
 
 var errCalledOff = conflict("The update was called off.")
@@ -343,64 +345,4 @@ func (e *Engine) readBack(ctx context.Context, s *session, p *bootPartition, tar
 		return refuse("The card does not give back what was written to it (part %q). Send it again; if that does not help, the card is worn out: replace it.", part.Name)
 	}
 	return nil
-}
-
-// copyParts copies the parts that the running slot has, whenever there are some, until ctx ends.
-func (e *Engine) copyParts(ctx context.Context) {
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-e.copies:
-		}
-		for {
-			s, part, ok := e.nextCopy()
-			if !ok {
-				break
-			}
-			e.copyPart(ctx, s, part)
-		}
-	}
-}
-
-// nextCopy finds a part that waits to be copied.
-func (e *Engine) nextCopy() (*session, update.ManifestPart, bool) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if e.session == nil || e.rec.Phase != update.Receiving {
-		return nil, update.ManifestPart{}, false
-	}
-	for name, p := range e.steps {
-		if p.Step == update.Copying {
-			if part, err := e.manifestPart(name); err == nil {
-				return e.session, part, true
-			}
-		}
-	}
-	return nil, update.ManifestPart{}, false
-}
-
-// copyPart copies one part from the running slot. One that fails has to be sent.
-func (e *Engine) copyPart(ctx context.Context, s *session, part update.ManifestPart) {
-	ctx, end, ok := s.begin(ctx)
-	if !ok {
-		e.release(s, part.Name, "")
-		return
-	}
-	defer end()
-	p, err := e.openBoot()
-	if err != nil {
-		e.release(s, part.Name, err.Error())
-		return
-	}
-	defer p.Close()
-	r, w := io.Pipe()
-	read := make(chan struct{})
-	go func() {
-		defer close(read)
-		w.CloseWithError(e.readPart(ctx, p, e.boot.Slot, part.Name, part.Size, w))
-	}()
-	e.fill(ctx, s, part, r) //nolint:errcheck // the part has to be sent then, and Status says why
-	r.CloseWithError(errCalledOff)
-	<-read
 }

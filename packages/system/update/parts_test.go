@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"strings"
+	"sync"
 	"testing"
 
 	"porthole/packages/internal/bootpart"
@@ -182,12 +183,17 @@ func TestRunningSlotIsNeverWritten(t *testing.T) {
 // slow is a body whose bytes come when the test says.
 type slow struct {
 	*io.PipeReader
+	once        *sync.Once
 	interrupted chan struct{}
 }
 
+func newSlow(r *io.PipeReader) slow { return slow{r, &sync.Once{}, make(chan struct{})} }
+
 func (s slow) Interrupt() {
-	s.CloseWithError(errors.New("interrupted"))
-	close(s.interrupted)
+	s.once.Do(func() {
+		s.CloseWithError(errors.New("interrupted"))
+		close(s.interrupted)
+	})
 }
 
 // TestCallOffDuringPart: whoever sends is let go, also if nothing comes of it, and the next update begins at once.
@@ -196,7 +202,7 @@ func TestCallOffDuringPart(t *testing.T) {
 	e := r.start("power", "")
 	r.accept(e, newVersion)
 	pr, pw := io.Pipe()
-	body := slow{pr, make(chan struct{})}
+	body := newSlow(pr)
 	sent := make(chan error, 1)
 	go func() { sent <- e.PutPart(context.Background(), "root", body, rootBytes) }()
 	if _, err := pw.Write(make([]byte, 1000)); err != nil {
@@ -232,7 +238,7 @@ func TestSenderGoes(t *testing.T) {
 	r.accept(e, newVersion)
 	ctx, cancel := context.WithCancel(t.Context())
 	pr, pw := io.Pipe()
-	body := slow{pr, make(chan struct{})}
+	body := newSlow(pr)
 	sent := make(chan error, 1)
 	go func() { sent <- e.PutPart(ctx, "root", body, rootBytes) }()
 	if _, err := pw.Write(make([]byte, 1000)); err != nil {
@@ -317,4 +323,18 @@ func TestStorageFull(t *testing.T) {
 		t.Errorf("kept, after a restart: %+v", s)
 	}
 	free()
+	// Nor is the reason lost of one that is given up.
+	r.install(r.start("power", ""), "v1.2.0")
+	r.deadline = 1
+	r.healthy("console")
+	e = r.start("software", "")
+	free = fill()
+	if !e.Look(t.Context()) || r.state().Undo {
+		t.Error("it was not given up, or that could be recorded")
+	}
+	free()
+	r.restart(false)
+	if s := r.start("software", "").Status(); s.Phase != shared.RolledBack || !strings.Contains(s.Reason, "The console is not well.") {
+		t.Errorf("given up: %+v", s)
+	}
 }

@@ -138,6 +138,13 @@ func (e *Engine) ended(p *bootPartition, rec record, lines []string) {
 		e.rollBack(p, rec.Reason, lines)
 		return
 	}
+	for _, l := range thisTry(lines) {
+		// The record could not be written when a check ended the trial; the journal's last block had room for a line.
+		if _, why, ok := strings.Cut(l, givenUpMark); ok {
+			e.rollBack(p, why, lines)
+			return
+		}
+	}
 	if why := verdict(e.boot, thisTry(lines)); why != "" {
 		e.rollBack(p, why, lines)
 		return
@@ -238,6 +245,9 @@ func (e *Engine) endJournal() {
 		e.cfg.Log.Error("updates: the trial's journal stays", "err", err)
 	}
 }
+
+// givenUpMark is what system writes when it ends a trial.
+const givenUpMark = "system: given up: "
 
 // withheldMark is what init writes when it stops feeding the watchdog.
 const withheldMark = "watchdog not fed"

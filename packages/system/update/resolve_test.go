@@ -78,7 +78,7 @@ func TestEveryState(t *testing.T) {
 		{"power", panicWords, ""}, {"power", "", "init: watchdog not fed: console does not answer"},
 	}
 	phases := []shared.Phase{shared.Idle, shared.Receiving, shared.Ready, shared.Restarting, shared.Trying, shared.Kept, shared.RolledBack, shared.Failed}
-	base, dir := newRig(t), memory(t)
+	base := newRig(t)
 	base.writeSlot(shared.SlotB, newVersion)
 	for _, phase := range phases {
 		for _, running := range []string{shared.SlotA, shared.SlotB} {
@@ -91,7 +91,7 @@ func TestEveryState(t *testing.T) {
 							}
 							name := fmt.Sprintf("%s/runs %s/starts %s/%s,%t,%t/undo %t/try %d", phase, running, standard, c.reset, c.words != "", c.line != "", undo, try)
 							t.Run(name, func(t *testing.T) {
-								r := base.copyTo(t, dir)
+								r := base.copyOf(t)
 								r.slot = running
 								if err := r.loader().Keep(standard); err != nil {
 									t.Fatal(err)

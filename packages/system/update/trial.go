@@ -253,7 +253,7 @@ func (e *Engine) undo(failing string) {
 	} else {
 		reason += " Now and then a check failed; the trial's journal says which."
 	}
-	e.tell("given up: %s", reason)
+	e.tell("%s%s", strings.TrimPrefix(givenUpMark, "system: "), reason)
 	e.cfg.Log.Error("updates: this version is given up, the device restarts into the former one", "why", reason)
 	e.settle(func(r *record) { r.Undo, r.Reason = true, reason })
 	if p, err := e.openBoot(); err == nil {

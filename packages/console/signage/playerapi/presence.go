@@ -10,8 +10,10 @@ import (
 )
 
 const (
-	// saveEvery is how often what players tell of themselves is written: a thousand of them must not wear the card out.
+	// saveEvery is how often what players tell of themselves is written: a thousand of them must not wear the card out. Of one
+	// that tells nothing new it is written every seenEvery that it is still there.
 	saveEvery = time.Minute
+	seenEvery = 30 * time.Minute
 	// saveWithin bounds the last time, when the process ends.
 	saveWithin = 5 * time.Second
 )
@@ -37,6 +39,24 @@ type live struct {
 	step    int64     // how far the next version jumps; 0 means 1
 	settled time.Time // auth codes made before are gone
 	dirty   bool
+	// kept and keptShown are what the database has.
+	kept      signage.Player
+	keptShown db.Shown
+}
+
+// row is what is written of a player.
+func (l *live) row(id int64) signage.Player {
+	return signage.Player{
+		ID: id, LastSeen: l.LastSeen, Address: l.Address, Agent: l.Agent, Status: l.Status, Message: l.Message, Item: l.Item,
+		PlayingVersion: l.PlayingVersion, Screenshot: l.Screenshot,
+	}
+}
+
+// stale reports whether it is worth a write: whether more has changed than that the player is still there.
+func (l *live) stale(row signage.Player) bool {
+	return row.LastSeen.Sub(l.kept.LastSeen) >= seenEvery || l.shown != l.keptShown ||
+		row.Address != l.kept.Address || row.Agent != l.kept.Agent || row.Status != l.kept.Status || row.Message != l.kept.Message ||
+		row.Item != l.kept.Item || row.PlayingVersion != l.kept.PlayingVersion || row.Screenshot.Unix() != l.kept.Screenshot.Unix()
 }
 
 // presence holds what players tell of themselves. It is written now and then.
@@ -67,6 +87,7 @@ func (l *live) fill(row signage.Player) {
 	l.LastSeen, l.Address, l.Agent = row.LastSeen, row.Address, row.Agent
 	l.Status, l.Message, l.Item = row.Status, row.Message, row.Item
 	l.PlayingVersion, l.Screenshot = row.PlayingVersion, row.Screenshot
+	l.kept = l.row(row.ID)
 }
 
 // seen notes that a player was here.
@@ -147,10 +168,10 @@ func (a *API) keepPresence(ctx context.Context) error {
 		case <-ctx.Done():
 			last, cancel := context.WithTimeout(context.WithoutCancel(ctx), saveWithin)
 			defer cancel()
-			a.savePresence(last)
+			a.savePresence(last, true)
 			return nil
 		case <-tick.C:
-			a.savePresence(ctx)
+			a.savePresence(ctx, false)
 		}
 	}
 }
@@ -168,38 +189,47 @@ func (a *API) loadPresence(ctx context.Context) error {
 		a.presence.on(row.ID, func(l *live) {
 			l.fill(row)
 			if l.shown.Version == 0 {
-				l.shown, l.step = shown[row.ID], restartStep
+				l.shown, l.keptShown, l.step = shown[row.ID], shown[row.ID], restartStep
 			}
 		})
 	}
 	return nil
 }
 
-func (a *API) savePresence(ctx context.Context) {
+// savePresence writes what players have told since the last time; with all also when they were seen last.
+func (a *API) savePresence(ctx context.Context, all bool) {
 	var rows []signage.Player
 	shown := map[int64]db.Shown{}
 	a.presence.mu.Lock()
 	for id, l := range a.presence.of {
-		if !l.dirty {
+		row := l.row(id)
+		if !l.dirty || !all && !l.stale(row) {
 			continue
 		}
 		l.dirty = false
-		shown[id] = l.shown
-		rows = append(rows, signage.Player{
-			ID: id, LastSeen: l.LastSeen, Address: l.Address, Agent: l.Agent, Status: l.Status, Message: l.Message, Item: l.Item,
-			PlayingVersion: l.PlayingVersion, Screenshot: l.Screenshot,
-		})
+		if l.shown != l.keptShown {
+			shown[id] = l.shown
+		}
+		rows = append(rows, row)
 	}
 	a.presence.mu.Unlock()
 	err := a.c.Store.SavePresence(ctx, rows)
 	if err == nil {
 		err = a.c.Store.SaveShown(ctx, shown)
 	}
-	if err == nil {
-		return
+	if err != nil {
+		a.c.Log.Warn("cannot keep when players were seen", "err", err)
 	}
-	a.c.Log.Warn("cannot keep when players were seen", "err", err)
 	for _, row := range rows {
-		a.presence.on(row.ID, func(l *live) { l.dirty = true })
+		a.presence.on(row.ID, func(l *live) {
+			if err != nil {
+				l.dirty = true
+				return
+			}
+			l.kept = row
+			if s, ok := shown[row.ID]; ok {
+				l.keptShown = s
+			}
+		})
 	}
 }
