@@ -183,7 +183,7 @@ func send(req *http.Request, out any) error {
 		return fmt.Errorf("ask the agent: %w", err)
 	}
 	if res.StatusCode > 299 {
-		return &Refusal{Code: res.StatusCode, Text: string(bytes.TrimSpace(b))}
+		return refusal(res.StatusCode, b)
 	}
 	if out == nil {
 		return nil
@@ -204,6 +204,15 @@ func (a Agent) MoveClock(ctx context.Context, by time.Duration) error {
 type Refusal struct {
 	Code int
 	Text string
+}
+
+// refusal reads why from an answer: the sentence in its JSON, or all of it.
+func refusal(code int, body []byte) *Refusal {
+	var says struct{ Error string }
+	if json.Unmarshal(body, &says) != nil || says.Error == "" {
+		says.Error = string(bytes.TrimSpace(body))
+	}
+	return &Refusal{Code: code, Text: says.Error}
 }
 
 func (e *Refusal) Error() string { return fmt.Sprintf("the agent answers %d: %s", e.Code, e.Text) }
@@ -230,7 +239,7 @@ func (a Agent) do(ctx context.Context, method, path string, query url.Values, bo
 		return nil, fmt.Errorf("ask the agent: %w", err)
 	}
 	if res.StatusCode > 299 {
-		return nil, &Refusal{res.StatusCode, string(bytes.TrimSpace(b))}
+		return nil, refusal(res.StatusCode, b)
 	}
 	return b, nil
 }

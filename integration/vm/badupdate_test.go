@@ -31,9 +31,11 @@ func TestBadUpdates(t *testing.T) {
 	isHealthy(t, m)
 	u.refuses(t, good)
 	u.refusesParts(t, good)
-	u.rollsBack(t, k, "a root that panics", "v8.0.1", change{root: inPlaceOf("gokrazy/init", stuck(t, "vm"))}, "crash", "panic")
-	u.rollsBack(t, k, "a process that never gets ready", "v8.0.2", change{flags: hasty, root: inPlaceOf("user/signaling", stuck(t, "vm"))}, "signaling")
-	u.rollsBack(t, k, "a screen that stays black", "v8.0.3", change{flags: hasty, boot: withoutDisplay}, "screen")
+	// The virtual machine's kernel keeps no last words and its firmware tells no reason: what panics at once cannot be told from
+	// a loss of power, and has the tries of one. A Raspberry Pi knows (TestPiUpdate).
+	u.rollsBack(t, k, maxTries, "a root that panics", "v8.0.1", change{root: inPlaceOf("gokrazy/init", stuck(t, "vm"))}, "did not come up in 3 tries")
+	u.rollsBack(t, k, 1, "a process that never gets ready", "v8.0.2", change{flags: hasty, root: inPlaceOf("user/signaling", stuck(t, "vm"))}, "signaling")
+	u.rollsBack(t, k, 1, "a screen that stays black", "v8.0.3", change{flags: hasty, boot: withoutDisplay}, "screen")
 	u.keepsByTool(t, good)
 }
 
@@ -156,19 +158,34 @@ func (u updater) refusesParts(t *testing.T, good *bundle) {
 		flipped := bytes.Clone(content)
 		flipped[len(flipped)*2/3] ^= 0x10
 		for what, wrong := range map[string][]byte{"flipped bit": flipped, "cut short": content[:len(content)/2]} {
+			// A part of the wrong length is refused before it is read: the agent may not get around to the answer.
 			var no *vm.Refusal
-			if err := u.send(t.Context(), name, wrong); !errors.As(err, &no) || no.Code/100 != 4 {
+			if err := u.send(t.Context(), name, wrong); !errors.As(err, &no) || no.Code/100 != 4 && what != "cut short" {
 				t.Errorf("%s in part %s: %v", what, name, err)
 				continue
 			}
 			t.Logf("%s in part %s: %s", what, name, no.Text)
 		}
 	}
+	s, err := u.status(t.Context())
+	if err != nil || s.Phase != "receiving" || hasDone(s) {
+		t.Errorf("after parts that are not those of the manifest the device says %+v, %v", s, err)
+	}
 	var no *vm.Refusal
-	if err := u.install(t.Context()); !errors.As(err, &no) || no.Code != http.StatusConflict {
+	if err = u.install(t.Context()); !errors.As(err, &no) || no.Code != http.StatusConflict {
 		t.Errorf("what was not sent can be installed: %v", err)
 	}
 	u.callOff(t)
+}
+
+// hasDone is whether a part is in place.
+func hasDone(s status) bool {
+	for _, p := range s.Parts {
+		if p.Step == "done" || p.Step == "read-back" {
+			return true
+		}
+	}
+	return false
 }
 
 // quieter changes a kernel's command line in a way that changes nothing.
@@ -187,10 +204,10 @@ func withoutDisplay(name string, content []byte) []byte {
 	return bytes.Replace(content, []byte("\n"), []byte(" initcall_blacklist=virtio_gpu_driver_init\n"), 1)
 }
 
-// rollsBack: a version that does not work is tried once and taken back; the device says why, and goes on with what it had.
-func (u updater) rollsBack(t *testing.T, k *master, what, version string, c change, words ...string) {
+// rollsBack: a version that does not work is tried so often and taken back; the device says why, and goes on with what it had.
+func (u updater) rollsBack(t *testing.T, k *master, tries int, what, version string, c change, words ...string) {
 	t.Helper()
-	before := u.isReady(t)
+	had, before := t.Failed(), u.isReady(t)
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	sent, err := u.bring(ctx, t, k.make(t, version, c), false)
@@ -206,7 +223,7 @@ func (u updater) rollsBack(t *testing.T, k *master, what, version string, c chan
 		t.Fatalf("%s: %v", what, err)
 	}
 	s := u.end(t)
-	if s.Phase != "rolled-back" || s.Version != before.Version || s.Slot != before.Slot || s.Target != version || s.Try != 1 {
+	if s.Phase != "rolled-back" || s.Version != before.Version || s.Slot != before.Slot || s.Target != version || s.Try != tries {
 		t.Errorf("%s: the device says %+v", what, s)
 	}
 	for _, word := range words {
@@ -217,10 +234,10 @@ func (u updater) rollsBack(t *testing.T, k *master, what, version string, c chan
 	if len(s.History) == 0 || s.History[0].To != version || s.History[0].What != "rolled-back" || s.History[0].Reason != s.Reason {
 		t.Errorf("%s: the history begins with %+v", what, s.History[:min(1, len(s.History))])
 	}
-	if n := u.m.Resets() - resets; n != 2 {
-		t.Errorf("%s: the device was restarted %d times, not there and back", what, n)
+	if n := u.m.Resets() - resets; n != 2*tries {
+		t.Errorf("%s: the device was restarted %d times, not %d times there and back", what, n, tries)
 	}
-	if t.Failed() {
+	if t.Failed() && !had {
 		t.Fatalf("%s: the serial console said:\n%s", what, u.m.Serial()[at:])
 	}
 	t.Logf("%s: %s", what, s.Reason)
