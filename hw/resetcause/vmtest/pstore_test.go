@@ -13,8 +13,9 @@ import (
 func TestLastWords(t *testing.T) {
 	m := vm.Start(t, vm.Config{
 		Arch: "arm64", Kernel: vm.RPi, Init: "./guest",
-		// The machine's watchdog, which would also restart it, is not QEMU's best: the test restarts it.
-		Append: "dwc_otg.fiq_fsm_enable=0 loglevel=3 oops=panic initcall_blacklist=bcm2835_wdt_driver_init " +
+		// The machine's watchdog, which would also restart it, is not QEMU's best: the test restarts it. Without a VideoCore the
+		// driver that talks to its programs crashes the kernel now and then.
+		Append: "dwc_otg.fiq_fsm_enable=0 loglevel=3 oops=panic initcall_blacklist=bcm2835_wdt_driver_init,vchiq_driver_init " +
 			"reserve_mem=64K:4096:oops ramoops.mem_name=oops ramoops.record_size=16384 ramoops.console_size=16384",
 		Args: []string{"-action", "reboot=reset"},
 	})
@@ -47,8 +48,4 @@ func TestLastWords(t *testing.T) {
 	m.Expect("Restarting system with command '0 tryboot'")
 	reset()
 	expect("restart", "software; ", "v1 starts", "0 tryboot")
-	m.Ask("say v1 starts")
-	m.Ask("say watchdog: not fed any more, the device will restart: no heartbeat for 45s; system says: console does not run")
-	reset()
-	expect("watchdog", "watchdog; The watchdog restarted it: no heartbeat for 45s; system says: console does not run.")
 }
