@@ -11,6 +11,7 @@ import (
 	"net"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"slices"
 	"text/tabwriter"
 	"time"
@@ -25,7 +26,7 @@ func main() {
 	joins := flag.Int("joins", 50, "how often the time to the first picture is taken")
 	viewers := flag.Bool("whep", true, "measure WHEP viewers too")
 	build := flag.String("build", "build", "`folder` of the images")
-	only := flag.String("only", "", "measure only `what`: peers, live, signage, uploads or appliance")
+	only := flag.String("only", "", "measure only `what`: peers, live, signage, uploads, update or appliance")
 	tries := flag.Int("tries", 30, "how often a page is opened for its first picture; 0: no browser")
 	soakFor := flag.Duration("soak", 0, "instead have readers come, go, stall and misbehave for this `time`, and see what stays")
 	playFor := flag.Duration("play", 0, "instead have the own screen play a mixed playlist for this `time`, and see what its memory does")
@@ -87,6 +88,15 @@ func run(ctx context.Context, only, bin, build string, p plan) error {
 	}
 	if only == "" || only == "uploads" {
 		if err := besideUploads(ctx, dir, bin); err != nil {
+			return err
+		}
+	}
+	if only == "" || only == "update" {
+		t, err := measureUpdate(ctx, filepath.Join(dir, "update"))
+		if err != nil {
+			return fmt.Errorf("measure an update: %w", err)
+		}
+		if err := t.print(os.Stdout); err != nil {
 			return err
 		}
 	}

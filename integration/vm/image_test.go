@@ -95,6 +95,21 @@ func buildMachine(t *testing.T) map[string]string {
 	if err == nil && len(bytes.TrimSpace(id)) == 32 {
 		forbidden[string(bytes.TrimSpace(id))] = "the build machine's id"
 	}
+	private, err := filepath.Glob(filepath.Join(workDir, "keys", "*.key"))
+	if err != nil || len(private) != 2 {
+		t.Fatalf("the build's private keys: %q, %v", private, err)
+	}
+	for _, file := range private {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, secret, _ := strings.Cut(strings.TrimSpace(string(text)), "\n")
+		if len(secret) < 100 {
+			t.Fatalf("%s holds no key", file)
+		}
+		forbidden[secret] = "a private key for updates"
+	}
 	return forbidden
 }
 

@@ -42,6 +42,7 @@ const (
 	NextKey       = update.NextKey
 	ManifestFile  = update.ManifestFile
 	SignatureFile = update.SignatureFile
+	SupportEnds   = update.SupportEnds
 )
 
 // ParseVersion reads a version.

@@ -31,7 +31,7 @@ func (b *Builder) BootTar(w io.Writer) error {
 		if err != nil {
 			return fmt.Errorf("write boot part: %w", err)
 		}
-		if err := t.File(name, int64(len(data)), b.fatTime()); err != nil {
+		if err := t.File(name, int64(len(data)), bootTime); err != nil {
 			return fmt.Errorf("write boot part: %w", err)
 		}
 		if _, err := t.Write(data); err != nil {
@@ -40,6 +40,10 @@ func (b *Builder) BootTar(w io.Writer) error {
 	}
 	return t.Close()
 }
+
+// bootTime is the time of every file of every boot part: with the build's, a kernel that has not changed would be another part
+// with each commit, and be sent again.
+var bootTime = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 
 // fatTime is the build's time, unless it is one that FAT cannot say.
 func (b *Builder) fatTime() time.Time {

@@ -12,10 +12,8 @@ import (
 	"strings"
 
 	"porthole/gokrazy-instance/imager/sbom"
+	"porthole/packages/updatekit"
 )
-
-// SupportedUntil is the day until which this version gets security updates at least (SECURITY.md).
-const SupportedUntil = "2031-12-31"
 
 const (
 	// licenceDir is where the image keeps the licences of what it is made of.
@@ -36,7 +34,7 @@ func (b *Builder) describe(ctx context.Context, t tree) error {
 		}
 		parts = append(parts, more...)
 	}
-	text, err := sbom.Encode(sbom.Image{Board: b.Board.Name, Version: b.Version, Time: b.Time, SupportedUntil: SupportedUntil, Parts: parts})
+	text, err := sbom.Encode(sbom.Image{Board: b.Board.Name, Version: b.Version, Time: b.Time, SupportedUntil: updatekit.SupportEnds, Parts: parts})
 	if err != nil {
 		return err
 	}

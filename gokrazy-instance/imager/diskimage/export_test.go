@@ -45,3 +45,26 @@ func TarOf(dir string, at time.Time) ([]byte, error) {
 func MBROf(b Board) []byte {
 	return mbr(b.DiskID, (&Builder{Board: b, Out: "none"}).partitions())
 }
+
+// BootTarOf returns the boot part of a build with these files in its slot.
+func BootTarOf(files map[string]string, version string, at time.Time) ([]byte, error) {
+	b := &Builder{Version: version, Time: at, part: tree{}}
+	for name, text := range files {
+		b.part.file(name, []byte(text))
+	}
+	var out bytes.Buffer
+	err := b.BootTar(&out)
+	return out.Bytes(), err
+}
+
+// InstanceWith returns the process list of an instance with further flags.
+func InstanceWith(dir string, args map[string][]string) ([]Process, error) {
+	in, err := readInstance(dir, "pi")
+	if err != nil {
+		return nil, err
+	}
+	if err := in.addArgs(args); err != nil {
+		return nil, err
+	}
+	return in.processes(), nil
+}
