@@ -31,13 +31,13 @@ type card struct {
 	dir string
 	// Slow is waited for before each write to a root partition, if it is not nil.
 	Slow func()
-	// deadline is that of trials.
-	deadline time.Duration
+	// healthy and deadline are those of trials.
+	healthy, deadline time.Duration
 
 	mu      sync.Mutex // guards what follows
 	engine  *engine.Engine
 	handler http.Handler
-	checks  []update.Check
+	spoiled string // its screen stays black
 	slot    string
 	booted  int
 	away    bool
@@ -47,8 +47,7 @@ type card struct {
 // newCard returns a device that runs a release from slot-a and trusts a key, until the test ends.
 func newCard(t testing.TB, k updateKey, runs updateFile) *card {
 	t.Helper()
-	d := &card{t: t, dir: t.TempDir(), slot: update.SlotA, deadline: time.Minute}
-	d.setChecks(update.Check{Name: "processes", OK: true, Text: "Every process runs."}, update.Check{Name: "screen", OK: true, Text: "The screen shows pictures."})
+	d := &card{t: t, dir: t.TempDir(), slot: update.SlotA, healthy: time.Second, deadline: time.Minute}
 	d.makeCard(k, runs)
 	d.boot()
 	t.Cleanup(func() { d.halt() })
@@ -119,12 +118,19 @@ func (d *card) boot() {
 		"board": updateBoard, "slot": d.slot, "disk": "/dev/disk", "boot_device": "boot", "root_devices": map[string]string{update.SlotA: update.SlotA, update.SlotB: update.SlotB},
 		"partuuid": partUUID, "reset": "software",
 	})
+	d.mu.Lock()
+	healthy, deadline := d.healthy, d.deadline
+	d.mu.Unlock()
 	e := engine.New(engine.Config{
 		Log: slog.New(slog.NewTextHandler(d.t.Output(), nil)), Dir: d.path("state"), RunDir: run,
 		BuildFile: d.path("build.json"), BootStatusFile: d.path("boot-status.json"), KeysDir: d.path("keys"),
-		Medium:  func(device string) (engine.Medium, error) { return d.medium(device) },
-		Restart: func(_ context.Context, other bool) error { go d.restart(other); return nil },
-		Checks:  looker{d}, Healthy: time.Second, Deadline: d.deadline,
+		Medium: func(device string) (engine.Medium, error) { return d.medium(device) },
+		Restart: func(ctx context.Context, other bool) error {
+			go d.restart(other)
+			<-ctx.Done()
+			return ctx.Err()
+		},
+		Checks: looker{d}, Healthy: healthy, Deadline: deadline,
 	})
 	mux := http.NewServeMux()
 	e.Register(mux, func(h http.HandlerFunc) http.Handler { return h })
@@ -133,7 +139,7 @@ func (d *card) boot() {
 		if text := e.Problem(); text != "" {
 			list = append(list, map[string]string{"area": "update", "text": text})
 		}
-		json.NewEncoder(w).Encode(map[string]any{"problems": list}) //nolint:errcheck // the caller has gone
+		json.NewEncoder(w).Encode(map[string]any{"problems": list})
 	})
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
@@ -189,11 +195,25 @@ func (d *card) restart(other bool) {
 	d.boot()
 }
 
-// setChecks says what a version on trial finds from now on.
-func (d *card) setChecks(list ...update.Check) {
+// spoil makes a version one whose screen stays black.
+func (d *card) spoil(version string) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.checks = list
+	d.spoiled = version
+}
+
+// setDeadline bounds trials that begin from now on, in seconds.
+func (d *card) setDeadline(seconds int) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.deadline = time.Duration(seconds) * time.Second
+}
+
+// setHealthy is for how long all must be well in trials that begin from now on, in seconds.
+func (d *card) setHealthy(seconds int) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.healthy = time.Duration(seconds) * time.Second
 }
 
 // status is what the engine says.
@@ -237,7 +257,11 @@ type looker struct{ d *card }
 func (l looker) Look(context.Context) []update.Check {
 	l.d.mu.Lock()
 	defer l.d.mu.Unlock()
-	return append([]update.Check{}, l.d.checks...)
+	screen := update.Check{Name: "screen", OK: true, Text: "The screen shows pictures."}
+	if l.d.engine != nil && l.d.spoiled != "" && l.d.engine.Status().Version == l.d.spoiled {
+		screen = update.Check{Name: "screen", Text: "The screen has shown no picture."}
+	}
+	return []update.Check{{Name: "processes", OK: true, Text: "Every process runs."}, screen}
 }
 
 // medium opens a partition.

@@ -1,6 +1,7 @@
 // Keeps a page's changing parts up to date while somebody looks: the page's element with data-refresh names a fragment,
 // which is the same markup made anew. Only what differs is replaced, and never what has the focus or is selected.
 //   data-live=NAME  its content is replaced by that of the same name
+//   data-own        with data-live, where a script changes the content itself: replaced only when there is other markup than before
 //   data-list       its children have data-key: new ones are added, gone ones removed, the others stay as they are
 
 const every = 5000;
@@ -32,11 +33,15 @@ function mergeList(old, fresh, keep, added) {
   }
 }
 
+// given is the markup that elements with data-own were given last.
+const given = new WeakMap();
+
 function merge(root, fresh, keep, added) {
   const parts = new Map([...fresh.querySelectorAll('[data-live]')].map((n) => [n.dataset.live, n]));
   for (const o of root.querySelectorAll('[data-live]')) {
     const n = parts.get(o.dataset.live);
-    if (n === undefined || n.innerHTML === o.innerHTML || inUse(o)) continue;
+    if (n === undefined || n.innerHTML === (given.get(o) ?? o.innerHTML) || inUse(o)) continue;
+    if (given.has(o)) given.set(o, n.innerHTML);
     const bottom = 'follow' in o.dataset && o.scrollTop + o.clientHeight >= o.scrollHeight - 4;
     o.replaceChildren(...[...n.childNodes].map((c) => document.importNode(c, true)));
     if (bottom) o.scrollTop = o.scrollHeight;
@@ -65,6 +70,7 @@ function say(text, link) {
 // called after each time. It returns a function that refreshes now.
 export function refresh({keep = () => false, added = () => {}, pause = () => every, away = () => '', done = () => {}} = {}) {
   const root = document.querySelector('[data-refresh]');
+  for (const o of root.querySelectorAll('[data-own]')) given.set(o, o.innerHTML);
   let timer = 0;
   let running = false;
   let failures = 0;

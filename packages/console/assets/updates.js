@@ -7,7 +7,7 @@ const block = 512; // of a tar (POSIX.1-1988, "ustar")
 const maxManifest = 64 << 10;
 const maxSignature = 4 << 10;
 const root = document.querySelector('[data-refresh]');
-const running = root.querySelector('[data-running]').dataset.running;
+const running = root.dataset.page;
 const section = root.querySelector('.progressing');
 const sending = document.getElementById('sending');
 

@@ -25,6 +25,13 @@ const (
 	pauseAfterBreak = 2 * time.Second
 )
 
+// How much is asked for at a time, in bytes: what is needed of a file is known part by part, and what a server has sent cannot
+// be called back.
+const (
+	firstWindow = 64 << 10
+	window      = 2 << 20
+)
+
 // remote reads a file at an address, as far as it is read. What is skipped with Seek is not fetched, and a connection that
 // breaks is made anew where it broke, if the server knows ranges (RFC 9110 section 14).
 type remote struct {
@@ -38,12 +45,13 @@ type remote struct {
 	timer  *time.Timer
 	cancel context.CancelFunc
 	begun  bool
-	// at is the next byte to read, open where body is, size that of the file, -1 if the server does not say.
-	at, open, size int64
-	ranges         bool
-	validator      string
-	got            int64
-	breaks         int
+	// at is the next byte to read, open where body is, until where it ends, size that of the file; -1 if the server does not
+	// say.
+	at, open, until, size int64
+	ranges                bool
+	validator             string
+	got                   int64
+	breaks                int
 }
 
 // open returns a reader of the file at the address; it asks with the first Read.
@@ -61,7 +69,11 @@ func (o FetchOptions) open(ctx context.Context, client *http.Client, address str
 			return nil, fmt.Errorf("make request: %w", err)
 		}
 		req.Header.Set("User-Agent", o.Agent)
-		req.Header.Set("Range", "bytes="+strconv.FormatInt(offset, 10)+"-")
+		most := int64(window)
+		if offset == 0 {
+			most = firstWindow
+		}
+		req.Header.Set("Range", fmt.Sprintf("bytes=%d-%d", offset, offset+most-1))
 		if validator != "" {
 			req.Header.Set("If-Range", validator)
 		}
@@ -86,7 +98,7 @@ func (r *remote) Close() {
 
 // Seek skips forward from where the next byte would be read, if the server can do that too.
 func (r *remote) Seek(offset int64, whence int) (int64, error) {
-	if whence != io.SeekCurrent || offset < 0 || offset > 0 && (!r.ranges || r.size >= 0 && r.at+offset > r.size) {
+	if whence != io.SeekCurrent || offset < 0 || !r.ranges {
 		return 0, errors.ErrUnsupported
 	}
 	r.at += offset
@@ -109,7 +121,7 @@ func (r *remote) Read(p []byte) (int, error) {
 		}
 		// Only a server that has been asked can be slow: whoever reads may take his time.
 		r.timer.Reset(r.stall)
-		n, err := r.body.Read(p)
+		n, err := r.body.Read(r.within(p))
 		r.timer.Stop()
 		r.at += int64(n)
 		r.open += int64(n)
@@ -135,9 +147,17 @@ func (r *remote) Read(p []byte) (int, error) {
 	}
 }
 
+// within is as much of p as belongs to what was asked for: a server may send more than it says.
+func (r *remote) within(p []byte) []byte {
+	if r.ranges && r.until-r.open < int64(len(p)) {
+		return p[:r.until-r.open]
+	}
+	return p
+}
+
 // reach has body open at r.at.
 func (r *remote) reach() error {
-	if r.body != nil && r.at > r.open && r.at-r.open <= smallSkip {
+	if r.body != nil && r.at > r.open && r.at-r.open <= smallSkip && (!r.ranges || r.at <= r.until) {
 		n, err := io.CopyN(io.Discard, r.body, r.at-r.open)
 		r.open += n
 		r.got += n
@@ -146,7 +166,7 @@ func (r *remote) reach() error {
 			return r.broken(err)
 		}
 	}
-	if r.body != nil && r.at == r.open {
+	if r.body != nil && r.at == r.open && (!r.ranges || r.open < r.until) {
 		return nil
 	}
 	r.Close()
@@ -203,13 +223,17 @@ func (r *remote) acceptRange(res *http.Response, first bool) error {
 		return bad("%s sends another part of the file than it was asked for.", r.host)
 	}
 	if first {
-		r.begun, r.size, r.ranges = true, total, total >= 0
+		if total < 0 {
+			return bad("%s does not say how large the file is. Fetch it with your browser and choose it here instead.", r.host)
+		}
+		r.begun, r.size, r.ranges, r.until = true, total, true, to+1
 		r.validator = res.Header.Get("ETag")
 		if strings.HasPrefix(r.validator, "W/") || r.validator == "" {
 			r.validator = res.Header.Get("Last-Modified")
 		}
 		return nil
 	}
+	r.until = to + 1
 	if total != r.size {
 		return bad("The file on %s changed while it was fetched. Fetch it again.", r.host)
 	}
