@@ -27,7 +27,7 @@ const calm = 75 * time.Second
 // maxIdle and maxBusy bound what a device writes to its card in a day, extrapolated, in bytes: what goes to the disk with the
 // journal of /perm. A card of 16 GB stands about 500 times its size (docs/measurements.md).
 const (
-	maxIdle = 200 << 20
+	maxIdle = 100 << 20
 	maxBusy = 500 << 20
 )
 
@@ -110,14 +110,16 @@ func writes(t *testing.T, m *vm.Machine, what string, each time.Duration, limit 
 
 func written(t *testing.T, a vm.Agent) (vm.Writes, map[string]vm.File) {
 	t.Helper()
-	w, err := a.Writes(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	list, err := a.Files(t.Context(), "/perm")
-	if err != nil {
-		t.Fatal(err)
-	}
+	var w vm.Writes
+	var list []vm.File
+	// A guest that plays and is watched has little time for questions.
+	eventually(t, "ask what was written", func(ctx context.Context) (err error) {
+		if w, err = a.Writes(ctx); err != nil {
+			return err
+		}
+		list, err = a.Files(ctx, "/perm")
+		return err
+	})
 	files := map[string]vm.File{}
 	for _, f := range list {
 		files[f.Path] = f

@@ -191,7 +191,7 @@ func (m *Machine) Send(line string) {
 }
 
 // patience is how long a machine without hardware help may take for one answer.
-const patience = 90 * time.Second
+const patience = 5 * time.Minute
 
 // Expect waits for a line that contains text, after those that were seen already, and returns what follows the text.
 func (m *Machine) Expect(text string) string {
