@@ -46,7 +46,7 @@ func TestLongUpdateWatchdog(t *testing.T) {
 	m := boot(t, vm.Options{Disk: newDisk(t, theVMImage(t), 2<<30), Forward: []int{443, vm.AgentPort}, Reboot: true})
 	u := updater{m: m, keys: k.keys}
 	u.isReady(t)
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	ctx, cancel := context.WithTimeout(t.Context(), updatePatience)
 	defer cancel()
 	if _, err := u.bring(ctx, t, k.make(t, newVersion, change{flags: []string{"-trial-healthy=9m"}}), false); err != nil {
 		t.Fatal(err)
@@ -208,7 +208,7 @@ func withoutDisplay(name string, content []byte) []byte {
 func (u updater) rollsBack(t *testing.T, k *master, tries int, what, version string, c change, words ...string) {
 	t.Helper()
 	had, before := t.Failed(), u.isReady(t)
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	ctx, cancel := context.WithTimeout(t.Context(), updatePatience)
 	defer cancel()
 	sent, err := u.bring(ctx, t, k.make(t, version, c), false)
 	if err != nil {

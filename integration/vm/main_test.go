@@ -20,6 +20,9 @@ import (
 // patience bounds each wait for a booting guest. It is far beyond what is usual, because the machine may be busy.
 const patience = 10 * time.Minute
 
+// updatePatience bounds what takes several starts, or the transfer of an update to a guest.
+const updatePatience = 3 * patience
+
 // showSerial prints what guests say as they say it.
 var showSerial = flag.Bool("serial", false, "print the guests' serial consoles")
 
@@ -193,7 +196,13 @@ func waitProcesses(t *testing.T, m *vm.Machine) {
 // eventually tries until ok reports success or patience ends.
 func eventually(t *testing.T, what string, ok func(context.Context) error) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	within(t, patience, what, ok)
+}
+
+// within tries until ok reports success or the time is over.
+func within(t *testing.T, limit time.Duration, what string, ok func(context.Context) error) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), limit)
 	defer cancel()
 	for {
 		err := ok(ctx)

@@ -255,4 +255,4 @@ func ended(phase string) bool {
 }
 
 // bringing bounds the transfer of a part into a guest.
-const bringing = 5 * time.Minute
+const bringing = patience

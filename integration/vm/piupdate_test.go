@@ -76,7 +76,7 @@ func (l *piLife) powerOn(t *testing.T) {
 // next waits until the Pi resets itself, and expects a reason.
 func (l *piLife) next(t *testing.T, want vm.Reset) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	ctx, cancel := context.WithTimeout(t.Context(), updatePatience)
 	defer cancel()
 	m, why, err := l.pi.Next(ctx, l.m)
 	if err != nil {
@@ -93,7 +93,7 @@ func (l *piLife) next(t *testing.T, want vm.Reset) {
 // says waits for a line on the serial console.
 func (l *piLife) says(t *testing.T, pattern string) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	ctx, cancel := context.WithTimeout(t.Context(), updatePatience)
 	defer cancel()
 	if _, _, err := l.m.WaitSerial(ctx, 0, pattern); err != nil {
 		t.Fatal(err)

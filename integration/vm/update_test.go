@@ -109,7 +109,7 @@ func (u updater) isReady(t *testing.T) (s status) {
 // end waits until the update is over and the machine that has gone through it is well. It returns what the machine says.
 func (u updater) end(t *testing.T) (s status) {
 	t.Helper()
-	eventually(t, "see the end of the update", func(ctx context.Context) (err error) {
+	within(t, updatePatience, "see the end of the update", func(ctx context.Context) (err error) {
 		if s, err = u.status(ctx); err == nil && !ended(string(s.Phase)) {
 			err = fmt.Errorf("it is %s: try %d, healthy for %.0f of %.0f s, checks %+v", s.Phase, s.Try, s.HealthyFor, s.HealthyNeeded, s.Checks)
 		}

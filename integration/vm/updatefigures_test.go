@@ -43,7 +43,7 @@ func TestLongUpdateFigures(t *testing.T) {
 		t.Fatal(err)
 	}
 	root := good.content[updatekit.PartRoot]
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	ctx, cancel := context.WithTimeout(t.Context(), updatePatience)
 	defer cancel()
 	began = time.Now()
 	if err := m.Agent().Put(ctx, "/perm/floor", bytes.NewReader(root), int64(len(root))); err != nil {

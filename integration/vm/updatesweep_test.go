@@ -44,7 +44,7 @@ func recordUpdate(t *testing.T, up *bundle, u updater) recorded {
 		}
 		return size
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	ctx, cancel := context.WithTimeout(t.Context(), updatePatience)
 	defer cancel()
 	offered := now()
 	if sent, err := u.bring(ctx, t, up, false); err != nil {
@@ -168,7 +168,7 @@ const maxTries = 3
 // settled waits until nothing goes on by itself any more: the update is over, or waits for somebody.
 func (u updater) settled(t *testing.T) (s status) {
 	t.Helper()
-	eventually(t, "see what has become of the update", func(ctx context.Context) (err error) {
+	within(t, updatePatience, "see what has become of the update", func(ctx context.Context) (err error) {
 		if s, err = u.status(ctx); err != nil {
 			return err
 		}
@@ -205,7 +205,7 @@ func TestLongUpdateKills(t *testing.T) {
 		if s.Version != oldVersion || s.Phase == "failed" || s.Phase == "rolled-back" {
 			t.Fatalf("after %d kills the device says %+v", kill, s)
 		}
-		ctx, cancel := context.WithTimeout(t.Context(), patience)
+		ctx, cancel := context.WithTimeout(t.Context(), updatePatience)
 		if kill < kills {
 			cancel()
 			ctx, cancel = context.WithTimeout(t.Context(), whole*time.Duration(kill+1)/time.Duration(kills))
