@@ -3,7 +3,6 @@ package main_test
 import (
 	"archive/tar"
 	"bytes"
-	"crypto/rand"
 	"crypto/sha256"
 	"encoding/hex"
 	"io"
@@ -13,10 +12,9 @@ import (
 	"testing"
 	"time"
 
-	"aead.dev/minisign"
-
 	"porthole/packages/internal/bootpart"
 	"porthole/packages/internal/update"
+	"porthole/packages/internal/update/updatetest"
 )
 
 // updateBoard is that of the devices and update files here.
@@ -26,18 +24,11 @@ const updateBoard = bootpart.BoardPi
 var updateBuilt = time.Date(2026, 11, 22, 7, 5, 31, 0, time.UTC)
 
 // updateKey signs update files.
-type updateKey struct {
-	Public  minisign.PublicKey
-	private minisign.PrivateKey
-}
+type updateKey struct{ updatetest.Key }
 
 func newUpdateKey(t testing.TB) updateKey {
 	t.Helper()
-	public, private, err := minisign.GenerateKey(rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return updateKey{public, private}
+	return updateKey{updatetest.NewKey(t)}
 }
 
 // release is an update to be made.
@@ -104,7 +95,7 @@ func (k updateKey) make(t testing.TB, r release) updateFile {
 	if err != nil {
 		t.Fatal(err)
 	}
-	u.Raw, u.Signature = raw, minisign.Sign(k.private, raw)
+	u.Raw, u.Signature = raw, k.Sign(raw)
 	var b bytes.Buffer
 	err = update.WriteBundle(&b, u.Raw, u.Signature, func(p update.ManifestPart) (io.ReadCloser, error) {
 		return io.NopCloser(bytes.NewReader(u.Stored[p.Name])), nil
