@@ -53,7 +53,7 @@ func TestLongWatchdog(t *testing.T) {
 				}
 				return err
 			})
-			if _, _, err = m.WaitSerial(ctx, at, `Porthole test[\s\S]*processes: running: .*console.*system`); err != nil {
+			if _, _, err = m.WaitSerial(ctx, at, `Porthole v[\s\S]*processes: running: .*console.*system`); err != nil {
 				t.Fatal(err)
 			}
 			if m.WatchdogBites() != 1 || m.Resets() != 1 {
