@@ -209,13 +209,6 @@ func (d *card) setDeadline(seconds int) {
 	d.deadline = time.Duration(seconds) * time.Second
 }
 
-// setHealthy is for how long all must be well in trials that begin from now on, in seconds.
-func (d *card) setHealthy(seconds int) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	d.healthy = time.Duration(seconds) * time.Second
-}
-
 // status is what the engine says.
 func (d *card) status() update.Status {
 	d.mu.Lock()
