@@ -249,8 +249,23 @@ func (e *Engine) endJournal() {
 // givenUpMark is what system writes when it ends a trial.
 const givenUpMark = "system: given up: "
 
-// withheldMark is what init writes when it stops feeding the watchdog.
-const withheldMark = "watchdog not fed"
+// withheldMark is what init writes when it stops feeding the watchdog, fedMark when it has begun again.
+const (
+	withheldMark = "watchdog not fed"
+	fedMark      = "watchdog fed again"
+)
+
+// withheld says whether the watchdog was not fed at the end, and why.
+func withheld(lines []string) (why string, ok bool) {
+	for _, l := range lines {
+		if _, text, found := strings.Cut(l, withheldMark); found {
+			why, ok = strings.TrimRight(strings.TrimLeft(text, ": "), ". "), true
+		} else if strings.Contains(l, fedMark) {
+			why, ok = "", false
+		}
+	}
+	return why, ok
+}
 
 // verdict says why a trial must not be repeated; empty if nothing speaks against it.
 func verdict(s bootStatus, lines []string) string {
@@ -260,14 +275,11 @@ func verdict(s bootStatus, lines []string) string {
 		}
 		return fmt.Sprintf("Its kernel stopped (%s). %s", panicked, howFar(lines))
 	}
-	for _, l := range lines {
-		if _, why, ok := strings.Cut(l, withheldMark); ok {
-			why = strings.TrimRight(strings.TrimLeft(why, ": "), ". ")
-			if why == "" {
-				return "The watchdog restarted the device. " + howFar(lines)
-			}
-			return fmt.Sprintf("The watchdog restarted the device: %s. %s", why, howFar(lines))
+	if why, ok := withheld(lines); ok {
+		if why == "" {
+			return "The watchdog restarted the device. " + howFar(lines)
 		}
+		return fmt.Sprintf("The watchdog restarted the device: %s. %s", why, howFar(lines))
 	}
 	if s.Reset == resetWatchdog {
 		return "It stopped answering, and the watchdog restarted the device. " + howFar(lines)

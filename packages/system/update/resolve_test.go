@@ -188,6 +188,17 @@ func (r *rig) expect(e *update.Engine, want outcome) {
 	}
 }
 
+// TestFedAgain: a watchdog that was fed again in time is no reason against a version whose power was cut.
+func TestFedAgain(t *testing.T) {
+	r := newRig(t)
+	r.writeSlot(shared.SlotB, newVersion)
+	r.setState(state{"phase": shared.Trying, "try": 1})
+	r.setJournal(shared.SlotB, 1, "init: watchdog not fed: console does not answer", "init: watchdog fed again")
+	if s := r.start("power", "").Status(); s.Phase != shared.Restarting || s.Try != 2 {
+		t.Fatalf("status %+v", s)
+	}
+}
+
 // TestReasons: what is told of a trial that ended badly.
 func TestReasons(t *testing.T) {
 	long := strings.Repeat("words ", 2000)
