@@ -114,7 +114,7 @@ test: ## everything CI tests: all packages with the race detector, real cameras,
 	go test -race -timeout 25m $$(go list ./... | grep -v /integration/vm)
 	@# The rest is over: QEMU interprets, and would take the processors from those who need them in time.
 	@# Two guests at a time, of one processor each.
-	go test -v -short -timeout 35m -parallel 2 -skip '^TestLong' ./integration/vm
+	go test -v -short -timeout 60m -parallel 2 -skip '^TestLong' ./integration/vm
 
 test-vm: ## boot the images in QEMU, with the long tests that `make test` leaves out: the watchdog, lost cards, more power cuts
 	@.ci/setup $(TEST_DEBS) $(IMAGE_DEBS) $(VM_DEBS)

@@ -35,7 +35,7 @@ func TestBadUpdates(t *testing.T) {
 	// a loss of power, and has the tries of one. A Raspberry Pi knows (TestPiUpdate).
 	u.rollsBack(t, k, maxTries, "a root that panics", "v8.0.1", change{root: inPlaceOf("gokrazy/init", stuck(t, "vm"))}, "did not come up in 3 tries")
 	u.rollsBack(t, k, 1, "a process that never gets ready", "v8.0.2", change{flags: hasty, root: inPlaceOf("user/signaling", stuck(t, "vm"))}, "signaling")
-	u.rollsBack(t, k, 1, "a screen that stays black", "v8.0.3", change{flags: hasty, boot: withoutDisplay}, "screen")
+	u.rollsBack(t, k, 1, "a screen that stays black", "v8.0.3", change{flags: hasty, boot: withoutDisplay}, "no display output")
 	u.keepsByTool(t, good)
 }
 

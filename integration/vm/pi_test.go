@@ -91,24 +91,12 @@ func (m bootMedium) Sync() error { return m.f.Sync() }
 // fillSlotB writes what is in the first slot to the second and arms it, as an update does.
 func fillSlotB(t *testing.T, disk string) {
 	t.Helper()
-	parts, err := vm.Partitions(disk)
-	if err != nil {
-		t.Fatal(err)
-	}
-	f, err := os.OpenFile(disk, os.O_RDWR, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	p, err := bootkit.Open(bootMedium{io.NewSectionReader(f, parts[0].Start, parts[0].Size), io.NewOffsetWriter(f, parts[0].Start), f})
-	if err != nil {
-		t.Fatal(err)
-	}
+	p, _, uuid := openCard(t, disk, bootkit.SlotB)
 	var part bytes.Buffer
 	if err := p.ReadSlot(t.Context(), bootkit.SlotA, bootkit.Slot{PartUUID: "706f7069-02"}, &part); err != nil {
 		t.Fatal(err)
 	}
-	if err := p.WriteSlot(t.Context(), bootkit.SlotB, &part, bootkit.Slot{PartUUID: "706f7069-03"}, nil); err != nil {
+	if err := p.WriteSlot(t.Context(), bootkit.SlotB, &part, bootkit.Slot{PartUUID: uuid}, nil); err != nil {
 		t.Fatal(err)
 	}
 	loader, err := p.Loader(bootkit.BoardPi)
@@ -118,6 +106,29 @@ func fillSlotB(t *testing.T, disk string) {
 	if err := loader.Arm(bootkit.SlotB); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// openCard opens the boot partition of a Pi's card, and the root partition of a slot for writing. uuid is that partition's.
+func openCard(t *testing.T, disk, slot string) (boot *bootkit.Partition, root io.Writer, uuid string) {
+	t.Helper()
+	parts, err := vm.Partitions(disk)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f, err := os.OpenFile(disk, os.O_RDWR, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { f.Close() })
+	boot, err = bootkit.Open(bootMedium{io.NewSectionReader(f, parts[0].Start, parts[0].Size), io.NewOffsetWriter(f, parts[0].Start), f})
+	if err != nil {
+		t.Fatal(err)
+	}
+	at, uuid := parts[1], "706f7069-02"
+	if slot == bootkit.SlotB {
+		at, uuid = parts[2], "706f7069-03"
+	}
+	return boot, io.NewOffsetWriter(f, at.Start), uuid
 }
 
 // TestPiFirmware feeds the stand-in for the firmware what a real one refuses.

@@ -235,7 +235,7 @@ func TestLongPowerCuts(t *testing.T) {
 	t.Parallel()
 	image := theVMImage(t)
 	for _, moment := range []struct{ name, serial string }{
-		{"init", `Porthole test`},
+		{"init", `Porthole ` + vm.TestVersion},
 		{"storage", `msg=storage`},
 		{"first processes", `processes: running`},
 	} {
