@@ -158,9 +158,14 @@ func (u updater) refusesParts(t *testing.T, good *bundle) {
 		flipped := bytes.Clone(content)
 		flipped[len(flipped)*2/3] ^= 0x10
 		for what, wrong := range map[string][]byte{"flipped bit": flipped, "cut short": content[:len(content)/2]} {
-			// A part of the wrong length is refused before it is read: the agent may not get around to the answer.
+			err := u.send(t.Context(), name, wrong)
+			// A part of the wrong length is refused before it is read: whoever sends it may not get to read the answer.
+			if what == "cut short" && err != nil {
+				t.Logf("%s in part %s: %v", what, name, err)
+				continue
+			}
 			var no *vm.Refusal
-			if err := u.send(t.Context(), name, wrong); !errors.As(err, &no) || no.Code/100 != 4 && what != "cut short" {
+			if !errors.As(err, &no) || no.Code/100 != 4 {
 				t.Errorf("%s in part %s: %v", what, name, err)
 				continue
 			}

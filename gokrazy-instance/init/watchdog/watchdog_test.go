@@ -78,6 +78,12 @@ func (d *device) say(line string) {
 	d.said = append(d.said, line)
 }
 
+func (d *device) restarted() int {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.restarts
+}
+
 func (d *device) lines() string {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -304,12 +310,12 @@ func TestRestartsByItself(t *testing.T) {
 	watch(t, func(t *testing.T, f *watchdog.Feeder, d *device) {
 		f.Running()
 		pass(watchdog.BootGrace + watchdog.Bite - time.Second)
-		if d.restarts != 0 {
+		if d.restarted() != 0 {
 			t.Error("the hardware had no time to restart the machine")
 		}
 		pass(10 * watchdog.Interval)
-		if d.restarts < 3 || !strings.Contains(d.lines(), "did not restart: no such luck") {
-			t.Errorf("tried %d times, said %q", d.restarts, d.lines())
+		if n := d.restarted(); n < 3 || !strings.Contains(d.lines(), "did not restart: no such luck") {
+			t.Errorf("tried %d times, said %q", n, d.lines())
 		}
 	})
 }

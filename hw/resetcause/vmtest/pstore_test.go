@@ -15,7 +15,7 @@ func TestLastWords(t *testing.T) {
 		Arch: "arm64", Kernel: vm.RPi, Init: "./guest",
 		// The machine's watchdog, which would also restart it, is not QEMU's best: the test restarts it. Without a VideoCore the
 		// driver that talks to its programs crashes the kernel now and then.
-		Append: "dwc_otg.fiq_fsm_enable=0 loglevel=3 oops=panic initcall_blacklist=bcm2835_wdt_driver_init,vchiq_driver_init " +
+		Append: "dwc_otg.fiq_fsm_enable=0 loglevel=5 oops=panic initcall_blacklist=bcm2835_wdt_driver_init,vchiq_driver_init " +
 			"reserve_mem=64K:4096:oops ramoops.mem_name=oops ramoops.record_size=16384 ramoops.console_size=16384",
 		Args: []string{"-action", "reboot=reset"},
 	})
@@ -46,6 +46,8 @@ func TestLastWords(t *testing.T) {
 
 	m.Send("restart 0 tryboot")
 	m.Expect("Restarting system with command '0 tryboot'")
+	// The serial console has it before the memory does.
+	m.Expect("Reboot failed -- System halted")
 	reset()
 	expect("restart", "software; ", "v1 starts", "0 tryboot")
 }
