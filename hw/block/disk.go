@@ -224,14 +224,12 @@ func readMedium(f *os.File, offset int64, n int) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	var direct *os.File
-	var openErr error
-	err = c.Control(func(fd uintptr) {
-		// Only advice: there is nothing to do about a refusal.
-		_ = unix.Fadvise(int(fd), offset, int64(n), unix.FADV_DONTNEED)
-		direct, openErr = os.OpenFile(fmt.Sprintf("/proc/self/fd/%d", fd), os.O_RDONLY|unix.O_DIRECT, 0)
-	})
-	if err == nil && openErr == nil {
+	// Only advice: there is nothing to do about a refusal.
+	if err := c.Control(func(fd uintptr) { _ = unix.Fadvise(int(fd), offset, int64(n), unix.FADV_DONTNEED) }); err != nil {
+		return nil, err
+	}
+	direct, err := reopenDirect(f)
+	if err == nil {
 		defer direct.Close()
 		first := offset / directAlign * directAlign
 		length := (offset + int64(n) - first + directAlign - 1) / directAlign * directAlign
