@@ -174,11 +174,11 @@ func TestTokenOpensNoPage(t *testing.T) {
 	}
 }
 
-// TestTokenRoles walks through all pages with a token for everything: it opens uploads, and for the rest it is nobody.
+// TestTokenRoles walks through all pages with a token for everything: it opens uploads and updates, and for the rest it is nobody.
 func TestTokenRoles(t *testing.T) {
 	m := newMatrix(t)
 	h := &household{device: m.device, admin: m.people["admin"], asker: identity.NewAsker(m.internal())}
-	header := http.Header{"Authorization": {"Bearer " + h.token(h.admin, tokenForm("everything", "30", "view", "metrics", "upload"))}}
+	header := http.Header{"Authorization": {"Bearer " + h.token(h.admin, tokenForm("everything", "30", "view", "metrics", "upload", "update"))}}
 	b := m.browser()
 	for _, r := range console.Routes() {
 		verb, path := method(r.Pattern)
@@ -187,9 +187,9 @@ func TestTokenRoles(t *testing.T) {
 		}
 		a := m.ask(b, verb, m.target(path, ""), header)
 		m.checkSecrets("stranger", verb+" "+path+" with a token", a)
-		upload := strings.HasPrefix(path, "/uploads/") || path == "/media/status"
+		programs := strings.HasPrefix(path, "/uploads/") || path == "/media/status" || strings.HasPrefix(path, "/api/v1/update")
 		let := a.status != http.StatusUnauthorized && (a.status != http.StatusSeeOther || !strings.HasPrefix(a.location, "/login"))
-		if let != upload || a.status == http.StatusInternalServerError {
+		if let != programs || a.status == http.StatusInternalServerError {
 			t.Errorf("%s %s (for %s) with a token: %d %s", verb, path, r.Who, a.status, a.location)
 		}
 	}
