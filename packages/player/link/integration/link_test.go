@@ -182,18 +182,20 @@ func authority(t *testing.T, c *shop) string {
 		t.Fatal(err)
 	}
 	defer u.Close()
-	_, page, err := u.Get(t.Context(), "/ca.pem")
-	if err != nil {
-		t.Fatal(err)
-	}
-	block, _ := pem.Decode([]byte(page))
-	if block == nil {
-		t.Fatalf("no authority: %s", page)
-	}
-	ca, err := x509.ParseCertificate(block.Bytes)
-	if err != nil {
-		t.Fatal(err)
-	}
+	var ca *x509.Certificate
+	// A process that was killed may not be back yet.
+	eventually(t, "the authority", func() error {
+		_, page, err := u.Get(t.Context(), "/ca.pem")
+		if err != nil {
+			return err
+		}
+		block, _ := pem.Decode([]byte(page))
+		if block == nil {
+			return fmt.Errorf("no authority: %s", page)
+		}
+		ca, err = x509.ParseCertificate(block.Bytes)
+		return err
+	})
 	return certs.Fingerprint(ca)
 }
 
