@@ -217,12 +217,32 @@ func (p *Path) listen(local netip.AddrPort) error {
 		p.port = c.LocalAddr().(*net.UDPAddr).AddrPort().Port() //nolint:forcetypeassert // a UDP socket's
 		local = netip.AddrPortFrom(local.Addr(), p.port)
 	}
+	made := make(chan struct{})
+	defer close(made)
 	p.muxes[local] = ice.NewUniversalUDPMuxDefault(ice.UniversalUDPMuxParams{
-		Logger: pionLog{p.log, "ice"}, UDPConn: c,
+		Logger: pionLog{p.log, "ice"}, UDPConn: &heldConn{c, made},
 		// Every question to a STUN server is asked: Run keeps the answers.
 		XORMappedAddrCacheTTL: time.Nanosecond,
 	})
 	return nil
+}
+
+// heldConn is a UDP socket from which nothing is read before made is closed. pion/ice before v4.4.3 starts to read while
+// it still makes its mux, and a viewer of the process before this one, who still sends, would meet half of it.
+type heldConn struct {
+	*net.UDPConn
+	made <-chan struct{}
+}
+
+var _ ice.AddrPortReaderWriter = (*heldConn)(nil)
+
+func (c *heldConn) ReadFromAddrPort(b []byte) (int, netip.AddrPort, error) {
+	<-c.made
+	return c.ReadFromUDPAddrPort(b)
+}
+
+func (c *heldConn) WriteToAddrPort(b []byte, to netip.AddrPort) (int, error) {
+	return c.WriteToUDPAddrPort(b, to)
 }
 
 // machineAddresses lists the addresses of this machine that a viewer may reach us at.

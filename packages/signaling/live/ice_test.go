@@ -1,14 +1,58 @@
 package live
 
 import (
+	"errors"
 	"log/slog"
 	"net"
 	"net/netip"
 	"slices"
 	"testing"
+
+	"github.com/pion/stun/v4"
 )
 
 func discard() *slog.Logger { return slog.New(slog.DiscardHandler) }
+
+// After a restart, viewers of the process before still send to its ports (the race detector looks on).
+func TestPathOpensUnderFire(t *testing.T) {
+	free, err := net.ListenPacket("udp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	addr := free.LocalAddr()
+	free.Close()
+	fire, err := net.ListenPacket("udp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	question := stun.MustBuild(stun.TransactionID, stun.BindingRequest).Raw
+	sent := make(chan struct{})
+	go func() {
+		defer close(sent)
+		for {
+			if _, err := fire.WriteTo(question, addr); errors.Is(err, net.ErrClosed) {
+				return
+			}
+			select {
+			case sent <- struct{}{}:
+			default:
+			}
+		}
+	}()
+	for range 20 {
+		p, err := Listen(discard(), addr.String(), true)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for range 20 {
+			<-sent
+		}
+		p.Close()
+	}
+	fire.Close()
+	for range sent {
+	}
+}
 
 // Addresses come and go while the process runs; the next viewer is offered what there is.
 func TestPathFollowsAddresses(t *testing.T) {
