@@ -71,9 +71,12 @@ func (p *Pi) PowerOn(ctx context.Context) (*Machine, error) {
 	return p.start(ctx, PowerOn)
 }
 
-// ends matches what a kernel says when it would be reset now: QEMU cannot do that. The first group is the text of
-// reboot(2).
-var ends = regexp.MustCompile(`(?s)(?:Restarting system(?: with command '([^']*)')?|(Kernel panic - not syncing)).*Reboot failed -- System halted`)
+// ends matches the last that a kernel says before it is reset, which QEMU cannot do: a panic has been written to memory by
+// then. The first group is the text of reboot(2).
+var ends = regexp.MustCompile(`reboot: Restarting system(?: with command '([^']*)')?\r?\n|(Rebooting in \d+ seconds)`)
+
+// settle is how long a kernel has to write its words to memory after it has said that it restarts.
+const settle = 5 * time.Second
 
 // alive matches what a kernel says that has taken over the watchdog.
 const alive = `Porthole |Kernel panic|processes: `
@@ -87,6 +90,11 @@ func (p *Pi) Next(ctx context.Context, m *Machine) (*Machine, Reset, error) {
 	why, err := p.waitReset(ctx, m)
 	if err != nil {
 		return nil, "", err
+	}
+	select {
+	case <-ctx.Done():
+		return nil, "", ctx.Err()
+	case <-time.After(settle):
 	}
 	if err := p.keepRAM(ctx, m); err != nil {
 		return nil, "", err
@@ -277,4 +285,9 @@ func tree(ctx context.Context, name string, args ...string) (string, error) {
 // Pi's: the kernel calls it eth0, as it does the Pi 3's own adapter, which sits on USB too.
 func (m *Machine) PlugIn(ctx context.Context) error {
 	return m.qmp.do(ctx, "device_add", map[string]string{"driver": "usb-net", "netdev": "net0", "id": "nic", "mac": "b8:27:eb:12:34:56"}, nil)
+}
+
+// PullOut pulls it out again.
+func (m *Machine) PullOut(ctx context.Context) error {
+	return m.qmp.do(ctx, "device_del", map[string]string{"id": "nic"}, nil)
 }

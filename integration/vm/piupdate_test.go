@@ -4,11 +4,14 @@ import (
 	"bytes"
 	"context"
 	"encoding/binary"
+	"errors"
 	"fmt"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"porthole/integration/vm"
 	"porthole/packages/bootkit"
@@ -107,13 +110,33 @@ func (l *piLife) says(t *testing.T, pattern string) {
 	}
 }
 
-// plugIn plugs the network in once the processes run.
+// plugIn plugs the network in once the processes run. On a busy machine QEMU's USB network now and then carries nothing from
+// its first packet on, for good: then the plug is pulled and put in again.
 func (l *piLife) plugIn(t *testing.T) {
 	t.Helper()
 	l.says(t, `processes: running:`)
-	if err := l.m.PlugIn(t.Context()); err != nil {
-		t.Fatal(err)
-	}
+	c := visitor(t)
+	eventually(t, "reach the console after the plug was put in", func(ctx context.Context) error {
+		if err := l.m.PlugIn(ctx); err != nil {
+			t.Fatal(err)
+		}
+		asked, cancel := context.WithTimeout(ctx, 2*askOnce)
+		defer cancel()
+		ask := func() error {
+			_, err := open(asked, c, http.MethodGet, "https://"+l.m.Addr(443)+"/ca.pem", nil)
+			return err
+		}
+		err := ask()
+		for err != nil && asked.Err() == nil {
+			time.Sleep(time.Second)
+			err = ask()
+		}
+		if err != nil {
+			t.Logf("the plug is pulled and put in again: %v", err)
+			err = errors.Join(err, l.m.PullOut(ctx))
+		}
+		return err
+	})
 }
 
 // toolEnd is what `porthole update` said, and how it ended.
