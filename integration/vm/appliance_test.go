@@ -101,7 +101,7 @@ func (l *life) firstBoot(t *testing.T) {
 	t.Log("the camera is on the screen")
 	watchInBrowser(t, m)
 	t.Log("a browser plays the camera")
-	killEach(t, m)
+	killEach(t, m, u)
 	if n := m.Resets(); n != 0 {
 		t.Errorf("the machine was reset %d times", n)
 	}

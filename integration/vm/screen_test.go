@@ -118,8 +118,9 @@ func differ(a, b image.Image) bool {
 	return false
 }
 
-// killEach kills one process after the other while the camera is on the screen: it comes back, and the camera goes on.
-func killEach(t *testing.T, m *vm.Machine) {
+// killEach kills one process after the other while the camera is on the screen: it comes back, gives up its privileges and
+// the camera goes on.
+func killEach(t *testing.T, m *vm.Machine, u console) {
 	t.Helper()
 	a := m.Agent()
 	for _, name := range []string{"player", "proxy", "console", "signaling", "system"} {
@@ -153,6 +154,9 @@ func killEach(t *testing.T, m *vm.Machine) {
 			return errors.New("not yet")
 		})
 		moves(t, m, "the camera after "+name)
+		if name != "system" {
+			gaveUp(t, u.c, u.at, name)
+		}
 		t.Logf("%s was killed and is back", name)
 	}
 }
