@@ -61,7 +61,7 @@ func TestPiUpdate(t *testing.T) {
 	l.next(t, vm.Tryboot)
 	l.next(t, vm.Panicked)
 	l.plugIn(t)
-	l.wasRolledBack(t, ended(), "crash")
+	l.wasRolledBack(t, ended(), "kernel panic")
 	if s := l.is(t, newVersion, "slot-b", "rolled-back"); !strings.Contains(s.History[0].Detail, "Attempted to kill init") {
 		t.Errorf("the kernel's last words are not in the history: %+v", s.History[0])
 	}
