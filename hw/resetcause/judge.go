@@ -9,8 +9,8 @@ import (
 )
 
 // Bits of the Pi's register PM_RSTS, as the firmware hands it on: "had power-on reset", and "had … hard, full, quick reset"
-// of software, watchdog and debugger (https://github.com/raspberrypi/linux/issues/932). They are set in the order of their
-// weight; the partition number that a restart names shares the bits 0, 2, 4, 6, 8 and 10, so only HADWRF counts for the
+// of software, watchdog and debugger (https://github.com/raspberrypi/linux/issues/932). A power-on clears all others, a later
+// reset may leave it set: 0x1000, then 0x20 or 0x1020 (issues 1586 and 4527, pull request 2719). The partition number that a restart names shares the bits 0, 2, 4, 6, 8 and 10, so only HADWRF counts for the
 // watchdog. An ordinary restart is done by the watchdog's circuit too (drivers/watchdog/bcm2835_wdt.c).
 const (
 	hadPowerOn  = 1 << 12
@@ -84,12 +84,12 @@ func judge(e evidence) Report {
 // byBits goes by the Pi's register. recorded says that an ordinary restart would have been found in the log.
 func byBits(rsts uint32, recorded bool) Report {
 	switch {
-	case rsts&hadPowerOn != 0:
-		return Report{Cause: Power, Detail: fmt.Sprintf("The power was cut or switched on (PM_RSTS %#x).", rsts)}
 	case rsts&hadWatchdog != 0 && recorded:
 		return Report{Cause: Watchdog, Detail: fmt.Sprintf("The watchdog restarted it (PM_RSTS %#x).", rsts)}
 	case rsts&hadWatchdog != 0:
 		return Report{Cause: Unknown, Detail: fmt.Sprintf("It was restarted, in order or by the watchdog (PM_RSTS %#x).", rsts)}
+	case rsts&hadPowerOn != 0:
+		return Report{Cause: Power, Detail: fmt.Sprintf("The power was cut or switched on (PM_RSTS %#x).", rsts)}
 	}
 	return Report{Cause: Unknown, Detail: fmt.Sprintf("Nothing is left that says how it ended (PM_RSTS %#x).", rsts)}
 }

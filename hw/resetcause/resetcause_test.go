@@ -72,6 +72,8 @@ func rsts(v string) map[string]string { return map[string]string{chosen + "bootl
 const (
 	powerOn = "\x00\x00\x10\x00"
 	reset   = "\x00\x00\x00\x20"
+	// A reset that leaves the mark of the power-on before it.
+	later = "\x00\x00\x10\x20"
 	// The partition number 63 as a restart names it, without any cause.
 	none = "\x00\x00\x05\x55"
 )
@@ -96,6 +98,7 @@ func TestCause(t *testing.T) {
 		"switched off":        {machine{files: rsts(powerOn), pstore: console(off)}, resetcause.Power, "in order", "Power down"},
 		"power cut, memory":   {machine{files: rsts(powerOn), pstore: console("")}, resetcause.Power, "0x1000", "v1.2.3 starts"},
 		"watchdog, it hung":   {machine{files: rsts(reset), pstore: console("")}, resetcause.Watchdog, "0x20", "v1.2.3 starts"},
+		"watchdog, later":     {machine{files: rsts(later), pstore: console("")}, resetcause.Watchdog, "0x1020", "v1.2.3 starts"},
 		"watchdog, told":      {machine{files: rsts(reset), pstore: console(hungry)}, resetcause.Watchdog, "no heartbeat for 45s; system says: console’s health does not answer.", "not fed"},
 		"fed again":           {machine{files: rsts(reset), pstore: console(hungry + again + restart)}, resetcause.Software, "in order", "fed again"},
 		"hungry once, power":  {machine{files: rsts(powerOn), pstore: console(hungry + again)}, resetcause.Power, "0x1000", "fed again"},

@@ -40,8 +40,8 @@ const (
 	Bitten   Reset = "watchdog" // the watchdog that the firmware has started ran out
 )
 
-// rsts is the register by which the SoC tells why it starts (PM_RSTS: HADPOR, HADWRF). Every restart is one of its
-// watchdog; the firmware hands the register on in the device tree.
+// rsts is the register by which the SoC tells why it starts (PM_RSTS: HADPOR, HADWRF; hw/resetcause). Every restart is one of
+// its watchdog; the firmware hands the register on in the device tree.
 var rsts = map[Reset]string{PowerOn: "1000", Restart: "1020", Tryboot: "1020", Panicked: "1020", Bitten: "1020"}
 
 // Pi is a Raspberry Pi 3 with a card: QEMU's raspi3b, and a stand-in for the firmware, which QEMU has not. It outlives the
