@@ -9,9 +9,10 @@ import (
 )
 
 // Bits of the Pi's register PM_RSTS, as the firmware hands it on: "had power-on reset", and "had … hard, full, quick reset"
-// of software, watchdog and debugger (https://github.com/raspberrypi/linux/issues/932). A power-on clears all others, a later
-// reset may leave it set: 0x1000, then 0x20 or 0x1020 (issues 1586 and 4527, pull request 2719). The partition number that a restart names shares the bits 0, 2, 4, 6, 8 and 10, so only HADWRF counts for the
-// watchdog. An ordinary restart is done by the watchdog's circuit too (drivers/watchdog/bcm2835_wdt.c).
+// of software, watchdog and debugger (https://github.com/raspberrypi/linux/issues/932). A power-on clears all others; a later
+// reset may leave its bit: 0x1000, then 0x20 or 0x1020 (issues 1586 and 4527, pull request 2719). The partition number that a
+// restart names shares the bits 0, 2, 4, 6, 8 and 10, so only HADWRF counts for the watchdog. An ordinary restart is done by the
+// watchdog's circuit too (drivers/watchdog/bcm2835_wdt.c).
 const (
 	hadPowerOn  = 1 << 12
 	hadWatchdog = 1 << 5
