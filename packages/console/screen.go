@@ -126,7 +126,7 @@ func (c *console) chooseScreen(w http.ResponseWriter, r *http.Request, id identi
 }
 
 // shotWithin is how long player may take for a picture: it encodes it when asked, on a busy board.
-const shotWithin = 5 * time.Second
+const shotWithin = 15 * time.Second
 
 // screenShot hands on a picture of the screen.
 func (c *console) screenShot(w http.ResponseWriter, r *http.Request, _ identity.Identity) {
