@@ -113,7 +113,7 @@ test: ## everything CI tests: all packages with the race detector, real cameras,
 	@$(PROGRESS) "compiling the tests" go test -v -race -run '^$$' -vet=off ./...
 	go test -race -timeout 25m $$(go list ./... | grep -v /integration/vm)
 	@# The rest is over: QEMU interprets, and would take the processors from those who need them in time.
-	@# Two guests at a time, of one processor each.
+	@# Two guests at a time, of one processor each, but for those that show a camera: it comes in time or not at all.
 	go test -v -short -timeout 60m -parallel 2 -skip '^TestLong' ./integration/vm
 
 test-vm: ## boot the images in QEMU, with the long tests that `make test` leaves out: the watchdog, lost cards, more power cuts

@@ -20,7 +20,6 @@ const cardSize = 119 << 30
 // camera, a browser and a screen, then five power cuts while certificates are renewed, then a damaged card, then two factory
 // resets. A boot takes half a minute here, so each boot is used for all that can be seen in it.
 func TestAppliance(t *testing.T) {
-	t.Parallel()
 	const handedOver = "PORTHOLE_TEST_IMAGE"
 	var env []string
 	if !vm.InLAN() {
