@@ -153,7 +153,7 @@ soak: build ## readers that come, go, stall and misbehave for SOAK: memory, thre
 	@overlays/decoder/build.sh "$$(go env GOARCH)" "build/decoder-$$(go env GOARCH)"
 	go run ./bench -bin build/bin -soak "$(SOAK)"
 	go run ./bench -bin build/bin -play "$(PLAY)"
-	go test -v -timeout 12h -parallel 2 ./integration/vm -run '^(TestStorageSweep|TestPlayer|TestLong.*)$$' -skip '^TestLongUpdateFigures$$' -cuts "$(CUTS)"
+	go test -v -timeout 12h -parallel 2 ./integration/vm -run '^(TestStorageSweep|TestPlayer|TestPiUpdate|TestLong.*)$$' -skip '^TestLongUpdateFigures$$' -cuts "$(CUTS)"
 	go test -v -timeout 24h -parallel 2 ./integration/vm -run '^TestUpdateSweep$$' -cuts "$(UPDATE_CUTS)"
 
 clean: ## remove what was built and what `make run` stored
