@@ -63,10 +63,7 @@ func verify(chain []*x509.Certificate, o x509.VerifyOptions) error {
 	if len(chain) == 0 {
 		return errors.New("it shows no certificate")
 	}
-	o.Intermediates = x509.NewCertPool()
-	for _, c := range chain[1:] {
-		o.Intermediates.AddCert(c)
-	}
+	o.Intermediates = certs.Intermediates(chain)
 	_, err := chain[0].Verify(o)
 	return err
 }
