@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"porthole/packages/internal/durable"
+	"porthole/packages/internal/retry"
 )
 
 const (
@@ -76,12 +77,8 @@ func (f *factoryReset) run(ctx context.Context) error {
 			return nil
 		case <-f.wanted:
 		}
-		pause := time.NewTimer(beforeReset)
-		select {
-		case <-ctx.Done():
-			pause.Stop()
+		if !retry.Pause(ctx, beforeReset) {
 			return nil
-		case <-pause.C:
 		}
 		err := f.restart(ctx)
 		if ctx.Err() != nil {

@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"porthole/packages/internal/durable"
+	"porthole/packages/internal/retry"
 	"porthole/packages/internal/update"
 	"porthole/packages/system/update/trial"
 )
@@ -142,12 +143,8 @@ func (e *Engine) restartWhenWanted(ctx context.Context) {
 	case w = <-e.restart:
 	}
 	for pause := w.after; ; pause = restartAgain {
-		t := time.NewTimer(pause)
-		select {
-		case <-ctx.Done():
-			t.Stop()
+		if !retry.Pause(ctx, pause) {
 			return
-		case <-t.C:
 		}
 		err := e.cfg.Restart(ctx, w.other)
 		if ctx.Err() != nil {
