@@ -15,7 +15,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strconv"
-	"syscall"
 	"testing"
 
 	"porthole/integration/acmetest"
@@ -64,20 +63,10 @@ func checkCertificates(t *testing.T, r *rooted) {
 		r.onCertificate(t, http.MethodPut, newOwn(t, name))
 		both(name)
 	}
-	for path, want := range map[string]string{
+	r.checkModes(t, map[string]string{
 		"perm/tls/own": "0:2100 drwxr-x---", "perm/tls/own/privkey.pem": "0:2100 -rw-r-----", "perm/tls/own/fullchain.pem": "0:2100 -rw-r--r--",
 		"perm/tls/device-rsa": "0:2100 drwxr-x---", "perm/tls/device-rsa/privkey.pem": "0:2100 -rw-r-----", "perm/system/certificates.log": "0:0 -rw-------",
-	} {
-		st, err := os.Stat(filepath.Join(r.dir, path))
-		if err != nil {
-			t.Error(err)
-			continue
-		}
-		sys := st.Sys().(*syscall.Stat_t)
-		if got := fmt.Sprintf("%d:%d %v", sys.Uid, sys.Gid, st.Mode()); got != want {
-			t.Errorf("%s is %s, want %s", path, got, want)
-		}
-	}
+	})
 	r.onCertificate(t, http.MethodDelete, map[string]string{"who": "anna", "why": "A test"})
 	both(device.Subject.CommonName)
 }

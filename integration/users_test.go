@@ -307,11 +307,17 @@ func checkDevice(t *testing.T, r *rooted) {
 			t.Errorf("%s does not say what it gave up", name)
 		}
 	}
-	for path, want := range map[string]string{
+	r.checkModes(t, map[string]string{
 		"perm/console": "2004:2004 drwx------", "perm/console/porthole.db": "2004:2004 -rw-------", "perm/tls": "0:2100 drwxr-x---",
 		"perm/tls/device/privkey.pem": "0:2100 -rw-r-----", "perm/system": "0:0 drwx------", "run/proxy": "2001:2001 drwx--x--x",
 		"run/proxy/settings.json": "2001:2001 -rw-------", "perm/player": "2003:2003 drwx------", "run/player": "2003:2003 drwx--x--x",
-	} {
+	})
+}
+
+// checkModes compares owner, group and mode of files and folders.
+func (r *rooted) checkModes(t *testing.T, files map[string]string) {
+	t.Helper()
+	for path, want := range files {
 		st, err := os.Stat(filepath.Join(r.dir, path))
 		if err != nil {
 			t.Error(err)

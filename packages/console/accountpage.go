@@ -2,7 +2,6 @@ package main
 
 import (
 	"net/http"
-	"net/url"
 	"time"
 
 	"porthole/packages/internal/identity"
@@ -29,9 +28,6 @@ func (c *console) accountRoutes() []route {
 	}
 }
 
-// pathEscape makes a name a part of a path.
-func pathEscape(name string) string { return url.PathEscape(name) }
-
 // ownAccountView is everybody's page about their own account.
 type ownAccountView struct {
 	Name, Role, Sees string
@@ -51,7 +47,12 @@ type loginRow struct {
 }
 
 func (c *console) ownAccountPage(w http.ResponseWriter, r *http.Request, id identity.Identity) {
-	c.showAccount(w, r, http.StatusOK, id, apiToken{scopes: []identity.Scope{identity.ScopeView}}, "90", nil)
+	c.showAccountAsIs(w, r, http.StatusOK, id, nil)
+}
+
+// showAccountAsIs shows the page before a token is typed.
+func (c *console) showAccountAsIs(w http.ResponseWriter, r *http.Request, status int, id identity.Identity, errs fieldErrors) {
+	c.showAccount(w, r, status, id, apiToken{scopes: []identity.Scope{identity.ScopeView}}, "90", errs)
 }
 
 // showAccount shows the page with the token that was typed.
@@ -158,7 +159,7 @@ func (c *console) changeOwnPassword(w http.ResponseWriter, r *http.Request, id i
 		}
 	}
 	if len(errs) > 0 {
-		c.showAccount(w, r, status, id, apiToken{scopes: []identity.Scope{identity.ScopeView}}, "90", errs)
+		c.showAccountAsIs(w, r, status, id, errs)
 		return
 	}
 	hash, err := c.hasher.Hash(r.Context(), password)

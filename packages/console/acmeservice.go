@@ -2,10 +2,8 @@ package main
 
 import (
 	"context"
-	"crypto/sha256"
 	"crypto/x509"
 	"database/sql"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"net"
@@ -129,12 +127,7 @@ func (p acmePublisher) Published(ctx context.Context) (map[string]string, error)
 	}
 	leaves := map[string]string{}
 	for _, pair := range said.Certificates {
-		leaf, err := parseCertificate(pair.ChainPEM)
-		if err != nil {
-			continue // what cannot be read is not in service: it is replaced
-		}
-		sum := sha256.Sum256(leaf.Raw)
-		leaves[pair.Name] = hex.EncodeToString(sum[:])
+		leaves[pair.Name] = pair.SHA256
 	}
 	return leaves, nil
 }

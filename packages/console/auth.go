@@ -93,11 +93,7 @@ func (a *authenticator) identify(ctx context.Context, c identity.Credentials) (i
 		}
 	}
 	if user, password, ok := r.BasicAuth(); ok {
-		from := visitor{remote: c.Remote, near: c.Near}
-		if cookie, err := r.Cookie(deviceCookie); err == nil {
-			from.device = cookie.Value
-		}
-		return a.byPassword(ctx, user, password, from)
+		return a.byPassword(ctx, user, password, visitor{remote: c.Remote, near: c.Near, device: deviceOf(&r)})
 	}
 	if scheme, secret, _ := strings.Cut(c.Authorization, " "); strings.EqualFold(scheme, "Bearer") {
 		return a.byToken(ctx, strings.TrimSpace(secret))

@@ -9,10 +9,9 @@ import (
 	"time"
 	"unicode/utf8"
 
-	"golang.org/x/sys/unix"
-
 	"porthole/packages/console/credential"
 	"porthole/packages/internal/identity"
+	"porthole/packages/internal/uptime"
 )
 
 // minPassword is the least a password may have, in characters: short ones are guessed.
@@ -24,17 +23,11 @@ const claimWindow = 30 * time.Minute
 
 // uptimeClock returns how long the device has been on. On a developer's machine that is as long as the program runs.
 func uptimeClock(singleUser bool) func() time.Duration {
-	if singleUser {
-		start := time.Now()
-		return func() time.Duration { return time.Since(start) }
+	if !singleUser {
+		return uptime.Now
 	}
-	return func() time.Duration {
-		var ts unix.Timespec
-		if unix.ClockGettime(unix.CLOCK_BOOTTIME, &ts) != nil {
-			return 0 // every Linux has it
-		}
-		return time.Duration(ts.Nano())
-	}
+	start := time.Now()
+	return func() time.Duration { return time.Since(start) }
 }
 
 // claimLeft is how long the device can still be claimed; not positive: no more until it is started again.

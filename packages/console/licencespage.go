@@ -7,6 +7,7 @@ import (
 	"io"
 	"io/fs"
 	"net/http"
+	"net/url"
 	"os"
 	"path"
 	"path/filepath"
@@ -73,7 +74,7 @@ func (c *console) licencesPage(w http.ResponseWriter, r *http.Request, id identi
 		row := componentRow{Name: printable(p.Name), Version: printable(p.Version), Licence: printable(p.Licence)}
 		for _, f := range p.Files {
 			if name, ok := licenceFile(f); ok {
-				row.Texts = append(row.Texts, licenceLink{"/licences/text/" + escapePath(name), path.Base(name)})
+				row.Texts = append(row.Texts, licenceLink{(&url.URL{Path: "/licences/text/" + name}).EscapedPath(), path.Base(name)})
 			}
 		}
 		v.Parts = append(v.Parts, row)
@@ -82,15 +83,6 @@ func (c *console) licencesPage(w http.ResponseWriter, r *http.Request, id identi
 		v.SBOM = true
 	}
 	c.render(w, r, http.StatusOK, "licences", page{Title: "Licences", User: id, Body: v})
-}
-
-// escapePath is pathEscape of each element.
-func escapePath(name string) string {
-	parts := strings.Split(name, "/")
-	for i, p := range parts {
-		parts[i] = pathEscape(p)
-	}
-	return strings.Join(parts, "/")
 }
 
 // components reads what the image is made of.

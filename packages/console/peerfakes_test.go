@@ -90,8 +90,8 @@ func (s *system) put(w http.ResponseWriter, r *http.Request) {
 	if s.published == nil {
 		s.published = map[string]servedPair{}
 	}
-	s.published[name] = servedPair{Name: name, Algorithm: p.Algorithm(), ChainPEM: in.Chain, Names: p.Names(), NotBefore: p.Leaf().NotBefore,
-		NotAfter: p.Leaf().NotAfter, Issuer: certs.Issuer(p.Leaf()), Public: true}
+	s.published[name] = servedPair{Name: name, Algorithm: p.Algorithm(), ChainPEM: in.Chain, SHA256: certs.Fingerprint(p.Leaf()), Names: p.Names(),
+		NotBefore: p.Leaf().NotBefore, NotAfter: p.Leaf().NotAfter, Issuer: certs.Issuer(p.Leaf()), Public: true}
 	s.changes = append(s.changes, "put "+name+" by "+in.Who+": "+in.Why)
 	w.WriteHeader(http.StatusNoContent)
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"net/http"
+	"net/url"
 	"slices"
 	"strings"
 
@@ -263,13 +264,13 @@ func (c *console) endPersonLogins(w http.ResponseWriter, r *http.Request, id ide
 		return
 	}
 	c.endViews(r.Context(), a.name, noCamera)
-	c.back(w, r, "/settings/people/"+pathEscape(a.name), a.name+" is logged out everywhere.")
+	c.back(w, r, "/settings/people/"+url.PathEscape(a.name), a.name+" is logged out everywhere.")
 }
 
 // dropPersonToken revokes somebody's token.
 func (c *console) dropPersonToken(w http.ResponseWriter, r *http.Request, id identity.Identity) {
 	if a, ok := c.person(w, r); ok {
-		c.dropToken(w, r, id, a.name, "/settings/people/"+pathEscape(a.name))
+		c.dropToken(w, r, id, a.name, "/settings/people/"+url.PathEscape(a.name))
 	}
 }
 

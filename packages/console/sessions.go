@@ -117,7 +117,7 @@ func (c *console) logIn(w http.ResponseWriter, r *http.Request, a account) error
 	c.sessions.Put(ctx, sessionRemote, remoteOf(r))
 	c.sessions.Put(ctx, sessionAgent, strings.ToValidUTF8(r.UserAgent()[:min(len(r.UserAgent()), maxAgent)], ""))
 	http.SetCookie(w, &http.Cookie{
-		Name: deviceCookie, Value: c.auth.devices.Add(visitorOf(r).device, a.name), Path: "/", MaxAge: int(deviceCookieAge.Seconds()),
+		Name: deviceCookie, Value: c.auth.devices.Add(deviceOf(r), a.name), Path: "/", MaxAge: int(deviceCookieAge.Seconds()),
 		HttpOnly: true, Secure: true, SameSite: http.SameSiteLaxMode,
 	})
 	return nil
@@ -128,11 +128,16 @@ const maxAgent = 200
 
 // visitorOf says from where a request comes.
 func visitorOf(r *http.Request) visitor {
-	v := visitor{remote: remoteOf(r), near: nearOf(r)}
-	if cookie, err := r.Cookie(deviceCookie); err == nil {
-		v.device = cookie.Value
+	return visitor{remote: remoteOf(r), near: nearOf(r), device: deviceOf(r)}
+}
+
+// deviceOf is the value of deviceCookie; empty when the browser has none.
+func deviceOf(r *http.Request) string {
+	cookie, err := r.Cookie(deviceCookie)
+	if err != nil {
+		return ""
 	}
-	return v
+	return cookie.Value
 }
 
 // rotate gives the session a new token when its account has become another: one that was stolen from a viewer must not

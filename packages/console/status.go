@@ -7,11 +7,10 @@ import (
 	"sync"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"porthole/packages/internal/daemon"
 	"porthole/packages/internal/identity"
 	"porthole/packages/internal/settings"
+	"porthole/packages/internal/uptime"
 )
 
 // The tones a state is shown in; CSS classes.
@@ -65,7 +64,7 @@ type processRow struct {
 // homeView gathers the page, asking everybody at once.
 func (c *console) homeView(r *http.Request, id identity.Identity) (homeView, error) {
 	ctx := r.Context()
-	v := homeView{Admin: isAdmin(id), Version: daemon.Version(), Uptime: uptime()}
+	v := homeView{Admin: isAdmin(id), Version: daemon.Version(), Uptime: durationText(uptime.Now())}
 	var proxy proxyStatus
 	var processes []processStatus
 	var screen playerStatus
@@ -198,15 +197,6 @@ func row(p processStatus) processRow {
 		v.Exit = printable(fmt.Sprint(p.Exit))
 	}
 	return v
-}
-
-// uptime is how long the machine runs.
-func uptime() string {
-	var info unix.Sysinfo_t
-	if unix.Sysinfo(&info) != nil {
-		return ""
-	}
-	return durationText(time.Duration(info.Uptime) * time.Second)
 }
 
 // home and homeFragment show the same; the page replaces what changed from the fragment.

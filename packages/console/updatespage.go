@@ -260,7 +260,7 @@ func partStep(p update.Part, rank int) updateStep {
 func newEventRow(e update.Event) eventRow {
 	row := eventRow{
 		Key: strconv.FormatInt(e.At.UnixMilli(), 10) + e.To, At: timeText(e.At), From: printable(e.From), To: printable(e.To),
-		Text: printable(e.Reason), Detail: multiline(e.Detail), Who: printable(e.Who),
+		Text: printable(e.Reason), Detail: printableLines(e.Detail), Who: printable(e.Who),
 	}
 	switch e.What {
 	case update.Kept:
@@ -274,22 +274,4 @@ func newEventRow(e update.Event) eventRow {
 		row.Text += " It was started " + strconv.Itoa(e.Tries) + " times."
 	}
 	return row
-}
-
-// multiline is printable, line by line.
-func multiline(text string) string {
-	var out []byte
-	for len(text) > 0 {
-		line := text
-		rest := ""
-		for i := range text {
-			if text[i] == '\n' {
-				line, rest = text[:i], text[i+1:]
-				break
-			}
-		}
-		out = append(append(out, printable(line)...), '\n')
-		text = rest
-	}
-	return string(out)
 }

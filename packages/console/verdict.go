@@ -178,11 +178,8 @@ func issuerVerdict(around proxySettings, cert certificateStatus, err error) verd
 	if chain == nil {
 		return bad(what, "It is from this device’s own authority, which Amazon does not know. Get one from Let’s Encrypt for the public name, under Settings, Certificate.")
 	}
-	leaf, between := chain[0], x509.NewCertPool()
-	for _, c := range chain[1:] {
-		between.AddCert(c)
-	}
-	_, unknown := leaf.Verify(x509.VerifyOptions{Intermediates: between})
+	leaf := chain[0]
+	_, unknown := leaf.Verify(x509.VerifyOptions{Intermediates: certs.Intermediates(chain)})
 	switch {
 	case time.Now().After(leaf.NotAfter):
 		return bad(what, "It expired on "+dayText(leaf.NotAfter)+". Renew it.")

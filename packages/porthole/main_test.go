@@ -11,6 +11,7 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"porthole/packages/internal/certs"
 	"porthole/packages/internal/update"
 )
 
@@ -50,7 +51,7 @@ func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{Dir: "testdata", Setup: func(env *testscript.Env) error {
 		env.Setenv("DEVICE", at.Host)
 		env.Setenv("KEPT", strings.ReplaceAll(at.Host, ":", "_")+".pem")
-		env.Setenv("FINGERPRINT", fingerprintOf(srv.Certificate()))
+		env.Setenv("FINGERPRINT", certs.Fingerprint(srv.Certificate()))
 		env.Setenv("HOME", env.WorkDir+"/home")
 		return os.Mkdir(env.WorkDir+"/home", 0o700)
 	}})

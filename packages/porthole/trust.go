@@ -13,6 +13,8 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+
+	"porthole/packages/internal/certs"
 )
 
 // trustError is why a device is not believed to be itself.
@@ -61,10 +63,7 @@ func verify(chain []*x509.Certificate, o x509.VerifyOptions) error {
 	if len(chain) == 0 {
 		return errors.New("it shows no certificate")
 	}
-	o.Intermediates = x509.NewCertPool()
-	for _, c := range chain[1:] {
-		o.Intermediates.AddCert(c)
-	}
+	o.Intermediates = certs.Intermediates(chain)
 	_, err := chain[0].Verify(o)
 	return err
 }
@@ -114,7 +113,7 @@ func meet(ctx context.Context, address string, o trustOptions) (*trust, error) {
 	if !authority.IsCA || chains(chain, authority) != nil {
 		return nil, distrust("%s does not show the authority that its certificate is from. Get it from the device's page (ca.pem) and name it with -ca", host)
 	}
-	sum := fingerprintOf(authority)
+	sum := certs.Fingerprint(authority)
 	switch {
 	case want != "" && want != plain(sum):
 		return nil, distrust("this is not the device that you mean: its authority has the fingerprint %s", sum)
@@ -154,12 +153,6 @@ func look(ctx context.Context, address, host string) ([]*x509.Certificate, error
 		return nil, distrust("%s shows no certificate", host)
 	}
 	return t.ConnectionState().PeerCertificates, nil
-}
-
-// fingerprintOf is a certificate's SHA-256 as screens and pages show it: AB:CD:…
-func fingerprintOf(c *x509.Certificate) string {
-	sum := sha256.Sum256(c.Raw)
-	return strings.ReplaceAll(fmt.Sprintf("% X", sum[:]), " ", ":")
 }
 
 func plain(fingerprint string) string {
@@ -205,8 +198,7 @@ func remember(name string, c *x509.Certificate) error {
 	if err := os.MkdirAll(filepath.Dir(name), 0o700); err != nil {
 		return fmt.Errorf("remember the device: %w", err)
 	}
-	b := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: c.Raw})
-	if err := os.WriteFile(name, b, 0o600); err != nil {
+	if err := os.WriteFile(name, certs.EncodePEM(c), 0o600); err != nil {
 		return fmt.Errorf("remember the device: %w", err)
 	}
 	return nil

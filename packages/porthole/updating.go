@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"time"
 
+	"porthole/packages/internal/retry"
 	"porthole/packages/internal/update"
 )
 
@@ -55,8 +56,8 @@ func (u *updating) send(ctx context.Context, b *update.Bundle) error {
 			return err
 		}
 		u.t.say("The connection broke off; going on.")
-		if err := pause(ctx); err != nil {
-			return err
+		if !retry.Pause(ctx, pollEvery) {
+			return ctx.Err()
 		}
 	}
 }
@@ -184,8 +185,8 @@ func (u *updating) decided(s deviceStatus) error {
 func (u *updating) look(ctx context.Context) error {
 	began := time.Now()
 	for {
-		if err := pause(ctx); err != nil {
-			return err
+		if !retry.Pause(ctx, pollEvery) {
+			return ctx.Err()
 		}
 		s, err := u.device.status(ctx)
 		var away *unreachableError
@@ -199,18 +200,6 @@ func (u *updating) look(ctx context.Context) error {
 			return fmt.Errorf("the device has said nothing for %d minutes; look at its screen, then ask with -status", int(silentFor.Minutes()))
 		}
 		u.note("The device does not answer: it restarts.")
-	}
-}
-
-// pause waits between two questions.
-func pause(ctx context.Context) error {
-	t := time.NewTimer(pollEvery)
-	defer t.Stop()
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-t.C:
-		return nil
 	}
 }
 

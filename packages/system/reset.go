@@ -10,9 +10,9 @@ import (
 	"path/filepath"
 	"time"
 
-	"golang.org/x/sys/unix"
-
+	"porthole/hw/power"
 	"porthole/packages/internal/durable"
+	"porthole/packages/internal/retry"
 )
 
 const (
@@ -39,10 +39,7 @@ type factoryReset struct {
 func newFactoryReset(log *slog.Logger, permDir string, restart func(context.Context) error, singleUser bool) *factoryReset {
 	f := &factoryReset{log: log, marker: filepath.Join(permDir, resetMarker), restart: restart, wanted: make(chan struct{}, 1)}
 	if !singleUser {
-		f.force = func() error {
-			unix.Sync()
-			return unix.Reboot(unix.LINUX_REBOOT_CMD_RESTART)
-		}
+		f.force = func() error { return power.Restart("") }
 	}
 	return f
 }
@@ -76,12 +73,8 @@ func (f *factoryReset) run(ctx context.Context) error {
 			return nil
 		case <-f.wanted:
 		}
-		pause := time.NewTimer(beforeReset)
-		select {
-		case <-ctx.Done():
-			pause.Stop()
+		if !retry.Pause(ctx, beforeReset) {
 			return nil
-		case <-pause.C:
 		}
 		err := f.restart(ctx)
 		if ctx.Err() != nil {

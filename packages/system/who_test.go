@@ -1,21 +1,16 @@
 package main
 
 import (
-	"bufio"
 	"context"
-	"fmt"
 	"log/slog"
-	"net"
 	"net/http"
 	"os"
 	"path/filepath"
-	"runtime"
-	"strings"
-	"syscall"
 	"testing"
 
 	"porthole/hw/thermal"
 	"porthole/packages/internal/daemon"
+	"porthole/packages/internal/testkit"
 	"porthole/packages/internal/unixsock"
 	"porthole/packages/system/health"
 	"porthole/packages/system/supervisor"
@@ -81,40 +76,9 @@ func TestWhoMayAsk(t *testing.T) {
 		{unixsock.UIDProxy, "GET", "/hardware", 0},
 		{stranger, "GET", "/log", 0},
 	} {
-		got, err := callAs(c.uid, path, c.call, c.target)
+		got, err := testkit.CallAs(c.uid, path, c.call, c.target)
 		if err != nil || got != c.want {
 			t.Errorf("%s %s as %d: %d, %v; want %d", c.call, c.target, c.uid, got, err, c.want)
 		}
 	}
-}
-
-// callAs makes one call as another user and returns its status, 0 when the connection was closed instead. The user id is
-// that of one thread, which ends with it.
-func callAs(uid int, socket, method, target string) (status int, err error) {
-	type dialed struct {
-		c   net.Conn
-		err error
-	}
-	ch := make(chan dialed)
-	go func() {
-		runtime.LockOSThread()
-		if _, _, e := syscall.RawSyscall(syscall.SYS_SETRESUID, uintptr(uid), uintptr(uid), uintptr(uid)); e != 0 {
-			ch <- dialed{nil, e}
-			return
-		}
-		c, err := net.Dial("unix", socket)
-		ch <- dialed{c, err}
-	}()
-	d := <-ch
-	if d.err != nil {
-		return 0, fmt.Errorf("connect: %w", d.err)
-	}
-	defer d.c.Close()
-	fmt.Fprintf(d.c, "%s %s HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", method, target)
-	line, err := bufio.NewReader(d.c).ReadString('\n')
-	if err != nil {
-		return 0, nil //nolint:nilerr // closed by the other side: that is the answer
-	}
-	_, err = fmt.Sscanf(strings.TrimSpace(line), "HTTP/1.1 %d", &status)
-	return status, err
 }

@@ -37,7 +37,7 @@ type Publisher interface {
 	Publish(ctx context.Context, name string, chainPEM, keyPEM []byte, why string) error
 	// Unpublish takes a pair out of service; one that is not there is no error.
 	Unpublish(ctx context.Context, name, why string) error
-	// Published returns the SHA-256 of the leaves in service by the pairs' names, in lowercase hex.
+	// Published returns the fingerprints of the leaves in service (certs.Fingerprint), by the pairs' names.
 	Published(ctx context.Context) (map[string]string, error)
 }
 

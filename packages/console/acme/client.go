@@ -228,9 +228,5 @@ func (m *Manager) load(ctx context.Context, key string, v any) (bool, error) {
 
 // save keeps v under key.
 func (m *Manager) save(ctx context.Context, key string, v any) error {
-	b, err := json.Marshal(v)
-	if err != nil {
-		return fmt.Errorf("encode %s: %w", key, err)
-	}
-	return m.o.Keeper.Save(context.WithoutCancel(ctx), map[string][]byte{key: b})
+	return m.saveAll(ctx, map[string]any{key: v})
 }

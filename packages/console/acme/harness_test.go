@@ -3,10 +3,8 @@ package acme_test
 import (
 	"bytes"
 	"context"
-	"crypto/sha256"
 	"crypto/tls"
 	"crypto/x509"
-	"encoding/hex"
 	"encoding/pem"
 	"errors"
 	"fmt"
@@ -26,6 +24,7 @@ import (
 
 	"porthole/integration/acmetest"
 	"porthole/packages/console/acme"
+	"porthole/packages/internal/certs"
 )
 
 const within = 90 * time.Second
@@ -124,8 +123,7 @@ func (s *shelf) Unpublish(_ context.Context, name, _ string) error {
 func (s *shelf) Published(context.Context) (map[string]string, error) {
 	m := map[string]string{}
 	for name, p := range s.all() {
-		sum := sha256.Sum256(p.Certificate[0])
-		m[name] = hex.EncodeToString(sum[:])
+		m[name] = certs.Fingerprint(p.Leaf)
 	}
 	return m, nil
 }

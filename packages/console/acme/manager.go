@@ -2,9 +2,7 @@ package acme
 
 import (
 	"context"
-	"crypto/sha256"
 	"crypto/x509"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -16,6 +14,8 @@ import (
 	"time"
 
 	"github.com/mholt/acmez/v3/acme"
+
+	"porthole/packages/internal/certs"
 )
 
 // Options say how a Manager works.
@@ -282,7 +282,7 @@ func (m *Manager) due(ctx context.Context, s Settings, published map[string]stri
 		if err != nil {
 			return nil, next, err
 		}
-		sum := sha256.Sum256(leaf.Raw)
+		served := published[name] == certs.Fingerprint(leaf)
 		same := p.Directory == j.directory && slices.Equal(p.Names, s.Names)
 		if same && (forced || !now.Before(p.Renewal.Ask)) {
 			if p.Renewal, err = m.look(ctx, s, leaf, p.Renewal); err != nil {
@@ -296,14 +296,14 @@ func (m *Manager) due(ctx context.Context, s Settings, published map[string]stri
 		switch {
 		case !same:
 			j.why = "the settings changed"
-		case published[name] != hex.EncodeToString(sum[:]):
+		case !served:
 			j.why = "the last one was no longer in service"
 		case !now.Before(at):
 			j.why = "it was time to renew"
 		default:
 			j.why = ""
 		}
-		if published[name] == hex.EncodeToString(sum[:]) {
+		if served {
 			states = append(states, pairStatus(name, p, leaf))
 		}
 		if j.why != "" {

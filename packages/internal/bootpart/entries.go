@@ -132,19 +132,9 @@ func (l *vmLoader) write(s entriesState) error {
 		if bytes.Equal(old[from:to], b[from:to]) {
 			continue
 		}
-		if err := l.sectors(b[from:to], l.p.l.at(l.folder)+int64(from)); err != nil {
+		if err := l.p.write(b[from:to], l.p.l.at(l.folder)+int64(from)); err != nil {
 			return err
 		}
-	}
-	return nil
-}
-
-func (l *vmLoader) sectors(b []byte, at int64) error {
-	if _, err := l.p.m.WriteAt(b, at); err != nil {
-		return fmt.Errorf("write the boot partition: %w", err)
-	}
-	if err := l.p.m.Sync(); err != nil {
-		return fmt.Errorf("write the boot partition: %w", err)
 	}
 	return nil
 }
@@ -212,7 +202,7 @@ func (l *vmLoader) prepare(slot string) (entriesState, error) {
 		}
 	}
 	s.entries[i].size = uint32(len(text))
-	return s, l.sectors(want, at)
+	return s, l.p.write(want, at)
 }
 
 // next gives an entry the generation behind all others.

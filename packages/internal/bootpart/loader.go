@@ -109,13 +109,7 @@ func (l *piLoader) write(at int64, text []byte) error {
 	if err != nil || bytes.Equal(old, text) {
 		return err
 	}
-	if _, err := l.p.m.WriteAt(text, at); err != nil {
-		return fmt.Errorf("write the boot partition: %w", err)
-	}
-	if err := l.p.m.Sync(); err != nil {
-		return fmt.Errorf("write the boot partition: %w", err)
-	}
-	return nil
+	return l.p.write(text, at)
 }
 
 // text returns the slot's config.txt.

@@ -117,6 +117,17 @@ func (p *Partition) read(at int64, n int) ([]byte, error) {
 	return b, nil
 }
 
+// write writes sectors and returns when they are on the medium.
+func (p *Partition) write(b []byte, at int64) error {
+	if _, err := p.m.WriteAt(b, at); err != nil {
+		return fmt.Errorf("write the boot partition: %w", err)
+	}
+	if err := p.m.Sync(); err != nil {
+		return fmt.Errorf("write the boot partition: %w", err)
+	}
+	return nil
+}
+
 // table reads what a FAT says of count clusters from first on.
 func (p *Partition) table(copyNumber int, first, count uint32) ([]uint32, error) {
 	skip := first % clustersPerSector

@@ -73,6 +73,15 @@ func ShortFingerprint(c *x509.Certificate) string { return Fingerprint(c)[:short
 // Colons writes a hash as fingerprints are written: AB:CD:…
 func Colons(sum []byte) string { return strings.ReplaceAll(fmt.Sprintf("% X", sum), " ", ":") }
 
+// Intermediates are what a server sent behind its own certificate, for x509.VerifyOptions. chain holds one certificate at least.
+func Intermediates(chain []*x509.Certificate) *x509.CertPool {
+	pool := x509.NewCertPool()
+	for _, c := range chain[1:] {
+		pool.AddCert(c)
+	}
+	return pool
+}
+
 // EncodePEM writes certificates one after the other.
 func EncodePEM(list ...*x509.Certificate) []byte {
 	var b []byte

@@ -99,4 +99,10 @@ func TestWords(t *testing.T) {
 	if first == nil || second == nil || len(rest) != 0 || string(first.Bytes) != string(c.Raw) || string(second.Bytes) != string(c.Raw) {
 		t.Error("two certificates, written, are not read again")
 	}
+	other := named(pkix.Name{CommonName: "other"})
+	want := x509.NewCertPool()
+	want.AddCert(other)
+	if !certs.Intermediates([]*x509.Certificate{c, other}).Equal(want) || !certs.Intermediates([]*x509.Certificate{c}).Equal(x509.NewCertPool()) {
+		t.Error("the intermediates are not what is behind the first certificate")
+	}
 }

@@ -1,8 +1,6 @@
 package cache_test
 
 import (
-	"bufio"
-	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -10,7 +8,6 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -18,6 +15,7 @@ import (
 	"time"
 
 	"porthole/packages/internal/program"
+	"porthole/packages/internal/testkit"
 	"porthole/packages/player/cache"
 )
 
@@ -116,7 +114,7 @@ func TestPowerCuts(t *testing.T) {
 	told, programs := int64(0), 0
 	for round := 0; round < crashRounds || programs < crashRounds/4; round++ {
 		last := int64(0)
-		for _, word := range cutPower(t, dir) {
+		for _, word := range testkit.CutPower(t, crashDir, dir, 250*time.Millisecond) {
 			_, _ = fmt.Sscan(word, &last)
 			programs++
 		}
@@ -132,34 +130,6 @@ func TestPowerCuts(t *testing.T) {
 	p = newPlayer(t, dir, s)
 	p.Want(next)
 	p.wait("the next program", func() bool { now, _ := p.Current(); return now.Revision == next.Revision && len(idsOf(now)) == 6 })
-}
-
-// cutPower starts the process, kills it at some moment, and returns what it said.
-func cutPower(t *testing.T, dir string) []string {
-	t.Helper()
-	cmd := exec.CommandContext(t.Context(), os.Args[0])
-	cmd.Env = append(os.Environ(), crashDir+"="+dir)
-	var stderr bytes.Buffer
-	cmd.Stderr = &stderr
-	stdout, err := cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	out := bufio.NewReader(stdout)
-	first, err := out.ReadString('\n')
-	if err != nil || first != "begins\n" {
-		t.Fatalf("%q, %v\n%s", first, err, stderr.String())
-	}
-	kill := time.AfterFunc(rand.N(250*time.Millisecond), func() { _ = cmd.Process.Kill() })
-	said, err := io.ReadAll(out)
-	kill.Stop()
-	if errWait := cmd.Wait(); err != nil || errWait == nil || stderr.Len() > 0 {
-		t.Fatalf("%v, %v\n%s", err, errWait, stderr.String())
-	}
-	return strings.Fields(string(said))
 }
 
 func checkAfterCrash(t *testing.T, dir string, told int64) {

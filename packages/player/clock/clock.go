@@ -8,7 +8,7 @@ import (
 	"sync"
 	"time"
 
-	"golang.org/x/sys/unix"
+	"porthole/packages/internal/uptime"
 )
 
 // Source is where the time comes from.
@@ -56,7 +56,7 @@ type Config struct {
 	Dir string
 	// System is the system's clock; nil means time.Now.
 	System func() time.Time
-	// Mono is how long the device has been running, whatever happens to its clock; nil means CLOCK_BOOTTIME. It counts on while
+	// Mono is how long the device has been running, whatever happens to its clock; nil means uptime.Now. It counts on while
 	// processes come and go.
 	Mono func() time.Duration
 	// Built is when this software was built: no time before it is right. Where that is not known it is the year 2026.
@@ -99,7 +99,7 @@ func New(cfg Config) *Clock {
 		cfg.System = time.Now
 	}
 	if cfg.Mono == nil {
-		cfg.Mono = sinceBoot
+		cfg.Mono = uptime.Now
 	}
 	if first := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC); cfg.Built.Before(first) {
 		cfg.Built = first
@@ -122,15 +122,6 @@ func New(cfg Config) *Clock {
 	c.system, c.told = reading{sys, mono}, reading{c.floor, mono}
 	c.judge(sys, mono)
 	return c
-}
-
-// sinceBoot is how long the device has been running.
-func sinceBoot() time.Duration {
-	var ts unix.Timespec
-	if unix.ClockGettime(unix.CLOCK_BOOTTIME, &ts) != nil {
-		return 0 // every Linux has it
-	}
-	return time.Duration(ts.Nano())
 }
 
 // possible reports whether a time can be right at all.

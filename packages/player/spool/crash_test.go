@@ -1,19 +1,16 @@
 package spool_test
 
 import (
-	"bufio"
-	"bytes"
 	"fmt"
-	"io"
 	"log/slog"
 	"math/rand/v2"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
+	"porthole/packages/internal/testkit"
 	"porthole/packages/player/spool"
 )
 
@@ -58,7 +55,7 @@ func TestPowerCuts(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "spool")
 	kept, done := map[string]bool{}, map[string]bool{}
 	for round := 0; round < crashRounds || len(kept) < 100 || len(done) < 100; round++ {
-		for _, id := range cutPower(t, dir) {
+		for _, id := range testkit.CutPower(t, crashDir, dir, 100*time.Millisecond) {
 			if len(id) != 27 {
 				continue // the end of what it said
 			}
@@ -83,34 +80,6 @@ func TestPowerCuts(t *testing.T) {
 			}
 		}
 	}
-}
-
-// cutPower starts the process, kills it at some moment, and returns what it said.
-func cutPower(t *testing.T, dir string) []string {
-	t.Helper()
-	cmd := exec.CommandContext(t.Context(), os.Args[0])
-	cmd.Env = append(os.Environ(), crashDir+"="+dir)
-	var stderr bytes.Buffer
-	cmd.Stderr = &stderr
-	stdout, err := cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	out := bufio.NewReader(stdout)
-	first, err := out.ReadString('\n')
-	if err != nil || first != "begins\n" {
-		t.Fatalf("%q, %v\n%s", first, err, stderr.String())
-	}
-	kill := time.AfterFunc(rand.N(100*time.Millisecond), func() { _ = cmd.Process.Kill() })
-	said, err := io.ReadAll(out)
-	kill.Stop()
-	if errWait := cmd.Wait(); err != nil || errWait == nil || stderr.Len() > 0 {
-		t.Fatalf("%v, %v\n%s", err, errWait, stderr.String())
-	}
-	return strings.Fields(string(said))
 }
 
 // tear puts half a line at the end, as a power cut may.

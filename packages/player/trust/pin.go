@@ -204,11 +204,8 @@ func sentCA(chain []*x509.Certificate) *x509.Certificate {
 // signed reports whether ca signed the leaf, directly or through the others of the chain, at whatever time. A leaf that is
 // not for servers is not taken.
 func signed(chain []*x509.Certificate, ca *x509.Certificate) bool {
-	roots, inter := x509.NewCertPool(), x509.NewCertPool()
+	roots, inter := x509.NewCertPool(), certs.Intermediates(chain)
 	roots.AddCert(ca)
-	for _, c := range chain[1:] {
-		inter.AddCert(c)
-	}
 	// If there is a time at which all are good, then it is when the last of them begins to be.
 	for _, c := range append([]*x509.Certificate{ca}, chain...) {
 		if _, err := chain[0].Verify(x509.VerifyOptions{Roots: roots, Intermediates: inter, CurrentTime: c.NotBefore}); err == nil {

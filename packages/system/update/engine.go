@@ -19,6 +19,7 @@ import (
 
 	"porthole/packages/internal/bootpart"
 	"porthole/packages/internal/update"
+	"porthole/packages/internal/uptime"
 )
 
 const (
@@ -57,8 +58,8 @@ type Config struct {
 	Checks  Looker
 	// Healthy and Deadline are those of a trial: zero means the usual ones.
 	Healthy, Deadline time.Duration
-	// Uptime is how long the device has run, at any clock.
-	Uptime func() (time.Duration, error)
+	// Uptime is how long the device has run, at any clock; nil means uptime.Now.
+	Uptime func() time.Duration
 
 	// step, if not nil, is told before a file of Dir changes: a test cuts the power there.
 	step func(what string)
@@ -109,6 +110,9 @@ func New(cfg Config) *Engine {
 	}
 	if cfg.Deadline <= 0 {
 		cfg.Deadline = DefaultDeadline
+	}
+	if cfg.Uptime == nil {
+		cfg.Uptime = uptime.Now
 	}
 	e := &Engine{
 		cfg: cfg, writing: make(chan struct{}, 1), copies: make(chan struct{}, 1), restart: make(chan wish, 1),

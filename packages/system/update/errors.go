@@ -32,8 +32,11 @@ func IsRefusal(err error) (refused, inTheWay bool) {
 	return true, r.conflict
 }
 
-// storage explains why the storage does not take a record.
+// storage explains why the storage does not take a record. A refusal to change it explains itself.
 func storage(err error) error {
+	if refused, _ := IsRefusal(err); refused {
+		return err
+	}
 	if errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT) {
 		return refuse("The device's storage is full, so the update cannot be recorded. Delete media that you no longer need, then try again.")
 	}

@@ -2,6 +2,7 @@ package update
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"porthole/packages/internal/update"
@@ -85,10 +86,8 @@ func (e *Engine) lookAtParts(ctx context.Context, r record) error {
 	if err := e.save(func(r *record) error {
 		r.Phase = update.Receiving
 		for i := range r.Parts {
-			for _, name := range lost {
-				if r.Parts[i].Name == name {
-					r.Parts[i].Done, r.Parts[i].Local = false, false
-				}
+			if slices.Contains(lost, r.Parts[i].Name) {
+				r.Parts[i].Done, r.Parts[i].Local = false, false
 			}
 		}
 		return nil

@@ -147,11 +147,7 @@ func (e *Engine) partDone(s *session, part update.ManifestPart) error {
 		if r.Phase != update.Receiving {
 			return errCalledOff
 		}
-		for i := range r.Parts {
-			if r.Parts[i].Name == part.Name {
-				r.Parts[i].Done = true
-			}
-		}
+		r.setDone(part.Name, true)
 		r.Held[part.Name] = part.SHA256
 		if allDone(r.Parts) {
 			r.Phase, ready = update.Ready, true
@@ -159,9 +155,6 @@ func (e *Engine) partDone(s *session, part update.ManifestPart) error {
 		return nil
 	})
 	if err != nil {
-		if refused, _ := IsRefusal(err); refused {
-			return err
-		}
 		return storage(err)
 	}
 	e.progress(s, part.Name, update.Done, part.Size)
@@ -253,17 +246,10 @@ func (e *Engine) spoil(p *bootPartition, target, part string) error {
 		}
 		delete(r.Kept, target)
 		delete(r.Held, part)
-		for i := range r.Parts {
-			if r.Parts[i].Name == part {
-				r.Parts[i].Done = false
-			}
-		}
+		r.setDone(part, false)
 		return nil
 	})
 	if err != nil {
-		if refused, _ := IsRefusal(err); refused {
-			return err
-		}
 		return storage(err)
 	}
 	if err := p.Off(target); err != nil {

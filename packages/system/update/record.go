@@ -76,6 +76,15 @@ type recordPart struct {
 	Done  bool `json:"done,omitempty"`
 }
 
+// setDone notes whether a part is in the target.
+func (r *record) setDone(name string, done bool) {
+	for i := range r.Parts {
+		if r.Parts[i].Name == name {
+			r.Parts[i].Done = done
+		}
+	}
+}
+
 // clone returns a copy whose lists may be changed.
 func (r record) clone() record {
 	r.Parts = slices.Clone(r.Parts)

@@ -219,7 +219,7 @@ func (r *rig) config() update.Config {
 	c := update.Config{
 		Log: slog.New(slog.DiscardHandler), Dir: r.path("perm/update"), RunDir: r.path("run"),
 		BuildFile: r.path("build.json"), BootStatusFile: r.path("boot-status.json"), KeysDir: r.path("keys"),
-		Uptime: func() (time.Duration, error) { return time.Since(r.booted), nil },
+		Uptime: func() time.Duration { return time.Since(r.booted) },
 		Medium: r.open, Checks: r, Healthy: r.healthyFor, Deadline: r.deadline,
 		Restart: func(ctx context.Context, other bool) error {
 			r.mu.Lock()

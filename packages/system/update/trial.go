@@ -9,9 +9,9 @@ import (
 	"time"
 
 	"golang.org/x/sync/errgroup"
-	"golang.org/x/sys/unix"
 
 	"porthole/packages/internal/durable"
+	"porthole/packages/internal/retry"
 	"porthole/packages/internal/update"
 	"porthole/packages/system/update/trial"
 )
@@ -58,8 +58,9 @@ func (e *Engine) beginTrial() {
 		Try    int
 		Uptime time.Duration
 	}
-	if up, err := e.uptime(); err == nil && e.cfg.RunDir != "" {
+	if e.cfg.RunDir != "" {
 		var m mark
+		up := e.cfg.Uptime()
 		if err := describe(e.statePath(trialFile), &m); err == nil && m.ID == r.ID && m.Try == r.Try && m.Uptime <= up {
 			began = began.Add(m.Uptime - up)
 		} else if b, err := json.Marshal(mark{r.ID, r.Try, up}); err == nil {
@@ -73,17 +74,6 @@ func (e *Engine) beginTrial() {
 	e.mu.Unlock()
 	e.tell("version %s runs from %s and is watched", e.build.Version, e.boot.Slot)
 	e.cfg.Log.Warn("updates: this version is on trial", "version", e.build.Version, "try", r.Try, "left", (e.cfg.Deadline - time.Since(began)).Round(time.Second))
-}
-
-func (e *Engine) uptime() (time.Duration, error) {
-	if e.cfg.Uptime != nil {
-		return e.cfg.Uptime()
-	}
-	var ts unix.Timespec
-	if err := unix.ClockGettime(unix.CLOCK_BOOTTIME, &ts); err != nil {
-		return 0, fmt.Errorf("read how long the device has run: %w", err)
-	}
-	return time.Duration(ts.Nano()), nil
 }
 
 // tell writes to the trial's journal.
@@ -142,12 +132,8 @@ func (e *Engine) restartWhenWanted(ctx context.Context) {
 	case w = <-e.restart:
 	}
 	for pause := w.after; ; pause = restartAgain {
-		t := time.NewTimer(pause)
-		select {
-		case <-ctx.Done():
-			t.Stop()
+		if !retry.Pause(ctx, pause) {
 			return
-		case <-t.C:
 		}
 		err := e.cfg.Restart(ctx, w.other)
 		if ctx.Err() != nil {

@@ -11,6 +11,8 @@ import (
 	"net"
 	"net/http"
 	"time"
+
+	"porthole/packages/internal/certs"
 )
 
 // product is what a Porthole's console calls itself.
@@ -73,12 +75,9 @@ func verified(cs tls.ConnectionState, roots *x509.CertPool, name string, begins 
 	if now.Before(begins) {
 		now = begins
 	}
-	between := x509.NewCertPool()
-	for _, c := range cs.PeerCertificates[1:] {
-		between.AddCert(c)
-	}
-	if _, err := cs.PeerCertificates[0].Verify(x509.VerifyOptions{Roots: roots, Intermediates: between, DNSName: name, CurrentTime: now}); err != nil {
-		return &tls.CertificateVerificationError{UnverifiedCertificates: cs.PeerCertificates, Err: err}
+	chain := cs.PeerCertificates
+	if _, err := chain[0].Verify(x509.VerifyOptions{Roots: roots, Intermediates: certs.Intermediates(chain), DNSName: name, CurrentTime: now}); err != nil {
+		return &tls.CertificateVerificationError{UnverifiedCertificates: chain, Err: err}
 	}
 	return nil
 }
