@@ -126,23 +126,28 @@ func isHealthy(t *testing.T, m *vm.Machine) {
 	eventually(t, "the console says that all is well", func(ctx context.Context) error {
 		ctx, cancel := context.WithTimeout(ctx, askOnce)
 		defer cancel()
-		req, err := http.NewRequestWithContext(ctx, http.MethodGet, "https://"+m.Addr(443)+"/api/health", nil)
-		if err != nil {
-			return err
-		}
-		req.Close = true
-		res, err := c.Do(req)
-		if err != nil {
-			return err
-		}
-		defer res.Body.Close()
-		var health struct{ Status string }
-		if err := json.NewDecoder(res.Body).Decode(&health); err != nil {
-			return err
-		}
-		if health.Status != "ok" {
-			return fmt.Errorf("it says %q", health.Status)
-		}
-		return nil
+		return healthy(ctx, c, m)
 	})
+}
+
+// healthy asks the console how all is.
+func healthy(ctx context.Context, c *http.Client, m *vm.Machine) error {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "https://"+m.Addr(443)+"/api/health", nil)
+	if err != nil {
+		return err
+	}
+	req.Close = true
+	res, err := c.Do(req)
+	if err != nil {
+		return err
+	}
+	defer res.Body.Close()
+	var health struct{ Status string }
+	if err := json.NewDecoder(res.Body).Decode(&health); err != nil {
+		return err
+	}
+	if health.Status != "ok" {
+		return fmt.Errorf("it says %q", health.Status)
+	}
+	return nil
 }
