@@ -11,7 +11,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"porthole/integration/vm"
 	"porthole/packages/bootkit"
@@ -131,8 +130,7 @@ func (l *piLife) plugIn(t *testing.T) {
 			return err
 		}
 		err := ask()
-		for err != nil && asked.Err() == nil {
-			time.Sleep(time.Second)
+		for err != nil && pause(asked) == nil {
 			err = ask()
 		}
 		if err != nil {
