@@ -117,7 +117,7 @@ func TestPages(t *testing.T) {
 				"Demo camera": true, "Yard": true, "Full view": true, "devel": true, "/livestream/viewer?camera=demo": true,
 				"system does not answer": !up, "proxy does not answer": !up, "Not known while system does not answer": !up,
 				"the camera refuses the password": up, "Last time: nothing answers": up, "H264 1280×720": up, "2 viewers": up, `pill good">live`: up, `pill bad">offline`: up,
-				"3 h 0 min": up, "36 MB": up, "porthole.local": up, "Good for 823 days": up, "Restart signaling": up,
+				`/since">3 h 0 min<`: up, "36 MB": up, "porthole.local": up, "Good for 823 days": up, "Restart signaling": up,
 				"Did your browser warn you?": up,
 			} {
 				if strings.Contains(home, want) != when {
