@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net/http"
 	"testing"
+	"time"
 
 	"porthole/gokrazy-instance/imager/keys"
 	"porthole/integration/vm"
@@ -122,9 +123,15 @@ func (u updater) end(t *testing.T) (s status) {
 // isHealthy waits until the console says that all is well.
 func isHealthy(t *testing.T, m *vm.Machine) {
 	t.Helper()
+	isHealthyAsked(t, m, askOnce)
+}
+
+// isHealthyAsked gives each question so long.
+func isHealthyAsked(t *testing.T, m *vm.Machine, once time.Duration) {
+	t.Helper()
 	c := visitor(t)
 	eventually(t, "the console says that all is well", func(ctx context.Context) error {
-		ctx, cancel := context.WithTimeout(ctx, askOnce)
+		ctx, cancel := context.WithTimeout(ctx, once)
 		defer cancel()
 		return healthy(ctx, c, m)
 	})

@@ -30,7 +30,7 @@ func TestLongUpdateFigures(t *testing.T) {
 	began := time.Now()
 	switchOff(t, m)
 	m = boot(t, o)
-	wellAgain(t, m)
+	isHealthyAsked(t, m, answerWithin)
 	floor := time.Since(began)
 	t.Logf("switched off and on again, until all is well (the floor): %.1f s", floor.Seconds())
 
@@ -87,17 +87,6 @@ func against(d, floor time.Duration) string {
 // answerWithin is soon enough for a guest that is up: one that is restarted swallows a question.
 const answerWithin = 5 * time.Second
 
-// wellAgain waits until the console says that all is well, asking often.
-func wellAgain(t *testing.T, m *vm.Machine) {
-	t.Helper()
-	c := visitor(t)
-	eventually(t, "the console says that all is well", func(ctx context.Context) error {
-		ctx, cancel := context.WithTimeout(ctx, answerWithin)
-		defer cancel()
-		return healthy(ctx, c, m)
-	})
-}
-
 // timed installs what is ready and returns how long it took until the device was in one of the phases, and well.
 func (u updater) timed(t *testing.T, phases ...string) time.Duration {
 	t.Helper()
@@ -114,6 +103,6 @@ func (u updater) timed(t *testing.T, phases ...string) time.Duration {
 		}
 		return err
 	})
-	wellAgain(t, u.m)
+	isHealthyAsked(t, u.m, answerWithin)
 	return time.Since(began)
 }
