@@ -148,12 +148,12 @@ bench: build ## latency, first frame, CPU and memory, beside MEDIAMTX= and GO2RT
 	BENCHTIME="$(BENCHTIME)" go test -run '^$$' -bench '^Benchmark(Video|Gaps|Fade)' -benchtime 1x ./packages/player/playback
 	go test -v -timeout 30m ./integration/vm -run '^TestLongUpdateFigures$$'
 
-soak: build ## readers that come, go, stall and misbehave for SOAK: memory, threads and descriptors of proxy must be flat; a screen that plays for PLAY: its memory too; CUTS power cuts during uploads, edits, renewals and playing, UPDATE_CUTS during an update; what takes the test images too long for every day
+soak: build ## readers that come, go, stall and misbehave for SOAK: memory, threads and descriptors of proxy must be flat; a screen that plays for PLAY: its memory too; CUTS power cuts during uploads, edits, renewals and playing, UPDATE_CUTS during an update
 	@.ci/setup ffmpeg $(IMAGE_DEBS) $(VM_DEBS)
 	@overlays/decoder/build.sh "$$(go env GOARCH)" "build/decoder-$$(go env GOARCH)"
 	go run ./bench -bin build/bin -soak "$(SOAK)"
 	go run ./bench -bin build/bin -play "$(PLAY)"
-	go test -v -timeout 12h -parallel 2 ./integration/vm -run '^(TestStorageSweep|TestPlayer|TestPiUpdate|TestLong.*)$$' -skip '^TestLongUpdateFigures$$' -cuts "$(CUTS)"
+	go test -v -timeout 12h -parallel 2 ./integration/vm -run '^(TestStorageSweep|TestPlayer|TestLongUpdateKills)$$' -cuts "$(CUTS)"
 	go test -v -timeout 24h -parallel 2 ./integration/vm -run '^TestUpdateSweep$$' -cuts "$(UPDATE_CUTS)"
 
 clean: ## remove what was built and what `make run` stored
